@@ -1,0 +1,286 @@
+"""What proxies and command lines ask of a node, and what it answers.
+
+One link carries many requests at once; `request` numbers, chosen by the asker and unique among its open ones,
+pair answers with questions.  Answers come in any order.  `Heartbeat` is pushed, never asked for.
+
+A client's work is a sequence of `Submit`s.  A one-shot unit is one Submit that ends in COMMIT: one round trip.
+A transaction is several that end in HOLD, then one that ends in COMMIT or ROLLBACK; the node keeps the writer
+for that client in between.  Statements arrive as SQLite's SQL: translation is the proxy's business.
+
+Rows travel in bounded chunks that the asker pulls, so a slow client holds up nobody else on the link.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from lfsql.core.entry import Value
+from lfsql.core.ids import Index, NodeId, Term
+
+Row = tuple[Value, ...]
+
+# How a Submit ends.
+HOLD: Final = 0
+COMMIT: Final = 1
+ROLLBACK: Final = 2
+
+# In which state an Outcome leaves the client's unit.
+OPEN: Final = 0  # the transaction waits for the next Submit (also after a failed statement)
+COMMITTED: Final = 1  # durable as asked; `index` is its place in the log
+ABORTED: Final = 2  # rolled back, nothing logged
+
+# Roles, as `lfsql status` prints them.
+PRIMARY: Final = "primary"
+REPLICA: Final = "replica"
+LEARNER: Final = "learner"
+WITNESS: Final = "witness"
+CANDIDATE: Final = "candidate"
+UNREACHABLE: Final = "unreachable"
+
+
+class Fault(msgspec.Struct, frozen=True, array_like=True):
+    """An error as a value: the fields of LfsqlError, in its order."""
+
+    sqlstate: str
+    message: str
+    detail: str = ""
+    hint: str = ""
+    schema: str = ""
+    table: str = ""
+    column: str = ""
+    datatype: str = ""
+    constraint: str = ""
+
+
+# -- Operations of a unit ----------------------------------------------------------------------------------
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Run one statement.  With `portal` set, return at most `rows_max` rows and keep the rest for Fetch."""
+
+    sql: str
+    parameters: Row = ()
+    portal: int = 0
+    rows_max: int = 0
+
+
+class RunMany(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Run one statement without result rows once per parameter set (COPY, executemany)."""
+
+    sql: str
+    parameter_sets: tuple[Row, ...]
+
+
+class Fetch(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    portal: int
+    rows_max: int = 0
+
+
+class ClosePortal(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    portal: int
+
+
+class SetSavepoint(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Names nest as in PostgreSQL: a second savepoint of the same name shadows the first."""
+
+    name: str
+
+
+class ReleaseSavepoint(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    name: str
+
+
+class RollbackToSavepoint(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    name: str
+
+
+Operation = Run | RunMany | Fetch | ClosePortal | SetSavepoint | ReleaseSavepoint | RollbackToSavepoint
+
+
+class Result(msgspec.Struct, frozen=True, array_like=True):
+    """What one operation gave.  `more`: the portal has further rows."""
+
+    rows: tuple[Row, ...] = ()
+    rows_changed: int = 0
+    more: bool = False
+
+
+# -- Questions ---------------------------------------------------------------------------------------------
+
+
+class Submit(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """Run `operations` in order in the client's unit, opening it when there is none; then `end` it.
+
+    The first operation that fails stops the rest.  In a unit opened and ended by one Submit that rolls it
+    back; in a held one the failed statement alone is undone and the unit stays OPEN.
+
+    `schema_index`: the schema the plans were made for; another one at the node answers StalePlan before any
+    effect; -1 means any.  `idle_ms_max`: after a HOLD, how long the next Submit may take before the node rolls
+    back (0 = no limit).  `run_ms_max`: how long the operations may run (0 = no limit).
+    `local`: acknowledge when this node alone has it on disk.
+    """
+
+    request: int
+    client: str
+    sequence: int
+    operations: tuple[Operation, ...]
+    end: int = COMMIT
+    schema_index: Index = -1
+    idle_ms_max: int = 0
+    run_ms_max: int = 0
+    local: bool = False
+
+
+class Read(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """Run a read on the node's own copy, at `min_index` or later, waiting up to `wait_ms_max` for it."""
+
+    request: int
+    sql: str
+    parameters: Row = ()
+    min_index: Index = 0
+    wait_ms_max: int = 0
+    rows_max: int = 0
+    run_ms_max: int = 0
+
+
+class ReadMore(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """Pull the next chunk of a Read that answered `more`; answered with the same number."""
+
+    request: int
+    rows_max: int = 0
+
+
+class ReadClose(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """Drop a Read that answered `more`.  No answer."""
+
+    request: int
+
+
+class Describe(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """Prepare a statement without running it, in `client`'s open unit when it has one."""
+
+    request: int
+    sql: str
+    client: str = ""
+
+
+class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """Stop the given request if it still runs: its answer is then 57014.  No answer of its own."""
+
+    request: int
+
+
+class Forget(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """The client's session ended: roll back what it holds.  No answer."""
+
+    client: str
+
+
+class StatusRequest(msgspec.Struct, frozen=True, array_like=True, tag=27):
+    request: int
+
+
+class LookUp(msgspec.Struct, frozen=True, array_like=True, tag=28):
+    """What became of (client, sequence)?  Answered by an Outcome: COMMITTED with its result, or ABORTED."""
+
+    request: int
+    client: str
+    sequence: int
+
+
+# -- Answers -----------------------------------------------------------------------------------------------
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=40):
+    """`results` holds one for each operation that succeeded; `fault` is why the next one, or the end, failed.
+
+    `schema_index` is the log index of the newest schema change the node has executed.
+    """
+
+    request: int
+    state: int
+    results: tuple[Result, ...] = ()
+    fault: Fault | None = None
+    index: Index = 0
+    schema_index: Index = 0
+
+
+class Rows(msgspec.Struct, frozen=True, array_like=True, tag=41):
+    """A chunk of a Read.  `index` is the log index its snapshot stands at."""
+
+    request: int
+    rows: tuple[Row, ...] = ()
+    more: bool = False
+    index: Index = 0
+    schema_index: Index = 0
+    fault: Fault | None = None
+
+
+class ColumnDescription(msgspec.Struct, frozen=True, array_like=True):
+    """What SQLite knows of a result column; '' where it knows nothing (an expression)."""
+
+    name: str
+    declared: str = ""
+    table: str = ""
+    column: str = ""
+
+
+class Described(msgspec.Struct, frozen=True, array_like=True, tag=42):
+    request: int
+    columns: tuple[ColumnDescription, ...] = ()
+    parameters: int = 0
+    readonly: bool = True
+    fault: Fault | None = None
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """One row of `lfsql status`."""
+
+    name: NodeId
+    role: str
+    pid: int
+    address: str
+    healthy: bool
+    applied_index: Index
+    lag_entries: int
+    lag_ms: int
+
+
+class ProxyStatus(msgspec.Struct, frozen=True):
+    pid: int
+    address: str
+
+
+class Status(msgspec.Struct, frozen=True, array_like=True, tag=43):
+    request: int
+    primary: NodeId
+    term: Term
+    commit_index: Index
+    nodes: tuple[NodeStatus, ...]
+    proxies: tuple[ProxyStatus, ...]
+
+
+class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
+    """Pushed to every proxy at an interval, and at once when role, term or primary change."""
+
+    node: NodeId
+    role: str
+    term: Term
+    primary: NodeId
+    commit_index: Index
+    applied_index: Index
+    schema_index: Index
+    pid: int = 0
+
+
+class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):
+    """Sent by a proxy once after the handshake, so that nodes can list it."""
+
+    pid: int
+    address: str
+
+
+Question = Submit | Read | ReadMore | ReadClose | Describe | Cancel | Forget | StatusRequest | LookUp | ProxyHello
+Answer = Outcome | Rows | Described | Status | Heartbeat

@@ -1,0 +1,72 @@
+"""What a statement's text becomes, once: everything the hot path needs, nothing it must work out.
+
+Pure values.  A plan is made by `proxy.sql.planner.plan` from a text and a Schema, kept in the plan cache, and
+executed by the session any number of times.  SQLite's `?N` is PostgreSQL's `$N`; literals that the fingerprint
+lifted out of the text follow as further numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from proxy.sql.utility import Utility
+
+
+class Kind(Enum):
+    READ = "read"
+    """Runs on a read-only connection of any eligible node."""
+    WRITE = "write"
+    """Runs on the primary, is logged."""
+    DDL = "ddl"
+    """A write that changes the schema."""
+    UTILITY = "utility"
+    """Answered by the session itself, see `Plan.utility`."""
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    name: str
+    oid: int
+    typmod: int = -1
+    table_oid: int = 0
+    attnum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCall:
+    """A function only the session can answer: current_user, current_setting('x'), set_config('x', $1, false).
+
+    The session evaluates it at each execution and binds the result as one more parameter, so the statement
+    itself stays deterministic wherever it runs.  An int argument is a client parameter's number.
+    """
+
+    name: str
+    arguments: tuple[str | int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    kind: Kind
+    tag: str
+    """The command tag's words, without the count: SELECT, INSERT, UPDATE, CREATE TABLE."""
+    statements: tuple[str, ...] = ()
+    """SQLite texts, run in order.  All but the last take no parameters and return no rows."""
+    parameters: tuple[int, ...] = ()
+    """Type of $1, $2, ... as ParameterDescription reports them."""
+    columns: tuple[ResultColumn, ...] = ()
+    returns_rows: bool = False
+    utility: Utility | None = None
+    reason: str = ""
+    """Why this kind: 'select', 'for update', 'calls nextval', 'cannot be parsed'."""
+    lifted: tuple[int, ...] = ()
+    """Types of the literals lifted by the fingerprint, numbered after the parameters."""
+    session_calls: tuple[SessionCall, ...] = ()
+    """Bound after the lifted literals, in this order."""
+    typed_by_value: bool = False
+    """The sqlite dialect: column types come from SQLite's description, not from this plan."""
+    drops_plans: bool = False
+    """psycopg and others watch for DROP/ALTER/DISCARD tags; set when prepared plans must be made again."""
+    schema_index: int = -1
+    """The schema this was planned for; -1: any (it names no relation)."""
