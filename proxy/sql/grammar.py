@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
-from sqlglot.tokens import Tokenizer, TokenType
+from sqlglot.tokens import TokenType
 
 INTERVAL_FIELDS = frozenset(("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"))
 
@@ -93,7 +93,7 @@ class Grammar(Postgres):
     class Tokenizer(Postgres.Tokenizer):
         SINGLE_TOKENS: ClassVar[dict[str, TokenType]] = {
             **Postgres.Tokenizer.SINGLE_TOKENS,
-            "$": Tokenizer.SINGLE_TOKENS["$"],
+            "$": TokenType.PARAMETER,
         }
 
     Parser = GrammarParser
