@@ -137,3 +137,29 @@ DECLARED: Final[dict[int, str]] = {
     oid: f"{'duration' if oid == INTERVAL else NAMES[oid]} {storage}" for oid, storage in STORAGE.items()
 } | {TEXT: "text"}
 """The declared type of a column, without length or precision; arrays are ``array text(oid)``."""
+
+WIRE_SIZES: Final[dict[int, int]] = {
+    BOOL: 1,
+    CHAR: 1,
+    INT2: 2,
+    INT4: 4,
+    OID: 4,
+    REGPROC: 4,
+    XID: 4,
+    FLOAT4: 4,
+    DATE: 4,
+    REGCLASS: 4,
+    REGTYPE: 4,
+    VOID: 4,
+    INT8: 8,
+    FLOAT8: 8,
+    TIME: 8,
+    TIMESTAMP: 8,
+    TIMESTAMPTZ: 8,
+    TIMETZ: 12,
+    INTERVAL: 16,
+    UUID: 16,
+    NAME: 64,
+    UNKNOWN: -2,
+}
+"""pg_type.typlen, as RowDescription reports it; all other types are -1 (variable)."""
