@@ -91,6 +91,7 @@ class Grammar(Postgres):
     INDEX_OFFSET = 0
 
     class Tokenizer(Postgres.Tokenizer):
+        HEREDOC_STRINGS: ClassVar[list[Any]] = []
         SINGLE_TOKENS: ClassVar[dict[str, TokenType]] = {
             **Postgres.Tokenizer.SINGLE_TOKENS,
             "$": TokenType.PARAMETER,
