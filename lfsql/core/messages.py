@@ -1,0 +1,132 @@
+"""What consensus says from node to node.
+
+Terms here are the sender's own, so that every message, answer or not, teaches its receiver of a newer term.
+Answers name what they answer (`asked`, `round`, `index`): links may lose, repeat or reorder, and an answer to
+an older question must never pass for one to a newer.  Rejected: pairing answers with requests by number, as
+proxies' links do.  Consensus has no use for it, since every answer is a statement that stays true.
+
+Tags 60 to 79 are this module's: one link carries these and `lfsql.core.requests` side by side.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lfsql.core.entry import Record
+from lfsql.core.ids import Index, Position, Term
+
+
+class RequestVote(msgspec.Struct, frozen=True, array_like=True, tag=60):
+    """Asks for a vote in `term`, for a log that ends at `last`.
+
+    `pre`: only asks whether the vote would be given; `term` is then one the sender has not entered, and
+    nothing changes at the receiver.  `transfer`: the primary itself asked the sender to take over, so a
+    receiver that still hears that primary does not refuse for it.
+    """
+
+    term: Term
+    last: Position
+    pre: bool = False
+    transfer: bool = False
+
+
+class Vote(msgspec.Struct, frozen=True, array_like=True, tag=61):
+    """Answers the RequestVote for term `asked`; `term` is the voter's own.  Given only once it is on disk."""
+
+    term: Term
+    asked: Term
+    granted: bool
+    pre: bool = False
+
+
+class Append(msgspec.Struct, frozen=True, array_like=True, tag=62):
+    """From the primary: `records` follow `previous`; everything up to `commit` is committed.
+
+    Without records it is a heartbeat, a probe, or news of a commit.  `round` counts the primary's rounds of
+    heartbeats: the answer repeats it and so confirms that the sender still was primary when it began that
+    round.  0: no answer wanted unless the records do not fit.
+    """
+
+    term: Term
+    previous: Position
+    records: tuple[Record, ...] = ()
+    commit: Index = 0
+    round: int = 0
+
+
+class Accept(msgspec.Struct, frozen=True, array_like=True, tag=63):
+    """The Append that ended at `index` fits; the sender's disk holds the primary's log up to `durable`.
+
+    `durable` below `index`: the rest is being written and will be reported by a further Accept.
+    """
+
+    term: Term
+    round: int
+    index: Index
+    durable: Index
+
+
+class Mismatch(msgspec.Struct, frozen=True, array_like=True, tag=64):
+    """The Append whose previous record was `index` does not fit here.
+
+    `hint` is the newest index at which the two logs can still agree and `hint_term` its term here: the
+    primary passes over all its records above `hint` and all of newer terms than `hint_term`, so it finds the
+    common point in one round per diverging term, not one per record.
+    """
+
+    term: Term
+    round: int
+    index: Index
+    hint: Index
+    hint_term: Term
+
+
+class TimeoutNow(msgspec.Struct, frozen=True, array_like=True, tag=65):
+    """From the primary to a caught-up voter: stand for election now."""
+
+    term: Term
+
+
+class ReadIndexRequest(msgspec.Struct, frozen=True, array_like=True, tag=66):
+    """Asks the primary for an index that a linearizable read begun now must wait for."""
+
+    token: int
+
+
+class ReadIndexAnswer(msgspec.Struct, frozen=True, array_like=True, tag=67):
+    """`granted` False: the sender is not the primary, or too much waits already; ask again."""
+
+    token: int
+    index: Index
+    granted: bool
+
+
+class SnapshotChunk(msgspec.Struct, frozen=True, array_like=True, tag=70):
+    """A piece of the database file at `position`, in order from `offset` 0; `bytes_total` is the whole's size.
+
+    `digest` is BLAKE2b-128 over the whole file, so that a file pieced together wrongly is never installed.
+    """
+
+    term: Term
+    position: Position
+    offset: int
+    bytes_total: int
+    digest: bytes
+    data: bytes
+
+
+class SnapshotReceived(msgspec.Struct, frozen=True, array_like=True, tag=71):
+    """The snapshot at `position` is on disk up to `offset`; at the whole's size it is installed."""
+
+    term: Term
+    position: Position
+    offset: int
+
+
+ConsensusMessage = RequestVote | Vote | Append | Accept | Mismatch | TimeoutNow | ReadIndexRequest | ReadIndexAnswer
+"""What `Consensus.step` takes, in a Received."""
+
+SnapshotMessage = SnapshotChunk | SnapshotReceived
+"""Carried by the same links, never shown to consensus: a file's transfer decides nothing."""
+
+PeerMessage = ConsensusMessage | SnapshotMessage
