@@ -1,0 +1,422 @@
+"""What a node and a proxy are told when they start: two TOML files, as frozen values.
+
+Rules this file keeps:
+
+- A configuration value that exists is valid.  Types and single bounds are checked while decoding, relations
+  between settings in `__post_init__`; both raise ConfigError, so nothing downstream re-checks.
+- An unknown key is an error.  A misspelt limit that is silently ignored is found in an outage.
+- Every limit has its unit in its name (`_ms`, `_bytes`, `_entries`, a plural noun) and every bound says `max`.
+- Relative paths are relative to the file that names them, so a data directory can be moved as a whole.
+
+Reading uses the standard library's tomllib through msgspec.  Writing is the short function at the end: the two
+files need strings, integers, booleans, lists of strings and tables only, which is no reason for a dependency.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from lfsql.errors import ConfigError
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+GIBIBYTE: Final = 1 << 30
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=DAY_MS)]
+MillisecondsOrNone = Annotated[int, msgspec.Meta(ge=0, le=DAY_MS)]
+Bytes = Annotated[int, msgspec.Meta(ge=1024, le=GIBIBYTE)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=1000)]
+
+MemberRole = Literal["voter", "learner", "witness"]
+ReadConsistency = Literal["any", "bounded", "session", "strong"]
+WhenLagging = Literal["primary", "freshest", "wait", "error"]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_MEMBERS_MAX: Final = 64
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One node of the cluster, as every node's file lists it.
+
+    `role`: a voter elects and may become primary; a learner has the data but no vote; a witness votes and
+    keeps the log but has no data.  `priority`: among candidates with equal logs the highest is preferred;
+    0 never becomes primary while another can.
+    """
+
+    name: str
+    address: str
+    role: MemberRole = "voter"
+    priority: Priority = 100
+
+
+class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a node spends at most.  See docs/configuration.md for when to change which."""
+
+    links_max: Count = 256
+    """Connections on the link listener: peers, proxies and commands."""
+    handshake_ms_max: Milliseconds = 5_000
+    """How long a connection may take to authenticate."""
+    frame_bytes_max: Bytes = 72 << 20
+    """One message on the link."""
+    link_queue_bytes_max: Bytes = 144 << 20
+    """Messages that wait to be sent to one peer or proxy; beyond it the link is closed or the asker waits."""
+    write_queue_units_max: Count = 10_000
+    """Units that wait for the writer; beyond it a unit is refused with 53400."""
+    batch_units_max: Count = 512
+    """Units that share one append and one fsync."""
+    batch_bytes_max: Bytes = 8 << 20
+    """Log bytes that share one append, unless a single unit is larger."""
+    unit_bytes_max: Bytes = 64 << 20
+    """Statements and parameters, or changeset, of one unit."""
+    append_entries_max: Count = 1_024
+    """Log records in one message to a replica."""
+    append_bytes_max: Bytes = 4 << 20
+    """Log bytes in one message to a replica, unless a single record is larger."""
+    inflight_appends_max: Count = 16
+    """Messages to one replica that it has not yet acknowledged."""
+    log_cache_bytes_max: Bytes = 64 << 20
+    """Newest log records kept in memory, for replicas slightly behind."""
+    apply_entries_max: Count = 1_024
+    """Log records that a replica applies in one transaction."""
+    read_threads_max: Count = 8
+    """Reads over the link that run at the same time."""
+    open_reads_max: Count = 1_024
+    """Reads over the link that are partly sent."""
+    chunk_rows_max: Count = 1_000
+    """Rows in one answer."""
+    chunk_bytes_max: Bytes = 1 << 20
+    """Bytes of rows in one answer, unless a single row is larger."""
+    transaction_idle_ms_max: Milliseconds = 60_000
+    """The longest idle time that a client may ask for while its transaction holds the writer."""
+    client_records_max: Count = 100_000
+    """Clients whose last result is kept, so that a repeated unit is answered instead of run again."""
+
+
+class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """node.toml: one node.
+
+    `peers` lists every member of the cluster, this node included, identically on all of them.
+    `heartbeat_ms` is how often the primary speaks when it has nothing to say; a replica that heard nothing for a time
+    drawn between the two election timeouts asks for an election.
+    """
+
+    name: str
+    cluster_id: str
+    listen: str
+    peers: tuple[Member, ...]
+    cluster_key_file: str
+    data_dir: str = "."
+    heartbeat_ms: Milliseconds = 150
+    election_timeout_ms_min: Milliseconds = 600
+    election_timeout_ms_max: Milliseconds = 1_200
+    limits: NodeLimits = msgspec.field(default_factory=NodeLimits)
+
+    def __post_init__(self) -> None:
+        _check_name("name", self.name)
+        _check_name("cluster_id", self.cluster_id)
+        _check_address("listen", self.listen)
+        _check_members("peers", ((peer.name, peer.address) for peer in self.peers))
+        if self.name not in {peer.name for peer in self.peers}:
+            raise ConfigError(f"peers: this node, '{self.name}', is not among them")
+        if not any(peer.role == "voter" for peer in self.peers):
+            raise ConfigError("peers: expected at least one with role 'voter'")
+        if self.heartbeat_ms * 3 > self.election_timeout_ms_min:
+            raise ConfigError(
+                f"election_timeout_ms_min: expected at least three heartbeats ({self.heartbeat_ms * 3}), "
+                f"got {self.election_timeout_ms_min}"
+            )
+        if self.election_timeout_ms_min >= self.election_timeout_ms_max:
+            raise ConfigError(
+                f"election_timeout_ms_max: expected more than election_timeout_ms_min "
+                f"({self.election_timeout_ms_min}), got {self.election_timeout_ms_max}"
+            )
+        limits = self.limits
+        _check_order(
+            "limits",
+            limits,
+            "chunk_bytes_max < frame_bytes_max",
+            "append_bytes_max < frame_bytes_max",
+            "unit_bytes_max < frame_bytes_max",
+            "frame_bytes_max <= link_queue_bytes_max",
+            "batch_bytes_max <= log_cache_bytes_max",
+        )
+
+    @property
+    def me(self) -> Member:
+        """This node's own line of `peers`."""
+        return next(peer for peer in self.peers if peer.name == self.name)
+
+
+class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A node, as a proxy knows it.
+
+    `data_dir`: the node's data directory when it is on this host; its database is then read in the proxy's own
+    process.  Empty: reads go over the link.
+    """
+
+    name: str
+    address: str
+    data_dir: str = ""
+
+
+class ProxyDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a new session's `lfsql.` settings are; a client may change each for itself."""
+
+    read_consistency: ReadConsistency = "session"
+    max_lag_ms: Milliseconds = 1_000
+    max_lag_entries: CountOrNone = 10_000
+    when_lagging: WhenLagging = "primary"
+    failover_wait_ms: MillisecondsOrNone = 10_000
+    statement_timeout_ms: MillisecondsOrNone = 0
+    idle_in_transaction_session_timeout_ms: MillisecondsOrNone = 10_000
+
+
+class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one proxy worker spends at most.  See docs/configuration.md for when to change which."""
+
+    connections_max: Count = 5_000
+    """Client connections of one worker; beyond it a client gets 53300."""
+    startup_bytes_max: Annotated[int, msgspec.Meta(ge=64, le=1 << 20)] = 10_000
+    """A client's startup packet."""
+    startup_ms_max: Milliseconds = 10_000
+    """How long a client may take from connecting to being authenticated."""
+    message_bytes_max: Bytes = 64 << 20
+    """One message of a client."""
+    receive_bytes_max: Bytes = 64 << 10
+    """How much is read from a client's socket at once."""
+    send_buffer_bytes_max: Bytes = 256 << 10
+    """Answers collected before they are sent; then the client's own speed decides."""
+    pipeline_messages_max: Count = 10_000
+    """Messages of one pipeline, up to its Sync."""
+    prepared_statements_max: Count = 10_000
+    """Named statements of one session."""
+    portals_max: Count = 1_000
+    """Open portals and cursors of one session."""
+    session_bytes_max: Bytes = 256 << 20
+    """Statements, portals and parameters that one session holds."""
+    plan_cache_entries_max: Count = 5_000
+    """Plans kept, by text and by shape."""
+    plan_cache_bytes_max: Bytes = 64 << 20
+    """Statement text kept as keys of plans; a longer text is planned each time."""
+    statement_parse_bytes_max: Bytes = 1 << 20
+    """A statement that is parsed; a longer one must be sent with parameters or COPY."""
+    inline_steps_max: Count = 20_000
+    """SQLite virtual machine steps that a read may take in the event loop, before it moves to a thread."""
+    inline_rows_max: Count = 500
+    """Rows that a read may give in the event loop, before it moves to a thread."""
+    snapshot_age_ms_max: Milliseconds = 1
+    """How long one read snapshot is shared by following reads."""
+    read_threads_max: Count = 4
+    """Long reads that run at the same time."""
+    chunk_rows_max: Count = 1_000
+    """Rows fetched at once for a large result or a portal."""
+    frame_bytes_max: Bytes = 72 << 20
+    """One message on the link to a node."""
+    node_requests_max: Count = 10_000
+    """Requests to one node that wait for their answer."""
+
+
+class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """proxy.toml: one proxy.
+
+    `workers` processes share `listen`.  `databases` are the names a client may connect to; all name the one
+    database there is.
+    """
+
+    cluster_id: str
+    cluster_key_file: str
+    nodes: tuple[Upstream, ...]
+    listen: str = "127.0.0.1:5433"
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    databases: tuple[str, ...] = ("lfsql",)
+    defaults: ProxyDefaults = msgspec.field(default_factory=ProxyDefaults)
+    limits: ProxyLimits = msgspec.field(default_factory=ProxyLimits)
+
+    def __post_init__(self) -> None:
+        _check_name("cluster_id", self.cluster_id)
+        host, _ = _check_address("listen", self.listen)
+        if not is_loopback(host):
+            raise ConfigError(
+                f"listen: '{self.listen}' is reachable from other hosts, and clients are trusted without a password",
+                hint="listen on 127.0.0.1, ::1 or localhost",
+            )
+        _check_members("nodes", ((node.name, node.address) for node in self.nodes))
+        if not self.databases:
+            raise ConfigError("databases: expected at least one name")
+        for name in self.databases:
+            if not name or len(name.encode()) > 63 or "\0" in name:
+                raise ConfigError(f"databases: expected names of 1 to 63 bytes, got {name!r}")
+        if len(set(self.databases)) != len(self.databases):
+            raise ConfigError("databases: a name is listed twice")
+        _check_order(
+            "limits",
+            self.limits,
+            "message_bytes_max < frame_bytes_max",
+            "startup_bytes_max <= message_bytes_max",
+            "statement_parse_bytes_max <= message_bytes_max",
+            "message_bytes_max <= session_bytes_max",
+        )
+
+
+AnyConfig = TypeVar("AnyConfig", NodeConfig, ProxyConfig)
+
+
+def load_node(path: str | Path) -> NodeConfig:
+    """node.toml at `path`, its paths made absolute.  Raises ConfigError naming the file and the key."""
+    base, config = _load(Path(path), NodeConfig)
+    return msgspec.structs.replace(
+        config, data_dir=str(base / config.data_dir), cluster_key_file=str(base / config.cluster_key_file)
+    )
+
+
+def load_proxy(path: str | Path) -> ProxyConfig:
+    """proxy.toml at `path`, its paths made absolute.  Raises ConfigError naming the file and the key."""
+    base, config = _load(Path(path), ProxyConfig)
+    nodes = tuple(
+        msgspec.structs.replace(node, data_dir=str(base / node.data_dir)) if node.data_dir else node
+        for node in config.nodes
+    )
+    return msgspec.structs.replace(config, nodes=nodes, cluster_key_file=str(base / config.cluster_key_file))
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """('::1', 5433) of '[::1]:5433'.  Raises ValueError when it is not host:port."""
+    host, colon, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address is written in brackets, as in '[::1]:5433'")
+    if not colon or not host or host != host.strip():
+        raise ValueError("expected 'host:port'")
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("expected a port from 1 to 65535 after the last ':'")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host`."""
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+def to_toml(config: NodeConfig | ProxyConfig) -> str:
+    """The file that reads back as `config`: settings, then tables, in the order they are declared above.
+
+    A limit or default that has its standard value is left out: it then follows later versions.
+    """
+    plain = msgspec.to_builtins(config)
+    kind = type(config)
+    for section, standard in _standard_tables(kind).items():
+        given = plain.pop(section)
+        changed = {key: value for key, value in given.items() if value != standard[key]}
+        if changed:
+            plain[section] = changed
+    lines: list[str] = []
+    for key, value in plain.items():
+        if not isinstance(value, dict) and not _is_table_list(value):
+            lines.append(f"{key} = {_toml_value(value)}")
+    for key, value in plain.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{key}]", *_toml_lines(value)]
+        elif _is_table_list(value):
+            for row in value:
+                lines += ["", f"[[{key}]]", *_toml_lines(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _load(path: Path, kind: type[AnyConfig]) -> tuple[Path, AnyConfig]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return path.resolve().parent, msgspec.toml.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(str(error))}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _explain(message: str) -> str:
+    """msgspec's "Expected `int`, got `str` - at `$.limits.links_max`" with the key first and without its marks."""
+    fault, _, place = message.partition(" - at `$")
+    key = place.rstrip("`").lstrip(".")
+    missing = re.fullmatch(r"Object (missing required|contains unknown) field `(.*)`", fault)
+    if missing is not None:
+        parent = f"{key}." if key else ""
+        kind = "is missing" if missing[1] == "missing required" else "is no setting"
+        return f"{parent}{missing[2]}: {kind}"
+    fault = fault[:1].lower() + fault[1:].replace("`", "")
+    return f"{key}: {fault}" if key else fault
+
+
+def _check_name(key: str, name: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"{key}: expected a lower-case letter, then up to 62 of a-z 0-9 _ -, got {json.dumps(name)[:80]}"
+        )
+
+
+def _check_address(key: str, address: str) -> tuple[str, int]:
+    try:
+        return split_address(address)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}, got {json.dumps(address)[:80]}") from error
+
+
+def _check_members(key: str, members: Iterable[tuple[str, str]]) -> None:
+    names: set[str] = set()
+    addresses: set[str] = set()
+    for position, (name, address) in enumerate(members):
+        _check_name(f"{key}[{position}].name", name)
+        _check_address(f"{key}[{position}].address", address)
+        if name in names:
+            raise ConfigError(f"{key}[{position}].name: '{name}' is listed twice")
+        if address in addresses:
+            raise ConfigError(f"{key}[{position}].address: '{address}' is listed twice")
+        names.add(name)
+        addresses.add(address)
+    if not 1 <= len(names) <= _MEMBERS_MAX:
+        raise ConfigError(f"{key}: expected 1 to {_MEMBERS_MAX} nodes, got {len(names)}")
+
+
+def _check_order(section: str, limits: NodeLimits | ProxyLimits, *relations: str) -> None:
+    for relation in relations:
+        small, sign, large = relation.split()
+        low, high = getattr(limits, small), getattr(limits, large)
+        if low > high or (sign == "<" and low == high):
+            word = "less than" if sign == "<" else "at most"
+            raise ConfigError(f"{section}.{small}: expected {word} {section}.{large} ({high}), got {low}")
+
+
+def _standard_tables(kind: type[NodeConfig] | type[ProxyConfig]) -> dict[str, dict[str, Any]]:
+    if kind is NodeConfig:
+        return {"limits": msgspec.to_builtins(NodeLimits())}
+    return {"defaults": msgspec.to_builtins(ProxyDefaults()), "limits": msgspec.to_builtins(ProxyLimits())}
+
+
+def _is_table_list(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], dict)
+
+
+def _toml_lines(table: dict[str, Any]) -> list[str]:
+    return [f"{key} = {_toml_value(value)}" for key, value in table.items()]
+
+
+def _toml_value(value: str | int | bool | list[Any] | tuple[Any, ...]) -> str:
+    if isinstance(value, str):
+        # JSON's string is TOML's basic string, but for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return "[" + ", ".join(_toml_value(item) for item in value) + "]"
