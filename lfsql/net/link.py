@@ -1,0 +1,223 @@
+"""A proxy's or a command's side of the link: questions out, answers and heartbeats in.
+
+Questions carry numbers (`next_request`), so many share one connection and answers come in any order.  An asker
+sleeps in `request` without an event or a channel of its own: the reader task reschedules it with the answer.
+When the link breaks, every asker gets LinkLost, at once; whether its question was carried out is then not known.
+
+`request` being cancelled withdraws the asker only: the question stays with the node.  Whoever wants it stopped
+sends a Cancel (for a Submit or a Read) or a ReadClose; both are fine to send for what has already ended.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+import outcome
+import trio
+
+from lfsql.core.ids import NodeId
+from lfsql.core.requests import Answer, Describe, Heartbeat, LookUp, Question, Read, ReadMore, StatusRequest, Submit
+from lfsql.errors import LfsqlError, LinkLost, ProtocolViolation, QueueFull
+from lfsql.net.connection import Connection
+from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, Identity, perform
+
+Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp
+"""The questions that have an answer."""
+
+DIAL_MS_MAX: Final = 3_000
+HANDSHAKE_MS_MAX: Final = 5_000
+FRAME_BYTES_MAX: Final = 72 << 20
+QUEUE_BYTES_MAX: Final = 144 << 20
+REQUESTS_MAX: Final = 10_000
+
+_decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
+
+
+class Link:
+    """An authenticated connection to a node.  `run` must run in a task while it is used; `open_link` does both."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        peer: Identity,
+        *,
+        on_push: Callable[[Heartbeat], None] | None = None,
+        requests_max: int = REQUESTS_MAX,
+    ) -> None:
+        self.peer = peer
+        """The node at the other end, as it proved itself."""
+        self._connection = connection
+        self._on_push = on_push
+        self._requests_max = requests_max
+        self._askers: dict[int, trio.lowlevel.Task] = {}
+        self._last_request = 0
+        self._lost = trio.Event()
+        self._why = LinkLost("the link is closed")
+
+    @property
+    def lost(self) -> bool:
+        return self._lost.is_set()
+
+    @property
+    def outstanding(self) -> int:
+        """Questions that wait for their answer."""
+        return len(self._askers)
+
+    async def wait_lost(self) -> LfsqlError:
+        """Return why, once the link is lost."""
+        await self._lost.wait()
+        return self._why
+
+    def next_request(self) -> int:
+        """A number for the next question, unique on this link."""
+        self._last_request += 1
+        return self._last_request
+
+    async def request(self, question: Asking) -> Answer:
+        """Send a question and return its answer (an Outcome, Rows, Described or Status; never a Heartbeat).
+
+        Raises LinkLost when the link is or gets lost, QueueFull when too many questions wait, LimitExceeded when
+        the question is too large for a frame.  Faults of the work itself are in the answer's `fault`.
+        """
+        number = question.request
+        if number in self._askers:
+            raise QueueFull(f"request {number} waits for its answer already")
+        if len(self._askers) >= self._requests_max:
+            raise QueueFull(f"{self._requests_max} requests wait for node '{self.peer.node}'")
+        self.send_nowait(question)
+
+        def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+            del self._askers[number]
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._askers[number] = trio.lowlevel.current_task()
+        answer: Answer = await trio.lowlevel.wait_task_rescheduled(abort)
+        return answer
+
+    def send_nowait(self, question: Question) -> None:
+        """Send a question without waiting for an answer: Cancel, Forget, ReadClose, ProxyHello.
+
+        Raises as `request` does.
+        """
+        if self._lost.is_set():
+            raise LinkLost(self._why.message)
+        self._connection.send_nowait(question)
+
+    async def run(self) -> None:
+        """Carry messages until the link is lost; then return.  The connection is closed in every case."""
+        try:
+            await self._connection.carry(self._read)
+        except (LinkLost, ProtocolViolation) as error:
+            self._lose(error)
+        finally:
+            self._lose(LinkLost("the link was closed here"))
+
+    async def _read(self) -> None:
+        connection, askers = self._connection, self._askers
+        answers = connection.received_already(_decode_answer)
+        while True:
+            for answer in answers:
+                if isinstance(answer, Heartbeat):
+                    if self._on_push is not None:
+                        self._on_push(answer)
+                elif (asker := askers.pop(answer.request, None)) is not None:
+                    trio.lowlevel.reschedule(asker, outcome.Value(answer))
+            answers = await connection.receive(_decode_answer)
+
+    def _lose(self, why: LfsqlError) -> None:
+        if self._lost.is_set():
+            return
+        self._why = LinkLost(why.message)
+        self._lost.set()
+        self._connection.close()
+        askers, self._askers = self._askers, {}
+        for asker in askers.values():
+            trio.lowlevel.reschedule(asker, outcome.Error(LinkLost(why.message)))
+
+
+async def connect(
+    address: str,
+    identity: Identity,
+    key: bytes,
+    *,
+    expected_node: NodeId = "",
+    frame_bytes_max: int = FRAME_BYTES_MAX,
+    queue_bytes_max: int = QUEUE_BYTES_MAX,
+) -> tuple[Connection, Identity]:
+    """Dial `address` ("host:port") and shake hands.
+
+    Raises LinkLost when nobody answers there, LinkRefused when the ends do not fit.
+    """
+    host, _, port = address.rpartition(":")
+    dialed = await _dial(host.strip("[]"), int(port), address)
+    connection = Connection(
+        dialed, frame_bytes_max=HANDSHAKE_FRAME_BYTES_MAX, queue_bytes_max=2 * HANDSHAKE_FRAME_BYTES_MAX
+    )
+    try:
+        peer = await perform(
+            connection,
+            dialing=True,
+            identity=identity,
+            key=key,
+            handshake_ms_max=HANDSHAKE_MS_MAX,
+            expected_node=expected_node,
+        )
+    except BaseException:
+        connection.close()
+        raise
+    connection.allow(frame_bytes_max=frame_bytes_max, queue_bytes_max=queue_bytes_max)
+    return connection, peer
+
+
+@asynccontextmanager
+async def open_link(
+    address: str,
+    identity: Identity,
+    key: bytes,
+    *,
+    expected_node: NodeId = "",
+    on_push: Callable[[Heartbeat], None] | None = None,
+    requests_max: int = REQUESTS_MAX,
+    frame_bytes_max: int = FRAME_BYTES_MAX,
+    queue_bytes_max: int = QUEUE_BYTES_MAX,
+) -> AsyncIterator[Link]:
+    """`async with open_link(address, identity, key, on_push=...) as link`.
+
+    `on_push` is called with each heartbeat, in the reader task: it must neither wait nor raise.  Losing the link
+    does not end the block; `wait_lost` tells.  Raises as `connect` does; exceptions of the block come out as they
+    are, in no group.
+    """
+    connection, peer = await connect(
+        address,
+        identity,
+        key,
+        expected_node=expected_node,
+        frame_bytes_max=frame_bytes_max,
+        queue_bytes_max=queue_bytes_max,
+    )
+    link = Link(connection, peer, on_push=on_push, requests_max=requests_max)
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        try:
+            yield link
+        except Exception as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _dial(host: str, port: int, address: str) -> socket.socket:
+    with trio.move_on_after(DIAL_MS_MAX / 1000):
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise LinkLost(f"nobody answers at {address}: {error.strerror or error}") from error
+        # trio's dialing (name look-up, racing addresses) is wanted, its stream is not.
+        return socket.socket(fileno=stream.socket.detach())
+    raise LinkLost(f"nobody answered at {address} within {DIAL_MS_MAX} ms")

@@ -1,0 +1,151 @@
+"""Questions and answers over real sockets: pairing, limits, loss."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from lfsql.core.requests import Heartbeat, LookUp, Outcome, Status, StatusRequest
+from lfsql.errors import AddressInUse, LimitExceeded, LinkLost, QueueFull
+from lfsql.net.connection import Connection
+from lfsql.net.handshake import Identity
+from lfsql.net.link import open_link
+from lfsql.net.listener import bind
+from tests.net.links import KEY, PROXY, decode_question, serving
+
+
+async def answer_backwards(connection: Connection, _peer: Identity) -> None:
+    """Collect ten questions, then answer the last one first."""
+    waiting: list[LookUp] = []
+    while True:
+        for question in await connection.receive(decode_question):
+            assert isinstance(question, LookUp)
+            waiting.append(question)
+        if len(waiting) == 10:
+            for question in reversed(waiting):
+                connection.send_nowait(Outcome(question.request, 1, index=question.sequence))
+            waiting.clear()
+
+
+async def test_answers_find_their_askers_in_any_order() -> None:
+    found: dict[int, int] = {}
+    async with serving(serve_asker=answer_backwards) as served, open_link(served.address, PROXY, KEY) as link:
+
+        async def ask(sequence: int) -> None:
+            answer = await link.request(LookUp(link.next_request(), "c", sequence))
+            assert isinstance(answer, Outcome)
+            found[sequence] = answer.index
+
+        async with trio.open_nursery() as nursery:
+            for sequence in range(10):
+                nursery.start_soon(ask, sequence)
+        assert link.outstanding == 0
+    assert found == {sequence: sequence for sequence in range(10)}
+
+
+async def test_pushes_sent_with_the_handshakes_last_frame_arrive() -> None:
+    async def push(connection: Connection, _peer: Identity) -> None:
+        for commit in range(3):
+            connection.send_nowait(Heartbeat("n1", "primary", 1, "n1", commit, commit, 0))
+        await trio.sleep_forever()
+
+    heard: list[int] = []
+    enough = trio.Event()
+
+    def on_push(heartbeat: Heartbeat) -> None:
+        heard.append(heartbeat.commit_index)
+        if len(heard) == 3:
+            enough.set()
+
+    async with serving(serve_asker=push) as served, open_link(served.address, PROXY, KEY, on_push=on_push):
+        with trio.fail_after(5):
+            await enough.wait()
+    assert heard == [0, 1, 2]
+
+
+async def test_a_lost_link_fails_every_asker_and_every_later_question() -> None:
+    async def slam(connection: Connection, _peer: Identity) -> None:
+        await connection.receive(decode_question)
+
+    lost = 0
+    async with serving(serve_asker=slam) as served, open_link(served.address, PROXY, KEY) as link:
+
+        async def ask() -> None:
+            nonlocal lost
+            with pytest.raises(LinkLost):
+                await link.request(StatusRequest(link.next_request()))
+            lost += 1
+
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(ask)
+            await link.wait_lost()
+        with pytest.raises(LinkLost):
+            await link.request(StatusRequest(link.next_request()))
+    assert lost == 5
+
+
+async def test_questions_that_wait_are_limited() -> None:
+    async with serving() as served, open_link(served.address, PROXY, KEY, requests_max=2) as link:
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(link.request, StatusRequest(link.next_request()))
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(QueueFull):
+                await link.request(StatusRequest(link.next_request()))
+            nursery.cancel_scope.cancel()
+        assert link.outstanding == 0
+
+
+async def test_an_answer_to_a_cancelled_asker_is_dropped() -> None:
+    async def answer_late(connection: Connection, _peer: Identity) -> None:
+        first, *rest = await connection.receive(decode_question)
+        assert isinstance(first, StatusRequest)
+        while not rest:
+            rest = await connection.receive(decode_question)
+        second = rest[0]
+        assert isinstance(second, StatusRequest)
+        for number in (first.request, second.request):
+            connection.send_nowait(Status(number, "n1", 1, 0, (), ()))
+        await trio.sleep_forever()
+
+    async with serving(serve_asker=answer_late) as served, open_link(served.address, PROXY, KEY) as link:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(link.request, StatusRequest(link.next_request()))
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+            number = link.next_request()
+            answer = await link.request(StatusRequest(number))
+        assert isinstance(answer, Status)
+        assert answer.request == number
+
+
+async def test_exceptions_of_the_block_come_out_ungrouped() -> None:
+    async with serving() as served:
+        with pytest.raises(ZeroDivisionError):
+            async with open_link(served.address, PROXY, KEY):
+                raise ZeroDivisionError
+
+
+async def test_a_question_too_large_is_refused_and_the_link_lives() -> None:
+    async with serving() as served, open_link(served.address, PROXY, KEY, frame_bytes_max=1000) as link:
+        with pytest.raises(LimitExceeded):
+            await link.request(LookUp(link.next_request(), "c" * 2000, 1))
+        assert not link.lost
+
+
+async def test_nobody_there_is_link_lost() -> None:
+    listening = bind("127.0.0.1:0")
+    port = listening.getsockname()[1]
+    listening.close()
+    with pytest.raises(LinkLost, match=f"127.0.0.1:{port}"):
+        async with open_link(f"127.0.0.1:{port}", PROXY, KEY):
+            raise AssertionError("must not open")
+
+
+async def test_a_taken_port_is_named() -> None:
+    async with serving() as served:
+        with pytest.raises(AddressInUse, match=served.address):
+            bind(served.address)
