@@ -1,0 +1,61 @@
+# The project's commands.  Needs Python 3.11 or later and make; everything else is installed into .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+# Options of `lfsql up`, e.g. `make up UP="--nodes 5 --port 5500"`.
+UP ?=
+# Options of pytest, e.g. `make test PYTEST="-k election -x"`.
+PYTEST ?=
+# Least coverage, in percent, of each pure part; 0 turns the gate off.
+COVERAGE_MIN ?= 90
+PURE := lfsql/core proxy/pg proxy/sql
+
+.PHONY: up test lint types coverage bench clean
+
+up: $(INSTALLED)
+	@exec $(BIN)/lfsql up $(UP)
+
+# Silent after pytest when all is well, so that the last line says how the tests ended.
+test: lint types
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST)
+	@$(MAKE) --no-print-directory --silent coverage > $(VENV)/coverage.txt || { cat $(VENV)/coverage.txt; exit 1; }
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED_DEV)
+	$(BIN)/mypy
+
+# Of the last `make test`.
+coverage: $(INSTALLED_DEV)
+	@for part in $(PURE); do \
+		$(BIN)/coverage report --include="$$part/*" --skip-covered --fail-under=$(COVERAGE_MIN) || \
+			{ echo "coverage of $$part is below $(COVERAGE_MIN) %"; exit 1; }; \
+	done
+
+bench: $(INSTALLED_DEV)
+	$(BIN)/python -m bench.compare
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+# Installed again only when the requirements change.
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: set PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old: Python 3.11 or later is needed" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "installing the tools of development into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
