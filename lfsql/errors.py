@@ -111,7 +111,7 @@ class ClusterError(LfsqlError):
 class NotPrimary(ClusterError):
     """The node asked cannot commit.  `primary` names the one that can, '' when unknown."""
 
-    sqlstate = "25006"
+    sqlstate = "57P03"
 
     def __init__(self, message: str = "this node is not the primary", *, primary: str = "") -> None:
         super().__init__(message, hint=f"the primary is {primary}" if primary else "")
@@ -283,6 +283,18 @@ class UndefinedColumn(StatementError):
 
 class UndefinedFunction(StatementError):
     sqlstate = "42883"
+
+
+class AmbiguousFunction(StatementError):
+    """Several functions or operators fit the arguments equally well."""
+
+    sqlstate = "42725"
+
+
+class GeneratedAlways(StatementError):
+    """A value was given for a column that only its sequence may fill."""
+
+    sqlstate = "428C9"
 
 
 class UndefinedObject(StatementError):
