@@ -1,0 +1,54 @@
+"""How a catalog row is written down: by column name, with PostgreSQL's blanks for what is not said.
+
+Catalog rows have up to 44 columns of which a few are interesting.  A row is a mapping of those few; `complete`
+lays it over the relation's blanks (NULL, or zero where the column is NOT NULL) and gives the tuple to insert.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Final
+
+from proxy.sql.catalog.definitions import relations
+
+Value = str | int | float | bytes | None
+Row = tuple[Value, ...]
+Rows = dict[tuple[str, str], list[Row]]
+"""Rows by (attached database, relation)."""
+
+_BLANKS: Final[dict[str, Value]] = {"integer": 0, "real": 0.0, "text": ""}
+
+
+@cache
+def _blank(database: str, relation: str) -> Mapping[str, Value]:
+    columns = relations(database)[relation].columns
+    return {
+        column.name: (
+            None if not column.not_null else "[]" if column.declared.startswith("array") else _zero(column.declared)
+        )
+        for column in columns
+    }
+
+
+def _zero(declared: str) -> Value:
+    return _BLANKS[declared.split()[-1].partition("(")[0]]
+
+
+def complete(database: str, relation: str, rows: Iterable[Mapping[str, Value]]) -> list[Row]:
+    """The rows as full tuples in column order.  KeyError for a column the relation does not have."""
+    blank = dict(_blank(database, relation))
+    width = len(blank)
+    result: list[Row] = []
+    for row in rows:
+        merged = {**blank, **row}
+        if len(merged) != width:
+            raise KeyError(f"{database}.{relation} has no column {', '.join(row.keys() - blank.keys())}")
+        result.append(tuple(merged.values()))
+    return result
+
+
+def array(values: Iterable[int] | Iterable[str] | Iterable[bool]) -> str:
+    """An array's or vector's stored form: JSON text."""
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
