@@ -319,6 +319,12 @@ class DuplicateTable(StatementError):
     sqlstate = "42P07"
 
 
+class DuplicateAlias(StatementError):
+    """Two items of FROM have the same name."""
+
+    sqlstate = "42712"
+
+
 class DuplicateColumn(StatementError):
     sqlstate = "42701"
 

@@ -228,7 +228,7 @@ def to_text(analysis: Analysis, sql: str, source: int) -> str:
         return f"lfsql_array_text({sql}, {oids.ELEMENTS[source]}{zone})"
     if source in REG:
         kind = "regnamespace" if source not in oids.NAMES else oids.NAMES[source]
-        return f"lfsql_{kind}_text({sql})"
+        return f"lfsql_{kind}_out({sql})"
     return f"CAST({sql} AS TEXT)"
 
 

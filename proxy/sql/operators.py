@@ -336,10 +336,8 @@ def _concatenate_arrays(analysis: Analysis, left: Value, right: Value, array: in
 
 
 def array_item(value: Value) -> str:
-    """SQL of a value as an argument that becomes one JSON element of an array: a boolean is told from a number."""
+    """SQL of a value as an argument that becomes one JSON element of an array."""
     value = checked(value)
-    if value.oid == BOOL:
-        return f"json(CASE {value.sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END)"
     if value.oid == BYTEA:
         return f"('\\x' || lower(hex({value.sql})))"
     if value.oid in oids.ELEMENTS:
