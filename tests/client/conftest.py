@@ -1,0 +1,87 @@
+"""One running tier for the tests with real clients.
+
+LFSQL_TEST_DSN runs the same tests against another server, such as a real PostgreSQL 15: what they claim of its
+behaviour is then checked against PostgreSQL itself.  That server needs the C collation and a role that may create
+tables.  Tests of lfsql's own commands and settings are skipped there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import psycopg.conninfo
+import pytest
+
+from lfsql.testing.cluster import Tier, running_tier
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the server under test listens.  `tier` is None when it is not lfsql."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    tier: Tier | None = None
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For libpq's programs; nothing of the caller's own PG settings comes through."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+        address = {"PGHOST": self.host, "PGPORT": str(self.port), "PGUSER": self.user, "PGDATABASE": self.database}
+        return {**kept, **address, "PGCONNECT_TIMEOUT": "10", "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if given := os.environ.get("LFSQL_TEST_DSN"):
+        parts = psycopg.conninfo.conninfo_to_dict(given)
+        yield Server(str(parts["host"]), int(str(parts["port"])), str(parts["user"]), str(parts["dbname"]))
+        return
+    with running_tier(tmp_path_factory.mktemp("tier") / "data") as tier:
+        yield Server("127.0.0.1", tier.port, "lfsql", "lfsql", tier)
+
+
+@pytest.fixture
+def lfsql_server(server: Server) -> Server:
+    if server.tier is None:
+        pytest.skip("LFSQL_TEST_DSN: a test of lfsql's own")
+    return server
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[psycopg.Connection]:
+    """psycopg 3, as it comes: transactions open by themselves."""
+    with psycopg.connect(server.dsn) as opened:
+        yield opened
+        opened.rollback()
+
+
+@pytest.fixture
+def autocommit(server: Server) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(server.dsn, autocommit=True) as opened:
+        yield opened
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def table(server: Server) -> Iterator[str]:
+    """A table name nobody else uses; the table, if the test makes one, is dropped."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    yield name
+    with psycopg.connect(server.dsn, autocommit=True) as cleaner:
+        cleaner.execute(f"DROP TABLE IF EXISTS {name}")
