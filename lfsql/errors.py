@@ -407,6 +407,16 @@ class DatetimeOutOfRange(DataError):
     sqlstate = "22008"
 
 
+class ZoneOutOfRange(DatetimeOutOfRange):
+    """An offset from UTC that no zone has."""
+
+    sqlstate = "22009"
+
+
+class IntervalOutOfRange(DatetimeOutOfRange):
+    sqlstate = "22015"
+
+
 class DivisionByZero(DataError):
     sqlstate = "22012"
 
@@ -423,6 +433,10 @@ class InvalidBinary(DataError):
 
 class InvalidEncoding(DataError):
     sqlstate = "22021"
+
+
+class UntranslatableCharacter(DataError):
+    sqlstate = "22P05"
 
 
 class BadCopyFormat(DataError):
