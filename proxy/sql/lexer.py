@@ -109,7 +109,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class GrammarText:
-    """Text for sqlglot, and the way back: character `starts[i]` of `text` is character `origins[i]` of the client's."""
+    """Text for sqlglot and the way back: character `starts[i]` of `text` is the client's character `origins[i]`."""
 
     text: str
     starts: tuple[int, ...]

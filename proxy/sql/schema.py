@@ -53,6 +53,7 @@ class ForeignKey:
     on_update: str
     on_delete: str
     deferrable: bool = False
+    initially_deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Relation:
     indexes: tuple[Index, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     checks: tuple[Check, ...] = ()
+    triggers: tuple[str, ...] = ()
+    """CREATE TRIGGER texts, made in the sqlite dialect; a table rebuild makes them again."""
 
     def column(self, name: str) -> Column | None:
         for column in self.columns:
