@@ -281,7 +281,8 @@ def _is_midpoint(value: float, shortest: int) -> bool:
     """Whether `shortest` lies exactly between `value` and a neighbour.  Reading rounds it to the even one, so Python
     takes it for a text of `value`; PostgreSQL does not, in case the reader rounds otherwise."""
     neighbour = 2 * shortest - int(value)
-    return neighbour in (int(math.nextafter(value, 0.0)), int(value) * 2 - int(math.nextafter(value, 0.0)))
+    outward = math.nextafter(value, math.copysign(math.inf, value))
+    return neighbour == int(math.nextafter(value, 0.0)) or (math.isfinite(outward) and neighbour == int(outward))
 
 
 def float8_text(value: float) -> str:
@@ -293,8 +294,8 @@ def float8_text(value: float) -> str:
         text = text[:-2]
     if abs(value) >= _EXACT_INTEGERS and _is_midpoint(value, int(Decimal(text))):
         mantissa = text.lstrip("-").partition("e")[0].replace(".", "").rstrip("0")
-        for digits in range(len(mantissa), 17):
-            longer = f"{value:.{digits}e}"
+        for places in range(len(mantissa), 17):
+            longer = f"{value:.{places}e}"
             if float(longer) == value and not _is_midpoint(value, int(Decimal(longer))):
                 return _place_digits(longer, 15)
     # Python turns to the exponent at 1e16, PostgreSQL at 1e15.
@@ -329,6 +330,13 @@ def float4_text(value: float) -> str:
         shortest = f"{single:.{places}e}"
         if _FLOAT4.pack(float(shortest)) == target and not _is_midpoint4(shortest, target):
             return _place_digits(shortest, 6)
+        if _UNSIGNED4.unpack(target)[0] & 0x7FFFFF == 0:
+            # Below a power of two its neighbours are nearer than above: rounding up may succeed where to nearest fails.
+            exponent = shortest.partition("e")[2]
+            step = Decimal(1).scaleb(int(exponent) - places)
+            upward = f"{Decimal(shortest) + step.copy_sign(Decimal(shortest)):.{places}e}"
+            if _FLOAT4.pack(float(upward)) == target:
+                return _place_digits(upward, 6)
     raise AssertionError("nine digits identify every single")
 
 
