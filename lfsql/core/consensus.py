@@ -2,17 +2,73 @@
 
 Raft, with pre-vote, check-quorum and read index.  See `lfsql.core.effects` for what goes in and comes out,
 and for the order in which effects are carried out.
+
+This module holds the roles and what changes them; the primary's work lies in `leadership`.  Three rules
+hold everywhere and are worth knowing before reading on:
+
+- Nothing is said that a crash could make untrue: an answer waits for the fsync of the term, vote or records it
+  speaks of.  What an answer says of the disk is true from then on, so late and repeated answers do no harm.
+- The log in memory runs ahead of the disk.  Votes and log matching look at memory, since writes keep their
+  order; counting towards a quorum and applying look at the disk.
+- A term is never entered to find out whether it could be won: that is what the pre-vote is for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
+from typing import Final
 
-from lfsql.core.effects import Effect, Input, Restored
+from lfsql.core import requests
+from lfsql.core.durability import Durability
+from lfsql.core.effects import (
+    NOT_PRIMARY,
+    Committed,
+    Compacted,
+    Effect,
+    HardState,
+    Input,
+    LogRead,
+    PeerConnected,
+    PeerFaulty,
+    PeerLost,
+    Persisted,
+    PrimaryChanged,
+    ProposalRefused,
+    Propose,
+    Proposed,
+    ReadConfirmed,
+    ReadIndex,
+    ReadRefused,
+    Received,
+    Restored,
+    Send,
+    SteppedDown,
+    Tick,
+    Transfer,
+)
+from lfsql.core.election import LOST, WON, Campaign, Timeouts, is_current
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position, Term
-from lfsql.core.membership import Configuration
+from lfsql.core.leadership import OPENING, Leadership
+from lfsql.core.log import LogTail, extend
+from lfsql.core.matching import append_fault, fit
+from lfsql.core.membership import LEARNER, WITNESS, Configuration
+from lfsql.core.messages import (
+    Accept,
+    Append,
+    ConsensusMessage,
+    Mismatch,
+    ReadIndexAnswer,
+    ReadIndexRequest,
+    RequestVote,
+    TimeoutNow,
+    Vote,
+)
 from lfsql.core.settings import ConsensusSettings
+from lfsql.errors import ConfigError, DataCorrupted, InvariantBroken
+
+DEFAULT_SETTINGS: Final = ConsensusSettings()
 
 
 class Consensus:
@@ -30,69 +86,412 @@ class Consensus:
         restored: Restored,
         draw: Callable[[], float],
         now: float,
-        settings: ConsensusSettings = ConsensusSettings(),
+        settings: ConsensusSettings = DEFAULT_SETTINGS,
     ) -> None:
-        raise NotImplementedError
+        member = configuration.member(node)
+        if member is None:
+            raise ConfigError(f"node {node!r} is not in the cluster's configuration")
+        self._node = node
+        self._member = member
+        self._configuration = configuration
+        self._settings = settings
+        self._now = now
+        self._log = LogTail(restored.base, restored.floor, restored.records, settings.tail_bytes_max)
+        if not self._log.floor.index <= restored.commit <= self._log.last.index:
+            raise DataCorrupted(
+                f"the log ends at {self._log.last.index} and its tail begins after {self._log.floor.index}, "
+                f"but {restored.commit} records are committed"
+            )
+        if restored.hard_state.term < self._log.last.term:
+            raise DataCorrupted(
+                f"the stored term is {restored.hard_state.term}, but the log holds term {self._log.last.term}"
+            )
+        self._term = restored.hard_state.term
+        self._vote = restored.hard_state.vote
+        self._commit = restored.commit
+        self._committed = restored.commit
+        self._primary: NodeId = ""
 
-    def step(self, given: Input, now: float) -> tuple[Effect, ...]:
-        """Take one input; return what is to be done, in order.
+        self._disk = Durability(self._log.last.index, (self._term, self._vote))
+        self._effects: list[Effect] = []
 
-        Raises DataCorrupted when this node's history contradicts the primary's: the node must stop.
-        """
-        raise NotImplementedError
+        self._campaign: Campaign | None = None
+        self._leadership: Leadership | None = None
+        self._timeouts = Timeouts(settings, configuration.rank(node), draw)
+        self._heard_at = -inf
+        self._lost_at = -inf
+        # A promise to an earlier primary's lease may have been given just before a restart.
+        self._promised_until = now + settings.lease
+        self._excused = False
+        self._election_at = self._await(self._timeouts.election())
+
+    # -- What can be asked ---------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float:
         """When the next Tick is due; infinite when none is.  Changes with every step."""
-        raise NotImplementedError
+        return self._leadership.deadline if self._leadership else self._election_at
 
     @property
     def term(self) -> Term:
-        raise NotImplementedError
+        return self._term
 
     @property
     def primary(self) -> NodeId:
         """The primary this node knows of, itself included; '' when none."""
-        raise NotImplementedError
+        return self._primary
 
     @property
     def ready(self) -> bool:
         """This node is primary and its NOOP is committed: between BecamePrimary and SteppedDown."""
-        raise NotImplementedError
+        return self._leadership is not None and self._leadership.ready
 
     @property
     def role(self) -> str:
         """One of the roles in `lfsql.core.requests`."""
-        raise NotImplementedError
+        if self._leadership:
+            return requests.PRIMARY
+        if self._campaign:
+            return requests.CANDIDATE
+        return {LEARNER: requests.LEARNER, WITNESS: requests.WITNESS}.get(self._member.role, requests.REPLICA)
 
     @property
     def last(self) -> Position:
         """The end of this node's log, written or being written."""
-        raise NotImplementedError
+        return self._log.last
 
     @property
     def commit_index(self) -> Index:
         """The highest index known to be committed by a quorum; this node may still be writing it."""
-        raise NotImplementedError
+        return self._commit
 
     @property
     def committed(self) -> Index:
         """The highest index committed and on this node's disk: what the latest Committed said, and at start
         `Restored.commit`, which no Committed announces.
         """
-        raise NotImplementedError
+        return self._committed
 
     @property
     def confirmed_at(self) -> float:
         """On a primary: a time at which it certainly still was one, so that its `commit_index` was no staler
         than that.  On others, minus infinity.
         """
-        raise NotImplementedError
+        return self._leadership.rounds.confirmed_at if self._leadership else -inf
 
     def matched(self, node: NodeId) -> Index:
         """On a primary: how far `node`'s disk is known to hold its log; 0 elsewhere or when unknown."""
-        raise NotImplementedError
+        if self._leadership is None:
+            return 0
+        return self._disk.index if node == self._node else self._leadership.replicator.matched(node)
 
     def records(self, first: Index, last: Index) -> tuple[Record, ...] | None:
         """The records `first`..`last` (both at most `last.index`) when all are in memory, else None."""
-        raise NotImplementedError
+        return self._log.records(first, last)
+
+    # -- One step ------------------------------------------------------------------------------------------
+
+    def step(self, given: Input, now: float) -> tuple[Effect, ...]:
+        """Take one input; return what is to be done, in order.
+
+        Raises DataCorrupted when this node's history contradicts the primary's: the node must stop.
+        """
+        self._now = max(now, self._now)
+        match given:
+            case Received():
+                self._receive(given.sender, given.message)
+            case Propose():
+                self._propose(given)
+            case Persisted():
+                self._persisted(given.number)
+            case Tick():
+                self._tick()
+            case ReadIndex():
+                self._read_index(given.token)
+            case LogRead():
+                if self._leadership:
+                    self._leadership.log_read(given)
+            case PeerConnected():
+                self._connected(given.node)
+            case PeerLost():
+                self._lost(given.node)
+            case Compacted():
+                if given.base.index > self._committed:
+                    raise InvariantBroken(
+                        f"the log was compacted up to {given.base.index}, but committed to {self._committed}"
+                    )
+                self._log.compact(given.base)
+            case Transfer():
+                if self._leadership:
+                    self._leadership.transfer(given.to, self._now)
+        return self._finish()
+
+    def _finish(self) -> tuple[Effect, ...]:
+        leadership = self._leadership
+        if leadership:
+            self._commit = max(self._commit, leadership.quorum_holds(self._disk.index))
+        self._announce()
+        if leadership:
+            leadership.finish(self._commit, self._committed, self._now)
+        self._disk.flush(HardState(self._term, self._vote, self._commit), self._log.last.index, self._effects)
+        self._log.trim(min(self._commit, self._disk.index))
+        effects = tuple(self._effects)
+        self._effects.clear()
+        return effects
+
+    def _announce(self) -> None:
+        committed = min(self._commit, self._disk.index)
+        if committed > self._committed:
+            self._committed = committed
+            self._effects.append(Committed(committed))
+
+    def _persisted(self, number: int) -> None:
+        self._disk.persisted(number)
+        campaign = self._campaign
+        if campaign and not campaign.pre and campaign.missing(self._node) and self._vote_is_durable:
+            campaign.count(self._node, granted=True)
+            self._weigh(campaign)
+
+    @property
+    def _vote_is_durable(self) -> bool:
+        return self._disk.ballot == (self._term, self._vote)
+
+    def _answer(self, to: NodeId, message: ConsensusMessage) -> None:
+        """Say what speaks of this node's term or vote, which is not before they are on disk."""
+        send = Send(to, message)
+        if self._vote_is_durable:
+            self._effects.append(send)
+        else:
+            self._disk.afterwards(send)
+
+    # -- Time ----------------------------------------------------------------------------------------------
+
+    def _await(self, seconds: float) -> float:
+        """When to stand for election if nothing else happens for so long."""
+        return inf if self._member.role == LEARNER else max(self._now + seconds, self._promised_until)
+
+    def _tick(self) -> None:
+        """A tick that comes very late means that this process stood still, and that the messages which would
+        have kept it from acting wait unread: it is excused, once.
+        """
+        if self._now < self.deadline:
+            return
+        late = self._now > self.deadline + self._settings.heartbeat and not self._excused
+        self._excused = late
+        if self._leadership:
+            if not self._leadership.tick(self._now, late=late):
+                self._follow(self._term, "")
+        elif late:
+            self._election_at = self._await(self._settings.heartbeat)
+        else:
+            self._stand(pre=True)
+
+    # -- Peers ---------------------------------------------------------------------------------------------
+
+    def _connected(self, node: NodeId) -> None:
+        campaign = self._campaign
+        if self._leadership:
+            self._leadership.connected(node)
+        elif campaign and campaign.missing(node) and (campaign.pre or self._vote_is_durable):
+            self._effects.append(Send(node, self._ballot(campaign)))
+
+    def _lost(self, node: NodeId) -> None:
+        if self._leadership:
+            self._leadership.replicator.lost(node)
+        elif node == self._primary:
+            self._know("")
+            self._lost_at = self._now
+            self._election_at = self._await(self._timeouts.takeover())
+
+    def _know(self, primary: NodeId) -> None:
+        if primary != self._primary:
+            self._primary = primary
+            self._effects.append(PrimaryChanged(self._term, primary))
+
+    def _receive(self, sender: NodeId, message: ConsensusMessage) -> None:
+        match message:
+            case Append():
+                self._append(sender, message)
+            case RequestVote():
+                self._requested(sender, message)
+            case ReadIndexRequest():
+                self._read_index_requested(sender, message.token)
+            case ReadIndexAnswer():
+                self._effects.append(
+                    ReadConfirmed(message.token, message.index)
+                    if message.granted
+                    else ReadRefused(message.token, self._primary)
+                )
+            case _ if message.term > self._term:
+                self._follow(message.term, "")
+            case Accept() | Mismatch():
+                if self._leadership and message.term == self._term and self._configuration.member(sender):
+                    self._leadership.answered(sender, message)
+            case Vote():
+                campaign = self._campaign
+                if campaign and (campaign.term, campaign.pre) == (message.asked, message.pre):
+                    campaign.count(sender, message.granted)
+                    self._weigh(campaign)
+            case TimeoutNow():
+                if message.term == self._term and sender == self._primary and self._member.role != LEARNER:
+                    self._stand(pre=False, transfer=True)
+
+    # -- Elections -----------------------------------------------------------------------------------------
+
+    def _follow(self, term: Term, primary: NodeId) -> None:
+        """Become or stay a follower.  Within a term the vote is kept, or two could win it."""
+        if term > self._term:
+            self._term = term
+            self._vote = ""
+        leadership = self._leadership
+        self._leadership = None
+        if leadership or self._campaign:
+            self._campaign = None
+            self._election_at = self._await(self._timeouts.election())
+        self._know(primary)
+        if leadership:
+            leadership.abandon(primary)
+            if leadership.ready:
+                self._effects.append(SteppedDown(self._term, primary))
+
+    def _stand(self, *, pre: bool, transfer: bool = False) -> None:
+        self._know("")
+        if pre:
+            term = self._term + 1
+        else:
+            term = self._term = self._term + 1
+            self._vote = self._node
+        campaign = self._campaign = Campaign(self._configuration, term, pre=pre, transfer=transfer)
+        self._election_at = self._await(self._timeouts.election())
+        ballot = self._ballot(campaign)
+        for node in self._configuration.electors:
+            if node != self._node:
+                self._answer(node, ballot)
+        if pre:
+            campaign.count(self._node, granted=True)
+            self._weigh(campaign)
+
+    def _ballot(self, campaign: Campaign) -> RequestVote:
+        return RequestVote(campaign.term, self._log.last, campaign.pre, campaign.transfer)
+
+    def _weigh(self, campaign: Campaign) -> None:
+        if campaign.result == WON and campaign.pre:
+            self._stand(pre=False)
+        elif campaign.result == WON:
+            self._lead()
+        elif campaign.result == LOST:
+            self._campaign = None
+            # A split vote, or others that have not yet noticed a loss, are settled quickly.  Otherwise the
+            # others still hear a primary that this node does not, and need not be asked often.
+            soon = not campaign.pre or self._now < self._lost_at + self._settings.election_timeout_min
+            self._election_at = self._await(self._timeouts.retry() if soon else self._timeouts.election())
+
+    def _lead(self) -> None:
+        self._campaign = None
+        at = (self._node, self._term, self._commit, self._now)
+        self._leadership = Leadership(*at, self._configuration, self._log, self._settings, self._effects)
+        self._know(self._node)
+        self._leadership.tick(self._now, late=False)
+        self._extend(OPENING)
+
+    def _requested(self, sender: NodeId, message: RequestVote) -> None:
+        member = self._configuration.member(sender)
+        if member is None or member.role == LEARNER or self._member.role == LEARNER:
+            return
+        current = is_current(message.last, self._log.last)
+        if message.term > self._term and self._is_loyal(sender, message):
+            granted = False
+        elif message.pre:
+            granted = current and message.term > self._term
+            if granted and not self._leadership:
+                self._election_at = max(self._election_at, self._await(self._settings.heartbeat))
+        else:
+            if message.term > self._term:
+                self._follow(message.term, "")
+            granted = current and message.term == self._term and self._vote in ("", sender) and not self._leadership
+            if granted:
+                self._vote = sender
+                self._campaign = None
+                self._election_at = self._await(self._timeouts.election())
+        self._answer(sender, Vote(self._term, message.term, granted, message.pre))
+
+    def _is_loyal(self, sender: NodeId, message: RequestVote) -> bool:
+        """Whether a primary that works, as far as this node can tell, stands against the request.
+
+        A primary itself is loyal to itself: if it does not work, check-quorum ends it.
+        """
+        if message.transfer or sender == self._primary:
+            return False
+        if self._leadership or self._now < self._promised_until:
+            return True
+        return bool(self._primary) and self._now < self._heard_at + self._settings.election_timeout_min
+
+    # -- The log -------------------------------------------------------------------------------------------
+
+    def _append(self, sender: NodeId, message: Append) -> None:
+        fault = append_fault(message)
+        if fault:
+            self._effects.append(PeerFaulty(sender, fault))
+            return
+        if message.term < self._term:
+            # Its sender was deposed and must hear of it; it steps down on the term alone.
+            self._answer(sender, Mismatch(self._term, message.round, message.previous.index, 0, 0))
+            return
+        if self._leadership and message.term == self._term:
+            raise InvariantBroken(f"{sender} is primary in term {self._term}, and so is this node")
+        self._follow(message.term, sender)
+        self._excused = False
+        self._heard_at = self._now
+        self._promised_until = self._now + self._settings.lease
+        self._election_at = self._await(self._timeouts.election())
+
+        common = fit(self._log, self._disk, message, self._commit)
+        if common is not None:
+            wanted = message.previous.index
+            self._answer(sender, Mismatch(self._term, message.round, wanted, common.index, common.term))
+            return
+        end = message.previous.index + len(message.records)
+        self._commit = max(self._commit, min(message.commit, end))
+        self._accept(sender, message, end)
+
+    def _accept(self, sender: NodeId, message: Append, end: Index) -> None:
+        """Answer at once with what is on disk; records still being written are answered for when they are."""
+        if message.records and end > self._disk.index:
+            self._disk.afterwards(Send(sender, Accept(self._term, message.round, end, end)))
+        elif message.records or message.round:
+            durable = min(max(end, self._commit), self._disk.index)
+            self._answer(sender, Accept(self._term, message.round, end, durable))
+
+    def _propose(self, given: Propose) -> None:
+        leadership = self._leadership
+        if leadership is None or not leadership.ready or given.term != self._term:
+            self._effects.append(ProposalRefused(NOT_PRIMARY, self._primary))
+            return
+        reason = leadership.refusal(given.bodies)
+        if reason:
+            self._effects.append(ProposalRefused(reason, self._primary))
+            return
+        first = self._log.last.index + 1
+        self._effects.append(Proposed(first, first + len(given.bodies) - 1))
+        self._extend(given.bodies)
+
+    def _extend(self, bodies: tuple[tuple[int, bytes], ...]) -> None:
+        records = extend(self._log.last, self._term, bodies)
+        self._log.append(records)
+        self._disk.append(records)
+
+    # -- Linearizable reads --------------------------------------------------------------------------------
+
+    def _read_index(self, token: int) -> None:
+        if self._leadership:
+            self._leadership.read(self._node, token, self._now)
+        elif self._primary:
+            self._effects.append(Send(self._primary, ReadIndexRequest(token)))
+        else:
+            self._effects.append(ReadRefused(token, ""))
+
+    def _read_index_requested(self, sender: NodeId, token: int) -> None:
+        if self._leadership:
+            self._leadership.read(sender, token, self._now)
+        else:
+            self._effects.append(Send(sender, ReadIndexAnswer(token, 0, granted=False)))

@@ -1,0 +1,137 @@
+"""Short runs of whole clusters, each from one seed; `Invariants` watches every step.
+
+Safety: everything may fail at any time.  Liveness: whatever has failed, once it is repaired the cluster works
+again, soon.  They are checked in the same run, one after the other.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from random import Random
+
+import pytest
+
+from lfsql.core.membership import LEARNER, VOTER, WITNESS, Member
+from lfsql.core.settings import ConsensusSettings
+from tests.core.cluster import Cluster, Network
+
+SMALL = {
+    "message_bytes_max": 600,
+    "in_flight_bytes_max": 2_000,
+    "tail_bytes_max": 2_000,
+    "uncommitted_bytes_max": 4_000,
+    "record_bytes_max": 1_000,
+    "reads_waiting_max": 8,
+}
+"""Limits so small that runs meet them all the time."""
+
+SHAPES = {
+    "one": (Member("n1"),),
+    "three": (Member("n1"), Member("n2"), Member("n3")),
+    "priorities": (Member("n1", VOTER, 3), Member("n2", VOTER, 2), Member("n3", VOTER, 1)),
+    "learner": (Member("n1"), Member("n2"), Member("n3"), Member("n4", LEARNER)),
+    "witness": (Member("n1"), Member("n2"), Member("n3", WITNESS)),
+    "five": (Member("n1"), Member("n2"), Member("n3"), Member("n4"), Member("n5")),
+}
+
+
+def trouble(cluster: Cluster, random: Random, tokens: count[int]) -> None:
+    """One random thing that a client, an operator or bad luck does."""
+    names = list(cluster.nodes)
+    name = random.choice(names)
+    primary = cluster.primary()
+    match random.randrange(14):
+        case 0:
+            if cluster.nodes[name].consensus is not None:
+                cluster.crash(name)
+        case 1 | 2:
+            for node in cluster.nodes.values():
+                if node.consensus is None:
+                    cluster.start(node.name)
+        case 3:
+            cluster.partition(set(random.sample(names, random.randrange(len(names) + 1))))
+        case 4:
+            a, b = random.choice(names), random.choice(names)
+            cluster.cut = {(a, b)}
+        case 5:
+            cluster.heal()
+        case 6:
+            cluster.pause(name)
+        case 7 | 8:
+            for node in cluster.nodes.values():
+                cluster.resume(node.name)
+        case 9:
+            held = [node.disk.applied for node in cluster.nodes.values()]
+            cluster.compact(name, random.randint(0, min(held)))
+        case 10:
+            if primary is not None:
+                cluster.transfer(primary.name, name)
+        case 11:
+            a, b = random.choice(names), random.choice(names)
+            if a != b and cluster.nodes[a].consensus is not None:
+                cluster.disconnect(cluster.nodes[a], b)
+        case _:
+            cluster.read(name, next(tokens))
+    # A client that follows the primary, and one that believes in an old one.
+    for target in (primary.name if primary else name, name):
+        bodies = tuple(random.randbytes(random.randrange(200)) for _ in range(random.randrange(4)))
+        cluster.propose(target, bodies)
+
+
+def one_run(shape: str, lease: float, seed: int) -> Cluster:
+    random = Random(f"{shape} {lease} {seed}")
+    rough = Network(
+        lost=random.choice([0.0, 0.02, 0.2]),
+        repeated=random.choice([0.0, 0.1]),
+        delay_max=random.choice([0.002, 0.02, 0.15]),
+        fsync_max=random.choice([0.01, 0.1, 0.5]),
+        late_tick_max=random.choice([0.001, 0.3]),
+    )
+    settings = ConsensusSettings(lease=lease, drift=0.1, **SMALL)
+    cluster = Cluster(random.randrange(2**32), SHAPES[shape], settings, rough, clock_drift=0.04)
+    tokens = count()
+    try:
+        for _ in range(60):
+            cluster.run(random.choice([0.01, 0.05, 0.3]))
+            trouble(cluster, random, tokens)
+        cluster.logs_match()
+        cluster.repair()
+        assert cluster.run(6, lambda: cluster.primary() is not None), "no primary"
+        cluster.run(2)
+        primary = cluster.primary()
+        assert primary is not None
+        assert primary.consensus is not None
+        cluster.propose(primary.name, (b"the last",))
+        last = primary.consensus.last.index
+        assert cluster.run(2, lambda: all(node.disk.applied == last for node in cluster.nodes.values()))
+        cluster.logs_match()
+        before = cluster.reads_confirmed
+        cluster.read("n1", next(tokens))
+        assert cluster.run(1, lambda: cluster.reads_confirmed > before), "no read was confirmed"
+    except Exception as fault:
+        fault.add_note(f"{shape=} {lease=} {seed=} at {cluster.now:.6f}")
+        raise
+    return cluster
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("lease", [0.0, 0.3])
+def test_safe_in_trouble_and_alive_after_it(shape: str, lease: float) -> None:
+    runs = [one_run(shape, lease, seed) for seed in range(30)]
+    assert sum(cluster.reads_confirmed for cluster in runs) > 60
+    assert sum(cluster.invariants.highest for cluster in runs) > 600
+
+
+def test_a_seed_is_a_run() -> None:
+    def run() -> list[object]:
+        random = Random(7)
+        cluster = Cluster(7, SHAPES["three"], ConsensusSettings(), Network(lost=0.1, repeated=0.1))
+        tokens = count()
+        for _ in range(60):
+            cluster.run(0.1)
+            trouble(cluster, random, tokens)
+        return [*cluster.sent]
+
+    first = run()
+    assert len(first) > 100
+    assert first == run()
