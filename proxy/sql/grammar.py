@@ -96,5 +96,9 @@ class Grammar(Postgres):
             **Postgres.Tokenizer.SINGLE_TOKENS,
             "$": TokenType.PARAMETER,
         }
+        # As keywords, oid and regclass cannot be an array's element (`oid[]`); as words they are types like others.
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {
+            word: kind for word, kind in Postgres.Tokenizer.KEYWORDS.items() if kind != TokenType.OBJECT_IDENTIFIER
+        }
 
     Parser = GrammarParser
