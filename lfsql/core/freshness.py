@@ -1,0 +1,122 @@
+"""How stale a copy of the data can be, reckoned on one clock.
+
+Whoever wants to know keeps pairs (time, commit index): at that time, on its own clock, the commit index was at
+most that.  A copy that stands at index a was the newest there was at the latest time whose pair has an index
+of at most a; so it is no staler than the time that has passed since.  No two clocks are compared.
+
+A pair taken from a message that was merely received is too new by the message's way: pass the time at which
+the question was sent, or when there was none, how long ago the primary last confirmed itself
+(`Consensus.confirmed_at`) before the time of receipt.  Forgetting a pair, or never hearing one, can only make
+the answer larger: silence reads as staleness, so nothing needs to be told apart from it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Final
+
+import msgspec
+
+from lfsql.core.ids import Index
+
+FRESH: Final = "fresh"
+BEHIND_TIME: Final = "behind by more than max_lag_ms"
+BEHIND_ENTRIES: Final = "behind by more than max_lag_entries"
+BEHIND_SESSION: Final = "behind what the session has seen"
+UNKNOWN: Final = "not known to be fresh"
+
+
+class CommitHistory:
+    """Pairs of at most `age_max` seconds and `entries_max` in number: the oldest are forgotten first."""
+
+    def __init__(self, age_max: float, entries_max: int) -> None:
+        self._age_max = age_max
+        self._entries_max = entries_max
+        self._indexes: list[Index] = []
+        self._times: list[float] = []
+
+    @property
+    def commit_index(self) -> Index:
+        """The highest heard; 0 when nothing was."""
+        return self._indexes[-1] if self._indexes else 0
+
+    @property
+    def heard_at(self) -> float | None:
+        return self._times[-1] if self._times else None
+
+    def hear(self, at: float, commit_index: Index) -> None:
+        """At time `at` the commit index was at most `commit_index`.
+
+        One that falls back comes from a primary that does not yet know how far its predecessor committed: the
+        index never does, so the highest heard stands.  Times that fall back teach nothing.
+        """
+        if self._times and at < self._times[-1]:
+            return
+        index = max(commit_index, self.commit_index)
+        if self._indexes and self._indexes[-1] == index:
+            self._times[-1] = at
+        else:
+            self._indexes.append(index)
+            self._times.append(at)
+        self._forget(bisect_right(self._times, at - self._age_max))
+
+    def _forget(self, expired: int) -> None:
+        # By quarters, so that a full history does not move its whole list for every pair.
+        excess = len(self._times) - self._entries_max
+        count = max(expired, self._entries_max // 4 + 1 if excess > 0 else 0)
+        if count:
+            del self._indexes[:count]
+            del self._times[:count]
+
+    def staleness(self, applied: Index, now: float) -> float | None:
+        """How many seconds stale a copy at index `applied` can be; None when older than the history."""
+        place = bisect_right(self._indexes, applied)
+        return max(now - self._times[place - 1], 0.0) if place else None
+
+
+class LagLimits(msgspec.Struct, frozen=True):
+    """What a read puts up with; None is no limit.  `min_index` is what its session has read or written.
+
+    `silence_ms_max`: how old the newest pair may be.  A lag in entries says nothing without it, being reckoned
+    from the commit index last heard.
+    """
+
+    lag_ms_max: float | None = None
+    lag_entries_max: int | None = None
+    silence_ms_max: float | None = None
+    min_index: Index = 0
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """`reason` is one of the five above.  `staleness_ms` is a bound, None when there is none to give."""
+
+    eligible: bool
+    reason: str
+    staleness_ms: float | None
+    lag_entries: int
+
+
+def judge(history: CommitHistory, applied: Index, now: float, limits: LagLimits) -> Verdict:
+    """Whether a copy at index `applied` is fresh enough, and why not."""
+    staleness = history.staleness(applied, now)
+    staleness_ms = None if staleness is None else staleness * 1000
+    lag_entries = max(history.commit_index - applied, 0)
+    limited = any(limit is not None for limit in (limits.lag_ms_max, limits.lag_entries_max, limits.silence_ms_max))
+    reason = FRESH
+    if applied < limits.min_index:
+        reason = BEHIND_SESSION
+    elif limited and _is_silent(history, now, limits.silence_ms_max):
+        reason = UNKNOWN
+    elif limits.lag_entries_max is not None and lag_entries > limits.lag_entries_max:
+        reason = BEHIND_ENTRIES
+    elif limits.lag_ms_max is not None and staleness_ms is None:
+        reason = UNKNOWN
+    elif limits.lag_ms_max is not None and (staleness_ms or 0) > limits.lag_ms_max:
+        reason = BEHIND_TIME
+    return Verdict(reason == FRESH, reason, staleness_ms, lag_entries)
+
+
+def _is_silent(history: CommitHistory, now: float, silence_ms_max: float | None) -> bool:
+    if history.heard_at is None:
+        return True
+    return silence_ms_max is not None and (now - history.heard_at) * 1000 > silence_ms_max
