@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText, LimitExceeded, StatementTooComplex
-from proxy.pg.scalars import SPACES, as_text, float8_text, not_a
+from proxy.pg.floats import float8_text
+from proxy.pg.literals import SPACES, not_a
+from proxy.pg.scalars import as_text
 from proxy.pg.settings import Value
 
 DIMENSIONS_MAX: Final = 6

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from lfsql.errors import FeatureNotSupported
-from proxy.pg import arrays, datetimes, intervals, jsons, numeric, oids, scalars
+from proxy.pg import arrays, datetimes, floats, intervals, jsons, numeric, oids, scalars
 from proxy.pg.settings import EncodeSettings, Value
 
 Parse = Callable[[str, EncodeSettings], Value]
@@ -48,11 +48,11 @@ def _fixed(write: Callable[[Value], bytes]) -> Print:
 
 
 def _print_float8(settings: EncodeSettings, _typmod: int) -> Callable[[Value], bytes]:
-    return partial(scalars.print_float8, extra_float_digits=settings.extra_float_digits)
+    return partial(floats.print_float8, extra_float_digits=settings.extra_float_digits)
 
 
 def _print_float4(settings: EncodeSettings, _typmod: int) -> Callable[[Value], bytes]:
-    return partial(scalars.print_float4, extra_float_digits=settings.extra_float_digits)
+    return partial(floats.print_float4, extra_float_digits=settings.extra_float_digits)
 
 
 def _print_bytea(settings: EncodeSettings, _typmod: int) -> Callable[[Value], bytes]:
@@ -134,8 +134,8 @@ CODECS: Final[dict[int, Codec]] = {
     oids.REGPROC: _REGISTERED,
     oids.REGCLASS: _REGISTERED,
     oids.REGTYPE: _REGISTERED,
-    oids.FLOAT4: Codec(_plain(scalars.parse_float4), scalars.receive_float4, _print_float4, scalars.send_float4),
-    oids.FLOAT8: Codec(_plain(scalars.parse_float8), scalars.receive_float8, _print_float8, scalars.send_float8),
+    oids.FLOAT4: Codec(_plain(floats.parse_float4), floats.receive_float4, _print_float4, floats.send_float4),
+    oids.FLOAT8: Codec(_plain(floats.parse_float8), floats.receive_float8, _print_float8, floats.send_float8),
     oids.NUMERIC: Codec(
         _plain(numeric.parse_numeric),
         numeric.receive_numeric,

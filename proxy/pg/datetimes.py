@@ -14,7 +14,8 @@ from typing import Final
 
 from lfsql.errors import DatetimeOutOfRange, InvalidDatetime
 from proxy.pg.datetime_literals import Parts, bad, days_in_month, field_out_of_range, offset_seconds, read_datetime
-from proxy.pg.scalars import as_text, exact
+from proxy.pg.literals import exact
+from proxy.pg.scalars import as_text
 from proxy.pg.settings import DEFAULTS, EncodeSettings, Value
 
 DAY: Final = 86_400_000_000
@@ -40,12 +41,12 @@ _STORED_TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?", re.ASC
 
 def _clock(settings: EncodeSettings, type_name: str, text: str) -> datetime:
     """The transaction's start in the session's zone, for 'now' and its kin."""
-    if settings.now is None:
+    if settings.transaction_time is None:
         raise InvalidDatetime(
             f'invalid input syntax for type {type_name}: "{text}"',
             hint="Use CURRENT_TIMESTAMP or CURRENT_DATE here instead of a literal that means now.",
         )
-    return settings.now.astimezone(settings.timezone)
+    return settings.transaction_time.astimezone(settings.timezone)
 
 
 def _midnight(moment: datetime, days: int) -> datetime:
@@ -168,8 +169,8 @@ def parse_timetz(text: str, settings: EncodeSettings = DEFAULTS) -> str:
     else:
         if parts.has_date:
             local = _naive(parts, text, "time with time zone")
-        elif settings.now is not None:
-            local = settings.now.astimezone(settings.timezone).replace(tzinfo=None)
+        elif settings.transaction_time is not None:
+            local = settings.transaction_time.astimezone(settings.timezone).replace(tzinfo=None)
         else:
             local = _EPOCH
         fixed = zone.utcoffset(None)

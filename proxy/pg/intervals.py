@@ -12,7 +12,8 @@ from typing import Final
 
 from lfsql.errors import DatetimeOutOfRange, IntervalOutOfRange, InvalidDatetime
 from proxy.pg.datetime_literals import fraction_microseconds
-from proxy.pg.scalars import as_text, exact
+from proxy.pg.literals import exact
+from proxy.pg.scalars import as_text
 from proxy.pg.settings import Value
 
 SECOND: Final = 1_000_000

@@ -13,7 +13,8 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
 from lfsql.errors import InvalidBinary, NumericOutOfRange
-from proxy.pg.scalars import SPACES, bad_literal, float8_text, not_a
+from proxy.pg.floats import float8_text
+from proxy.pg.literals import SPACES, bad_literal, not_a
 from proxy.pg.settings import Value
 
 WHOLE_DIGITS_MAX: Final = 131072

@@ -28,7 +28,7 @@ class EncodeSettings:
     interval_style: str = "postgres"
     """'postgres' or 'iso_8601'."""
     zone: Callable[[str], tzinfo | None] | None = field(default=None, compare=False)
-    now: datetime | None = field(default=None, compare=False)
+    transaction_time: datetime | None = field(default=None, compare=False)
     """With its time zone."""
 
 

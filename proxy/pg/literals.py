@@ -1,0 +1,27 @@
+"""What the readers of all types share: the errors for a wrong literal, size or stored value."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText
+from proxy.pg.settings import Value
+
+SPACES: Final = " \t\n\r\v\f"
+"""What PostgreSQL skips around most literals."""
+
+
+def bad_literal(type_name: str, text: str) -> InvalidText:
+    return InvalidText(f'invalid input syntax for type {type_name}: "{text}"')
+
+
+def not_a(type_name: str, value: Value) -> DatatypeMismatch:
+    """A stored value that its column's type cannot hold, e.g. from a file made by another program."""
+    shown = repr(value) if not isinstance(value, str | bytes) else repr(value[:40])
+    return DatatypeMismatch(f"stored value {shown} is not of type {type_name}")
+
+
+def exact(data: bytes, size: int) -> bytes:
+    if len(data) != size:
+        raise InvalidBinary(f"incorrect binary data format: {len(data)} bytes, expected {size}")
+    return data
