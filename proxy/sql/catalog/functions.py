@@ -29,8 +29,6 @@ Function = Callable[..., Any]
 
 REGNAMESPACE: Final = 4089
 REGROLE: Final = 4096
-REGPROCEDURE: Final = 2202
-REGOPER: Final = 2203
 
 ENCODINGS: Final[dict[int, str]] = {0: "SQL_ASCII", 6: "UTF8", 8: "LATIN1"}
 
@@ -94,6 +92,7 @@ _UNKNOWN_SIZES: Final = (
 )
 """SQLite does not tell a table's size without reading all of it: NULL, not a made-up number."""
 
+
 RESULT_TYPES: Final[dict[str, int]] = {
     **dict.fromkeys(_VISIBLE, oids.BOOL),
     **dict.fromkeys(_ALLOWED, oids.BOOL),
@@ -130,19 +129,22 @@ RESULT_TYPES: Final[dict[str, int]] = {
     "lfsql_regproc": oids.REGPROC,
     "lfsql_regnamespace": REGNAMESPACE,
     "lfsql_regrole": REGROLE,
-    "lfsql_regclass_out": oids.TEXT,
-    "lfsql_regtype_out": oids.TEXT,
-    "lfsql_regproc_out": oids.TEXT,
-    "lfsql_regoper_out": oids.TEXT,
-    "lfsql_regnamespace_out": oids.TEXT,
-    "lfsql_regrole_out": oids.TEXT,
-    "lfsql_vector_out": oids.TEXT,
+    "lfsql_regclass_text": oids.TEXT,
+    "lfsql_regtype_text": oids.TEXT,
+    "lfsql_regproc_text": oids.TEXT,
+    "lfsql_regoper_text": oids.TEXT,
+    "lfsql_regnamespace_text": oids.TEXT,
+    "lfsql_regrole_text": oids.TEXT,
+    "lfsql_vector_text": oids.TEXT,
 }
 """The result type of every function in `catalog_functions`, for the translator."""
 
 
 def catalog_functions(schema: Schema, facts: Facts | None = None) -> dict[str, Function]:
-    """Every catalog function by name.  Each takes any number of arguments and is registered so (nargs -1)."""
+    """Every catalog function by name, the casts between names and reg* OIDs among them.
+
+    Each is registered for any number of arguments (-1), as deterministic: a value of it holds for one schema.
+    """
     catalog = _Catalog(build_model(schema), facts or Facts())
     functions: dict[str, Function] = {}
     for name in _VISIBLE:
@@ -216,13 +218,13 @@ class _Catalog:
             "lfsql_regproc": self.function_oid,
             "lfsql_regnamespace": self.namespace_oid,
             "lfsql_regrole": self.role_oid,
-            "lfsql_regclass_out": self.relation_text,
-            "lfsql_regtype_out": self.type_text,
-            "lfsql_regproc_out": lambda oid: function_names().get(int(oid), str(oid)) if int(oid) else "-",
-            "lfsql_regoper_out": lambda oid: operator_names().get(int(oid), str(oid)) if int(oid) else "0",
-            "lfsql_regnamespace_out": self.namespace_text,
-            "lfsql_regrole_out": lambda oid: quoted(self._roles[int(oid)]) if int(oid) in self._roles else str(oid),
-            "lfsql_vector_out": lambda vector: vector.strip("[]").replace(",", " "),
+            "lfsql_regclass_text": self.relation_text,
+            "lfsql_regtype_text": self.type_text,
+            "lfsql_regproc_text": lambda oid: function_names().get(int(oid), str(oid)) if int(oid) else "-",
+            "lfsql_regoper_text": lambda oid: operator_names().get(int(oid), str(oid)) if int(oid) else "0",
+            "lfsql_regnamespace_text": self.namespace_text,
+            "lfsql_regrole_text": lambda oid: quoted(self._roles[int(oid)]) if int(oid) in self._roles else str(oid),
+            "lfsql_vector_text": lambda vector: vector.strip("[]").replace(",", " "),
         }
         functions = {name: _strict(function) for name, function in strict.items()}
         functions["format_type"] = self.type_text_with_modifier

@@ -6,6 +6,7 @@ Only the user's relations and their parts are in `columns`; `tables` lists the c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from proxy.pg import oids
@@ -106,6 +107,7 @@ def _column(table: Relation, column: Column, catalog: str) -> Mapping[str, Value
     }
 
 
+@lru_cache(1000)
 def _type_facts(oid: int, typmod: int) -> Mapping[str, Value]:
     """What the standard tells of a type.  Lengths are in characters, octets for UTF-8's four bytes each."""
     builtin = builtin_types().get(oid)

@@ -49,6 +49,11 @@ def complete(database: str, relation: str, rows: Iterable[Mapping[str, Value]]) 
     return result
 
 
-def array(values: Iterable[int] | Iterable[str] | Iterable[bool]) -> str:
-    """An array's or vector's stored form: JSON text."""
+def array(values: Iterable[int]) -> str:
+    """The stored form of an array or vector of numbers: JSON text."""
+    return f"[{','.join(map(str, values))}]"
+
+
+def text_array(values: Iterable[str]) -> str:
+    """The stored form of a text[] or name[]: JSON text."""
     return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))

@@ -8,7 +8,7 @@ from proxy.sql.catalog.definitions import LFSQL, PG_CATALOG
 from proxy.sql.catalog.facts import Facts, Role, Session
 from proxy.sql.catalog.model import OWNER
 from proxy.sql.catalog.relations import NAMESPACES
-from proxy.sql.catalog.rows import Rows, Value, array, complete
+from proxy.sql.catalog.rows import Rows, Value, complete, text_array
 from proxy.sql.catalog.types_table import format_type
 
 DATABASE = 16384
@@ -51,7 +51,7 @@ def live_rows(facts: Facts) -> Rows:
             {
                 "name": each.name,
                 "statement": each.text,
-                "parameter_types": array(format_type(oid) or "" for oid in each.parameter_types),
+                "parameter_types": text_array(format_type(oid) or "" for oid in each.parameter_types),
                 "from_sql": int(each.from_sql),
             }
             for each in facts.prepared
@@ -138,7 +138,7 @@ def _settings(facts: Facts) -> Iterator[Mapping[str, Value]]:
             "context": each.context,
             "vartype": each.kind,
             "source": "default" if each.value == default else "session",
-            "enumvals": array(each.choices) if each.choices else None,
+            "enumvals": text_array(each.choices) if each.choices else None,
             "boot_val": default,
             "reset_val": default,
             "pending_restart": 0,

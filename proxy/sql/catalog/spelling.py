@@ -66,7 +66,7 @@ def index_predicate(index: Index) -> str | None:
 
 def view_query(sql: str) -> str:
     """A view's SELECT, out of its CREATE VIEW, as pg_get_viewdef prints it: with a leading blank and a semicolon."""
-    match = re.match(r".*?\bAS\s+(?=(?:select|with|values|\()\b?)", sql, re.IGNORECASE | re.DOTALL)
+    match = re.match(r".*?\bAS\s+(?=select\b|with\b|values\b|\()", sql, re.IGNORECASE | re.DOTALL)
     query = sql[match.end() :] if match else sql
     return f" {query.rstrip().rstrip(';')};"
 
