@@ -1,18 +1,50 @@
-"""The statement log, log.db, through aiosqlite on trio.  (Signatures; the body follows.)"""
+"""The statement log: log.db, opened by aiosqlite and by nothing else.
+
+One write() is one transaction and one fsync (WAL, synchronous=FULL); when it returns, what it was given survives
+a power loss.  A write that fails is never tried again here: after a failed fsync nobody knows what is on the
+disk, so the log refuses everything from then on and the process is to end.
+
+SQLite's transactions leave no torn tail, so a record that does not fit is damage, wherever it stands: never a
+reason to cut the log there.  Each row has a checksum, which tells a damaged row from a broken chain, and is
+checked when the log is opened and whenever a record is read.  The owner then fetches the damaged ones from its
+peers and repair()s them.
+
+Rejected: files of our own with framing and preallocation.  They are faster by one seek, and have to find again
+what SQLite's recovery has been tested for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from lfsql.core.entry import Record
-from lfsql.core.ids import Index, Position
+from lfsql.core.entry import Record, chain_hash
+from lfsql.core.ids import Hash, Index, Position
+from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
+from lfsql.storage import migrations
+from lfsql.storage.aiosqlite_trio import TrioConnection, connect
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DAMAGED_MAX: Final = 1_000
+_COMPACT_ROWS: Final = 2_000
+_ROW: Final = "log_index, term, kind, hash, body, checksum"
+_HEADER: Final = struct.Struct(">QQQ")
 
 
 class StatementLog:
-    """`async with StatementLog(path) as log`.  Calls are carried out in the order they are made; a call that has
-    begun is finished even when its task is cancelled."""
+    """`async with StatementLog(path) as log`.
+
+    Calls are carried out in the order they are made; one that has begun is finished even when its task is
+    cancelled.  Opening raises ConfigError, DataCorrupted (the file as a whole, or the hard state, is damaged).
+    """
 
     hard_state: bytes
     """What the last write() put there, opaque to the log; b"" at first."""
@@ -21,17 +53,33 @@ class StatementLog:
     last: Position
     """The newest record, or `base` when there is none."""
     damaged: tuple[Index, ...]
-    """Records that failed their checksum or the chain when opened, bounded to the first 1000.  While not empty the
+    """Records missing, failing their checksum, or breaking the chain; the first DAMAGED_MAX.  While not empty the
     node must not vote; read() of one raises DataCorrupted; repair() replaces them."""
 
-    def __init__(self, path: str | Path) -> None: ...
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._connection: TrioConnection = connect(path, isolation_level=None, cached_statements=32)
+        self._failure: Exception | None = None
+        self.hard_state = b""
+        self.base = self.last = Position()
+        self.damaged = ()
 
     async def __aenter__(self) -> StatementLog:
-        raise NotImplementedError
+        try:
+            await self._connection
+        except sqlite3.Error as error:
+            raise ConfigError(f"cannot open the statement log {self._path}", detail=str(error)) from error
+        try:
+            await self._call(self._open)
+        except BaseException:
+            await self._connection.close()
+            raise
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        await self._connection.close()
 
     async def write(
         self,
@@ -41,18 +89,255 @@ class StatementLog:
         hard_state: bytes | None = None,
     ) -> None:
         """One transaction, one fsync: drop records from `truncate_from` on, append, replace the hard state.
-        Raises InvariantBroken when the records do not continue the chain; DiskFailed, DiskFull."""
+
+        Raises InvariantBroken (nothing is written) when the records do not continue the chain or what is compacted
+        would be dropped; DiskFailed, DiskFull.
+        """
+        await self._call(self._write, records, truncate_from, hard_state)
 
     async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
         """Records first..last, stopping after `bytes_max` bytes of bodies but never before one record.
-        Raises DataCorrupted (a record in the range is damaged); LookupError when `first` <= base.index."""
-        raise NotImplementedError
+
+        Empty when `first` is compacted away or does not exist yet.  Raises DataCorrupted when one is damaged.
+        """
+        return await self._call(self._read, first, last, bytes_max)
 
     async def repair(self, records: Sequence[Record]) -> None:
-        """Put right copies, fetched from peers, in place of damaged records; the chain must hold."""
+        """Put right copies, fetched from a quorum of peers, in place of damaged records.
+
+        Raises InvariantBroken (nothing is written) when one is not damaged or does not fit its neighbours.
+        """
+        await self._call(self._repair, records)
 
     async def compact(self, upto: Index) -> None:
-        """Forget records up to and including `upto`; it becomes `base`."""
+        """Forget records up to and including `upto`, which becomes `base`; in steps that let other calls in.
+
+        Only what a copy of the data holds, fsynced, may go: see Engine.checkpoint.
+        """
+        while self.base.index < upto:
+            await self._call(self._compact, min(upto, self.base.index + _COMPACT_ROWS))
 
     async def reset(self, base: Position) -> None:
         """Forget all records: a snapshot that stands at `base` was installed."""
+        await self._call(self._reset, base)
+
+    async def _call(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *arguments: P.args, **_: P.kwargs
+    ) -> T:
+        if self._failure is not None:
+            raise DiskFailed("the statement log failed before; the process must end") from self._failure
+        try:
+            return await self._connection.call(function, *arguments)
+        except sqlite3.Error as error:
+            raise self._translate(error) from error
+
+    def _translate(self, error: sqlite3.Error) -> Exception:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return DiskFull(f"no space left to write the statement log {self._path}")
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return DataCorrupted(f"the statement log {self._path} is damaged: {error}")
+        self._failure = error
+        return DiskFailed(f"the statement log {self._path} failed: {error}")
+
+    # -- In aiosqlite's thread -----------------------------------------------------------------------------
+
+    def _open(self, connection: sqlite3.Connection) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cell_size_check=ON", "mmap_size=0"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        migrations.migrate(
+            lambda sql, parameters: connection.execute(sql, tuple(parameters)).fetchall(),
+            migrations.load("log"),
+        )
+        rows = connection.execute(
+            "SELECT base_index, base_term, base_hash, hard_state, checksum FROM state"
+        ).fetchall()
+        if len(rows) != 1 or zlib.crc32(rows[0][3]) != rows[0][4]:
+            raise DataCorrupted(
+                f"the statement log {self._path} has lost what this node voted for",
+                hint="The node cannot take part any more: remove it and add it again under a new name.",
+            )
+        index, term, chain, self.hard_state, _ = rows[0]
+        self.base = Position(index, term, chain)
+        self._verify(connection)
+
+    def _verify(self, connection: sqlite3.Connection) -> None:
+        """Check every record, and find `last` and `damaged`."""
+        damaged: set[Index] = set()
+        previous: Position | None = self.base
+        self.last = self.base
+        for row in connection.execute(f"SELECT {_ROW} FROM records ORDER BY log_index"):  # noqa: S608 - a constant
+            index = row[0]
+            if index <= self.base.index:
+                raise DataCorrupted(f"the statement log {self._path} holds record {index}, before its base")
+            missing = range(self.last.index + 1, index)
+            if missing:
+                previous = None
+            found: set[Index] = set(missing[:DAMAGED_MAX])
+            self.last = Position(index, row[1], row[3])
+            if not _is_intact(row):
+                found.add(index)
+                previous = None
+            else:
+                if previous is not None and not _links(previous.hash, row):
+                    found |= {previous.index, index} - {self.base.index}
+                previous = self.last
+            if len(damaged) < DAMAGED_MAX:
+                damaged |= found
+        self.damaged = tuple(sorted(damaged)[:DAMAGED_MAX])
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        records: Sequence[Record],
+        truncate_from: Index | None,
+        hard_state: bytes | None,
+    ) -> None:
+        last = self.last
+        if truncate_from is not None and truncate_from <= last.index:
+            last = self._position_at(connection, truncate_from - 1)
+        after = _follow(last, records)
+        with _transaction(connection):
+            if truncate_from is not None:
+                connection.execute("DELETE FROM records WHERE log_index >= ?", (truncate_from,))
+            connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", map(_row, records))
+            if hard_state is not None:
+                connection.execute(
+                    "UPDATE state SET hard_state = ?, checksum = ?", (hard_state, zlib.crc32(hard_state))
+                )
+        self.last = after
+        if truncate_from is not None:
+            self.damaged = tuple(index for index in self.damaged if index < truncate_from)
+        if hard_state is not None:
+            self.hard_state = hard_state
+
+    def _read(self, connection: sqlite3.Connection, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
+        if first <= self.base.index:
+            return ()
+        records: list[Record] = []
+        size = 0
+        expected = first
+        for row in connection.execute(
+            f"SELECT {_ROW} FROM records WHERE log_index BETWEEN ? AND ? ORDER BY log_index",  # noqa: S608 - a constant
+            (first, min(last, self.last.index)),
+        ):
+            if row[0] != expected or not _is_intact(row) or expected in self.damaged:
+                break
+            records.append(Record(*row[:5]))
+            size += len(row[4])
+            expected += 1
+            if size >= bytes_max:
+                return tuple(records)
+        if expected <= min(last, self.last.index):
+            self.damaged = tuple(sorted({*self.damaged, expected})[:DAMAGED_MAX])
+            if not records:
+                raise DataCorrupted(f"record {expected} of the statement log {self._path} is damaged")
+        return tuple(records)
+
+    def _repair(self, connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+        unknown = [record.index for record in records if record.index not in self.damaged]
+        if unknown:
+            raise InvariantBroken(f"records {unknown[:10]} are not damaged")
+        repaired = {record.index for record in records}
+        left = tuple(index for index in self.damaged if index not in repaired)
+        last = self.last
+        with _transaction(connection):
+            connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", map(_row, records))
+            for index in sorted(repaired | {index + 1 for index in repaired}):
+                if self.base.index < index <= self.last.index and not {index, index - 1} & set(left):
+                    self._check_link(connection, index)
+            if last.index in repaired:
+                last = self._stored_position(connection, last.index)
+        self.damaged = left
+        self.last = last
+
+    def _check_link(self, connection: sqlite3.Connection, index: Index) -> None:
+        previous = self._stored_position(connection, index - 1)
+        row = connection.execute(f"SELECT {_ROW} FROM records WHERE log_index = ?", (index,)).fetchone()  # noqa: S608 - a constant
+        if not _links(previous.hash, row):
+            raise InvariantBroken(f"the copy of record {index} does not fit its neighbours")
+
+    def _compact(self, connection: sqlite3.Connection, upto: Index) -> None:
+        if upto > self.last.index:
+            raise InvariantBroken(f"record {upto} cannot be compacted: the log ends at {self.last.index}")
+        if upto > self.base.index:  # else another compaction was faster
+            self._cut(connection, self._position_at(connection, upto))
+
+    def _reset(self, connection: sqlite3.Connection, base: Position) -> None:
+        self.last = base
+        self._cut(connection, base, everything=True)
+
+    def _cut(self, connection: sqlite3.Connection, base: Position, *, everything: bool = False) -> None:
+        with _transaction(connection):
+            if everything:
+                connection.execute("DELETE FROM records")
+            else:
+                connection.execute("DELETE FROM records WHERE log_index <= ?", (base.index,))
+            connection.execute(
+                "UPDATE state SET base_index = ?, base_term = ?, base_hash = ?", (base.index, base.term, base.hash)
+            )
+        self.base = base
+        self.damaged = () if everything else tuple(index for index in self.damaged if index > base.index)
+
+    def _position_at(self, connection: sqlite3.Connection, index: Index) -> Position:
+        if index in self.damaged:
+            raise InvariantBroken(f"record {index} is damaged")
+        return self._stored_position(connection, index)
+
+    def _stored_position(self, connection: sqlite3.Connection, index: Index) -> Position:
+        if index == self.base.index:
+            return self.base
+        row = connection.execute("SELECT log_index, term, hash FROM records WHERE log_index = ?", (index,)).fetchone()
+        if row is None:
+            raise InvariantBroken(f"record {index} is not in the log")
+        return Position(*row)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _follow(last: Position, records: Sequence[Record]) -> Position:
+    """The position after `records`.  Raises InvariantBroken when they do not continue the chain."""
+    chain: Hash = last.hash
+    index = last.index
+    term = last.term
+    for record in records:
+        index += 1
+        if record.index != index or record.term < term:
+            raise InvariantBroken(f"record {record.index} of term {record.term} cannot follow {index - 1} of {term}")
+        chain = chain_hash(chain, index, record.term, record.kind, record.body)
+        if chain != record.hash:
+            raise InvariantBroken(f"record {index} does not continue the chain")
+        term = record.term
+    return Position(index, term, chain)
+
+
+def _row(record: Record) -> tuple[object, ...]:
+    fields = (record.index, record.term, record.kind, record.hash, record.body)
+    return (*fields, _checksum(*fields))
+
+
+def _checksum(index: Index, term: int, kind: int, chain: Hash, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(chain, zlib.crc32(_HEADER.pack(index, term, kind))))
+
+
+def _links(previous: Hash, row: tuple[Any, ...]) -> bool:
+    index, term, kind, chain, body, _ = row
+    return bool(chain_hash(previous, index, term, kind, body) == chain)
+
+
+def _is_intact(row: tuple[Any, ...]) -> bool:
+    """A damaged page may hold values of any type."""
+    try:
+        return bool(_checksum(*row[:5]) == row[5])
+    except (TypeError, struct.error):
+        return False
