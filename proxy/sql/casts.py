@@ -144,14 +144,14 @@ def _length(value: Value, typmod: int, level: Level) -> Value:
         return value
     oid, sql = value.oid, value.sql
     if oid in (VARCHAR, BPCHAR):
-        if level == "assignment":
-            sql = f"lfsql_fit({sql}, {typmod - 4})"
-        else:
+        if level == "explicit":
             sql = f"substr({sql}, 1, {typmod - 4})"
         if oid == BPCHAR:
             sql = f"rtrim({sql}, ' ')"
-        if value.text is not None and len(value.text) <= typmod - 4 and not (
-            oid == BPCHAR and value.text.endswith(" ")
+        if (
+            value.text is not None
+            and len(value.text) <= typmod - 4
+            and not (oid == BPCHAR and value.text.endswith(" "))
         ):
             return value
     elif oid == NUMERIC:
@@ -270,5 +270,3 @@ def _moment(analysis: Analysis, sql: str, source: int, target: int) -> str:
     if source == TIMETZ and target == TIME:
         return f"lfsql_timetz_to_time({sql})"
     raise CannotCoerce(f"cannot cast type {spelled(source)} to {spelled(target)}")
-
-

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.parsers.postgres import PostgresParser
@@ -102,3 +103,8 @@ class Grammar(Postgres):
         }
 
     Parser = GrammarParser
+
+
+def parse_expression(text: str) -> exp.Expression:
+    """An expression kept in the schema, such as a column's default.  Raises sqlglot.errors.ParseError."""
+    return sqlglot.parse_one(text, read=Grammar)

@@ -150,8 +150,7 @@ _ASSIGNMENT: Final[frozenset[tuple[int, int]]] = frozenset(
     ]
 )
 _EXPLICIT: Final[frozenset[tuple[int, int]]] = frozenset(
-    [(INT4, BOOL), (BOOL, INT4), (INT4, CHAR), (CHAR, INT4)]
-    + [(JSONB, number) for number in (*NUMBERS, BOOL)]
+    [(INT4, BOOL), (BOOL, INT4), (INT4, CHAR), (CHAR, INT4)] + [(JSONB, number) for number in (*NUMBERS, BOOL)]
 )
 
 
@@ -255,7 +254,9 @@ def typmod_of(oid: int, parameters: Sequence[int]) -> int:
     if oid in (VARCHAR, BPCHAR):
         length = parameters[0]
         if length < 1:
-            raise InvalidParameterValue(f"length for type {'varchar' if oid == VARCHAR else 'char'} must be at least 1")
+            raise InvalidParameterValue(
+                f"length for type {'varchar' if oid == VARCHAR else 'char'} must be at least 1"
+            )
         if length > 10485760:
             raise InvalidParameterValue(
                 f"length for type {'varchar' if oid == VARCHAR else 'char'} cannot exceed 10485760"

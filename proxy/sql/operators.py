@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lfsql.errors import AmbiguousFunction, DivisionByZero, UndefinedFunction
+from lfsql.errors import AmbiguousFunction, DivisionByZero, IndeterminateType, UndefinedFunction
 from proxy.pg import oids
 from proxy.pg.oids import (
     BOOL,
@@ -50,6 +50,8 @@ COMPARISONS: Final = frozenset(("=", "<>", "<", "<=", ">", ">="))
 ARITHMETIC: Final = frozenset(("+", "-", "*", "/", "%", "^"))
 _NUMERIC_NAMES: Final = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo", "^": "power"}
 _NO_EQUALITY: Final = frozenset((JSON,))
+VECTORS: Final = {oids.INT2VECTOR: INT2, oids.OIDVECTOR: oids.OID}
+"""The catalogs' array types that are none of pg_type's array types."""
 
 _MOMENT_RESULTS: Final[dict[tuple[str, int, int], int]] = {
     ("+", DATE, INT4): DATE,
@@ -98,6 +100,22 @@ def equality_key(value: Value) -> str:
     return value.sql if value.oid == JSONB else sort_key(value)
 
 
+def equality_member(value: Value) -> str:
+    """The right side of a comparison, whose left side carries the collation."""
+    return value.sql if value.oid == NUMERIC else equality_key(value)
+
+
+def order_member(value: Value) -> str:
+    return value.sql if value.oid == NUMERIC else sort_key(value)
+
+
+def untyped_array() -> IndeterminateType:
+    return IndeterminateType(
+        "cannot determine type of empty array",
+        hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].",
+    )
+
+
 def comparable(analysis: Analysis, symbol: str, left: Value, right: Value) -> tuple[Value, Value]:
     """Both sides in one type.  Raises UndefinedFunction."""
     target = comparison_type(symbol, left, right)
@@ -137,11 +155,9 @@ def compare(analysis: Analysis, symbol: str, left: Value, right: Value) -> Value
 
 
 def _keys(symbol: str, left: Value, right: Value) -> tuple[str, str]:
-    if left.oid == NUMERIC:
-        return sort_key(left), right.sql
     if symbol in ("=", "<>"):
-        return equality_key(left), equality_key(right)
-    return sort_key(left), sort_key(right)
+        return equality_key(left), equality_member(right)
+    return sort_key(left), order_member(right)
 
 
 def distinct_from(analysis: Analysis, left: Value, right: Value, negate: bool) -> Value:
@@ -430,5 +446,3 @@ def glob_pattern(pattern: str) -> tuple[bool, str] | None:
         plain.append(character)
         built.append(f"[{character}]" if character in "*?[" else character)
     return (True, "".join(built)) if wild else (False, "".join(plain))
-
-

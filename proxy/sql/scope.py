@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from lfsql.errors import AmbiguousColumn, DuplicateAlias, FeatureNotSupported, GroupingError, UndefinedColumn, UndefinedTable
+from lfsql.errors import (
+    AmbiguousColumn,
+    DuplicateAlias,
+    FeatureNotSupported,
+    GroupingError,
+    UndefinedColumn,
+    UndefinedTable,
+)
 from proxy.sql.schema import Relation
 from proxy.sql.value import Value, name
 
@@ -19,6 +26,8 @@ class Field:
 
     name: str
     value: Value
+    alias: str = ""
+    """The source it belongs to; empty for one that USING merged."""
 
 
 @dataclass(slots=True)
@@ -127,8 +136,7 @@ class Scope:
             raise AmbiguousColumn(f'column reference "{column}" is ambiguous')
         if not found:
             return None
-        owner = next((s.alias for s in self.sources if any(f.value is found[0].value for f in s.fields)), "")
-        return owner, found[0].value
+        return found[0].alias, found[0].value
 
     def check_grouping(self) -> None:
         """Raises GroupingError for a column that is neither grouped by nor inside an aggregate."""
@@ -166,6 +174,7 @@ def relation_source(relation: Relation, alias: str, database: str = "") -> tuple
                 table_oid=relation.oid,
                 attnum=column.number,
             ),
+            alias,
         )
         for column in relation.columns
     ]

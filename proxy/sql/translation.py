@@ -26,3 +26,5 @@ class Translation:
     reason: str = ""
     """Why it writes: 'insert', 'calls nextval'."""
     tag: str = "SELECT"
+    catalog: bool = False
+    """Reads pg_catalog, information_schema or lfsql relations."""

@@ -125,6 +125,8 @@ class Analysis:
         self.writes: list[str] = []
         """Names of functions that write: nextval, setval."""
         self.volatile = False
+        self.catalog = False
+        """A relation of the catalogs is read."""
 
     def variable(self, number: int) -> Value:
         """Raises UndefinedParameter for $0 and in expressions of the schema."""
