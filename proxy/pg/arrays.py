@@ -250,15 +250,16 @@ def receive(data: bytes, element_oid: int, receive_element: Callable[[bytes], Va
 
 
 def read_vector(text: str) -> list[Nested]:
-    """int2vector and oidvector are stored as PostgreSQL prints them, '1 2 3'."""
+    """The numbers of an int2vector or oidvector, stored as JSON ('[1,2,3]') or printed ('1 2 3')."""
     try:
-        return [int(piece) for piece in text.split()]
+        return [int(piece) for piece in text.strip("[]").replace(",", " ").split()]
     except ValueError:
         raise not_a("vector", text) from None
 
 
 def write_vector(array: Sequence[Nested]) -> str:
-    return " ".join(as_text(part) for part in array if not isinstance(part, list))
+    """A vector is stored as other arrays are, so that the same SQL takes both apart."""
+    return f"[{','.join(as_text(part) for part in array if not isinstance(part, list))}]"
 
 
 def map_leaves(array: Sequence[Nested], change: Callable[[Value], Value]) -> list[Nested]:
