@@ -14,7 +14,8 @@ from lfsql.errors import FeatureNotSupported
 from proxy.pg import arrays, datetimes, floats, intervals, jsons, numeric, oids, scalars
 from proxy.pg.settings import EncodeSettings, Value
 
-Parse = Callable[[str, EncodeSettings], Value]
+Parser = Callable[[EncodeSettings], Callable[[str], Value]]
+"""Settings to a function from a literal to its stored value."""
 Receive = Callable[[bytes], Value]
 Print = Callable[[EncodeSettings, int], Callable[[Value], bytes]]
 """Settings and typmod to a function from a value, never None, to its text format."""
@@ -25,7 +26,7 @@ Coerce = Callable[[Value, int, bool], Value]
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    parse: Parse
+    parser: Parser
     receive: Receive
     print: Print
     send: Send
@@ -33,13 +34,13 @@ class Codec:
     """Applies a typmod of 0 or more; None where the type has none."""
 
 
-def _plain(parse: Callable[[str], Value]) -> Parse:
+def _plain(parse: Callable[[str], Value]) -> Parser:
     """A literal that no setting changes."""
+    return lambda _settings: parse
 
-    def parse_without_settings(text: str, _settings: EncodeSettings) -> Value:
-        return parse(text)
 
-    return parse_without_settings
+def _by_settings(parse: Callable[[str, EncodeSettings], Value]) -> Parser:
+    return lambda settings: partial(parse, settings=settings)
 
 
 def _fixed(write: Callable[[Value], bytes]) -> Print:
@@ -145,7 +146,7 @@ CODECS: Final[dict[int, Codec]] = {
     ),
     oids.TEXT: _TEXT,
     oids.UNKNOWN: _TEXT,
-    oids.VARCHAR: Codec(_TEXT.parse, _TEXT.receive, _TEXT.print, _TEXT.send, _coerce_varchar),
+    oids.VARCHAR: Codec(_TEXT.parser, _TEXT.receive, _TEXT.print, _TEXT.send, _coerce_varchar),
     oids.BPCHAR: Codec(
         _plain(scalars.parse_bpchar), scalars.receive_bpchar, _print_bpchar, scalars.print_text, _coerce_bpchar
     ),
@@ -155,30 +156,30 @@ CODECS: Final[dict[int, Codec]] = {
     oids.UUID: Codec(_plain(scalars.parse_uuid), scalars.receive_uuid, _fixed(scalars.print_uuid), scalars.send_uuid),
     oids.JSON: Codec(_plain(jsons.parse_json), jsons.receive_json, _TEXT.print, _TEXT.send),
     oids.JSONB: Codec(_plain(jsons.parse_jsonb), jsons.receive_jsonb, _TEXT.print, jsons.send_jsonb),
-    oids.DATE: Codec(datetimes.parse_date, datetimes.receive_date, _TEXT.print, datetimes.send_date),
+    oids.DATE: Codec(_by_settings(datetimes.parse_date), datetimes.receive_date, _TEXT.print, datetimes.send_date),
     oids.TIME: Codec(
-        datetimes.parse_time,
+        _by_settings(datetimes.parse_time),
         datetimes.receive_time,
         _TEXT.print,
         datetimes.send_time,
         _coerce_time,
     ),
     oids.TIMETZ: Codec(
-        datetimes.parse_timetz,
+        _by_settings(datetimes.parse_timetz),
         datetimes.receive_timetz,
         _TEXT.print,
         datetimes.send_timetz,
         _coerce_time,
     ),
     oids.TIMESTAMP: Codec(
-        datetimes.parse_timestamp,
+        _by_settings(datetimes.parse_timestamp),
         datetimes.receive_timestamp,
         _TEXT.print,
         datetimes.send_timestamp,
         _coerce_timestamp,
     ),
     oids.TIMESTAMPTZ: Codec(
-        datetimes.parse_timestamptz,
+        _by_settings(datetimes.parse_timestamptz),
         datetimes.receive_timestamp,
         _print_timestamptz,
         datetimes.send_timestamp,
@@ -191,8 +192,10 @@ CODECS: Final[dict[int, Codec]] = {
         intervals.send_interval,
         _coerce_interval,
     ),
-    oids.VOID: Codec(lambda _text, _settings: "", lambda _data: "", _fixed(lambda _value: b""), lambda _value: b""),
-    oids.RECORD: Codec(_TEXT.parse, _no_binary_record, _TEXT.print, _no_send_record),
+    oids.VOID: Codec(
+        lambda _settings: lambda _text: "", lambda _data: "", _fixed(lambda _value: b""), lambda _value: b""
+    ),
+    oids.RECORD: Codec(_TEXT.parser, _no_binary_record, _TEXT.print, _no_send_record),
 }
 
 
@@ -203,8 +206,9 @@ def _array_codec(element_oid: int) -> Codec:
         """JSON has no bytes: a bytea element is its hex form there."""
         return scalars.parse_bytea(value) if element_oid == oids.BYTEA and isinstance(value, str) else value
 
-    def parse(text: str, settings: EncodeSettings) -> Value:
-        return arrays.store(arrays.read_literal(text, lambda part: element.parse(part, settings)))
+    def parser(settings: EncodeSettings) -> Callable[[str], Value]:
+        parse_element = element.parser(settings)
+        return lambda text: arrays.store(arrays.read_literal(text, parse_element))
 
     def receive(data: bytes) -> Value:
         return arrays.store(arrays.receive(data, element_oid, element.receive))
@@ -224,14 +228,15 @@ def _array_codec(element_oid: int) -> Codec:
             arrays.map_leaves(arrays.load(value), lambda part: coerce_element(part, typmod, explicit))
         )
 
-    return Codec(parse, receive, printer, send, coerce if element.coerce is not None else None)
+    return Codec(parser, receive, printer, send, coerce if element.coerce is not None else None)
 
 
 def _vector_codec(element_oid: int) -> Codec:
     element = CODECS[element_oid]
 
-    def parse(text: str, settings: EncodeSettings) -> Value:
-        return " ".join(str(element.parse(part, settings)) for part in text.split())
+    def parser(settings: EncodeSettings) -> Callable[[str], Value]:
+        parse_element = element.parser(settings)
+        return lambda text: " ".join(str(parse_element(part)) for part in text.split())
 
     def receive(data: bytes) -> Value:
         return arrays.write_vector(arrays.receive(data, element_oid, element.receive))
@@ -239,7 +244,7 @@ def _vector_codec(element_oid: int) -> Codec:
     def send(value: Value) -> bytes:
         return arrays.send(arrays.read_vector(scalars.as_text(value)), element_oid, element.send, 0)
 
-    return Codec(parse, receive, _TEXT.print, send)
+    return Codec(parser, receive, _TEXT.print, send)
 
 
 CODECS.update({array: _array_codec(element) for array, element in oids.ELEMENTS.items()})

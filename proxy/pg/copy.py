@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
-from lfsql.errors import BadCopyFormat
 from proxy.pg.codecs import codec
 from proxy.pg.copy_binary import SIGNATURE, TRAILER, BinaryReader
 from proxy.pg.copy_csv import CsvReader, csv_line
@@ -22,7 +21,6 @@ from proxy.pg.copy_text import TextReader, text_line
 from proxy.pg.encode import copy_data
 from proxy.pg.rows import Row, row_encoder
 from proxy.pg.settings import DEFAULTS, EncodeSettings, Value
-from proxy.pg.text import decode_utf8
 
 __all__ = [
     "LINE_BYTES_MAX",
@@ -69,19 +67,12 @@ def copied_row_decoder(
     return decode
 
 
-def _field_reader(oid: int, typmod: int, binary: bool, settings: EncodeSettings) -> Callable[[str | bytes], Value]:
+def _field_reader(oid: int, typmod: int, binary: bool, settings: EncodeSettings) -> Callable[[Any], Value]:
+    """Takes what the format's reader gives: str, or bytes for binary."""
     found = codec(oid)
-    parse, receive, coerce = found.parse, found.receive, found.coerce
+    parse, receive, coerce = found.parser(settings), found.receive, found.coerce
 
-    def read_text(field: str | bytes) -> Value:
-        return parse(field if isinstance(field, str) else decode_utf8(field), settings)
-
-    def read_binary(field: str | bytes) -> Value:
-        if isinstance(field, str):
-            raise BadCopyFormat("binary COPY takes binary fields")
-        return receive(field)
-
-    read = read_binary if binary else read_text
+    read: Callable[[Any], Value] = receive if binary else parse
     if coerce is None or typmod < 0:
         return read
     return lambda field: coerce(read(field), typmod, False)

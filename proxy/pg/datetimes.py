@@ -36,6 +36,8 @@ _DAY_SPECIAL: Final = {number: name for name, number in _DAY_INFINITY.items()}
 _STAMP_SPECIAL: Final = {number: name for name, number in _STAMP_INFINITY.items()}
 
 _CANONICAL_DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+_CANONICAL_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?", re.ASCII)
+_CANONICAL_UTC: Final = re.compile(_CANONICAL_STAMP.pattern + r"\+00", re.ASCII)
 _STORED_TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?", re.ASCII)
 
 
@@ -273,6 +275,11 @@ def _special_stamp(parts: Parts, text: str, type_name: str, settings: EncodeSett
 
 def parse_timestamp(text: str, settings: EncodeSettings = DEFAULTS) -> str:
     """A zone in the literal is read and ignored, as the SQL standard wants."""
+    if _CANONICAL_STAMP.fullmatch(text):
+        try:
+            return stamp_text(datetime.fromisoformat(text))
+        except ValueError:
+            pass  # as for timestamptz
     parts = read_datetime(text, "timestamp", settings)
     if parts.special:
         moment = _special_stamp(parts, text, "timestamp", settings)
@@ -285,6 +292,11 @@ def parse_timestamp(text: str, settings: EncodeSettings = DEFAULTS) -> str:
 
 
 def parse_timestamptz(text: str, settings: EncodeSettings = DEFAULTS) -> str:
+    if _CANONICAL_UTC.fullmatch(text):
+        try:
+            return stamp_text(datetime.fromisoformat(text[:-3]))
+        except ValueError:
+            pass  # 24:00:00, or out of range: the general way knows
     parts = read_datetime(text, "timestamp with time zone", settings)
     try:
         if parts.special:

@@ -97,10 +97,14 @@ def parse_int2(text: str) -> int:
 
 
 def parse_int4(text: str) -> int:
+    if len(text) < 10 and text.isascii() and text.isdigit():
+        return int(text)
     return parse_integer(text, -0x80000000, 0x7FFFFFFF, "integer")
 
 
 def parse_int8(text: str) -> int:
+    if len(text) < 19 and text.isascii() and text.isdigit():
+        return int(text)
     return parse_integer(text, -0x8000000000000000, 0x7FFFFFFFFFFFFFFF, "bigint")
 
 

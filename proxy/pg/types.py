@@ -32,7 +32,7 @@ __all__ = [
 
 def decode_text(oid: int, text: str, settings: EncodeSettings = DEFAULTS) -> Value:
     """A literal, or a parameter in text format, to its stored form.  Raises DataError subclasses."""
-    return codec(oid).parse(text, settings)
+    return codec(oid).parser(settings)(text)
 
 
 def decode_binary(oid: int, data: bytes) -> Value:
@@ -113,9 +113,9 @@ def parameters_decoder(
 
 
 def _text_reader(oid: int, settings: EncodeSettings) -> Callable[[bytes], Value]:
-    parse = codec(oid).parse
+    parse = codec(oid).parser(settings)
 
     def read(data: bytes) -> Value:
-        return parse(decode_utf8(data), settings)
+        return parse(decode_utf8(data))
 
     return read
