@@ -40,7 +40,7 @@ def _plain(parse: Callable[[str], Value]) -> Parser:
 
 
 def _by_settings(parse: Callable[[str, EncodeSettings], Value]) -> Parser:
-    return lambda settings: partial(parse, settings=settings)
+    return lambda settings: lambda text: parse(text, settings)
 
 
 def _fixed(write: Callable[[Value], bytes]) -> Print:
@@ -192,9 +192,7 @@ CODECS: Final[dict[int, Codec]] = {
         intervals.send_interval,
         _coerce_interval,
     ),
-    oids.VOID: Codec(
-        lambda _settings: lambda _text: "", lambda _data: "", _fixed(lambda _value: b""), lambda _value: b""
-    ),
+    oids.VOID: Codec(_plain(lambda _text: ""), lambda _data: "", _fixed(lambda _value: b""), lambda _value: b""),
     oids.RECORD: Codec(_TEXT.parser, _no_binary_record, _TEXT.print, _no_send_record),
 }
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from proxy.pg import oids
 from proxy.pg.codecs import codec
@@ -36,14 +36,15 @@ _pack_length: Final = struct.Struct(">I").pack
 _pack_prefix: Final = struct.Struct(">cIH").pack
 """Type byte, message length, number of columns."""
 
-_PLAIN: Final = frozenset(
+_SENT_AS_TEXT: Final = frozenset((oids.TEXT, oids.VARCHAR, oids.BPCHAR, oids.UNKNOWN, oids.NAME, oids.JSON))
+_PLAIN_TEXT: Final = frozenset(
     (
-        *(oids.INT2, oids.INT4, oids.INT8, oids.OID, oids.XID),
         *(oids.TEXT, oids.VARCHAR, oids.UNKNOWN, oids.NAME, oids.CHAR, oids.JSON, oids.JSONB),
         *(oids.NUMERIC, oids.DATE, oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.UUID),
         *(oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.INT2VECTOR, oids.OIDVECTOR),
     )
 )
+_PLAIN: Final = _PLAIN_TEXT | {oids.INT2, oids.INT4, oids.INT8, oids.OID, oids.XID}
 _FIXED: Final = {
     oids.BOOL: "?",
     oids.INT2: "h",
@@ -130,17 +131,29 @@ def _fixed(codes: Sequence[str], lenient: RowEncoder) -> RowEncoder:
     return encode
 
 
-def _mixed(count: int, encoders: Sequence[Callable[[Value], bytes]]) -> RowEncoder:
+def _direct(oid: int, code: int, encoder: Callable[[Value], bytes]) -> Callable[[Any], bytes]:
+    """The shortest way for a value of the expected class, which raises for any other."""
+    if code and oid in _FIXED:
+        return struct.Struct(">" + _FIXED[oid]).pack
+    if oid in _PLAIN_TEXT and (not code or oid in _SENT_AS_TEXT):
+        return str.encode
+    return encoder
+
+
+def _mixed(count: int, encoders: Sequence[Callable[[Any], bytes]], lenient: RowEncoder) -> RowEncoder:
     def encode(row: Row) -> bytes:
         pieces: list[bytes] = []
-        for write, value in zip(encoders, row, strict=True):
-            if value is None:
-                pieces.append(_NULL)
-            else:
-                data = write(value)
-                size = len(data)
-                pieces.append(_LENGTHS[size] if size < 256 else _pack_length(size))
-                pieces.append(data)
+        try:
+            for write, value in zip(encoders, row, strict=True):
+                if value is None:
+                    pieces.append(_NULL)
+                else:
+                    data = write(value)
+                    size = len(data)
+                    pieces.append(_LENGTHS[size] if size < 256 else _pack_length(size))
+                    pieces.append(data)
+        except _UNFIT:
+            return lenient(row)
         body = b"".join(pieces)
         return _pack_prefix(b"D", len(body) + 6, count) + body
 
@@ -167,4 +180,5 @@ def row_encoder(
         return _plain(count, lenient)
     if count and 0 not in formats and all(oid in _FIXED for oid, _ in columns):
         return _fixed([_FIXED[oid] for oid, _ in columns], lenient)
-    return _mixed(count, encoders)
+    direct = [_direct(oid, code, encoder) for (oid, _), code, encoder in zip(columns, formats, encoders, strict=True)]
+    return _mixed(count, direct, lenient)

@@ -164,13 +164,34 @@ ON_EVENT: Final[dict[State, dict[Event, State]]] = {
 }
 
 
+_BY_TYPE_BYTE: Final[dict[str, Kind]] = {
+    "Q": Query,
+    "P": Parse,
+    "B": Bind,
+    "D": Describe,
+    "E": Execute,
+    "C": Close,
+    "F": FunctionCall,
+    "f": CopyFail,
+    "c": CopyDone,
+    "S": Sync,
+    "H": Flush,
+    "X": Terminate,
+}
+
+
+def _kind(message: FrontendMessage) -> Kind:
+    """A malformed message leads where a sound one of its kind does, and fails there."""
+    return _BY_TYPE_BYTE.get(message.kind, Malformed) if isinstance(message, Malformed) else type(message)
+
+
 def is_ignored(state: State, message: FrontendMessage) -> bool:
-    return type(message) in IGNORED.get(state, ())
+    return _kind(message) in IGNORED.get(state, ())
 
 
 def on_message(state: State, message: FrontendMessage) -> State:
     """Where a message leads.  An ignored one leads nowhere.  Raises ProtocolViolation for one that may not come."""
-    kind = type(message)
+    kind = _kind(message)
     following = ON_MESSAGE[state].get(kind)
     if following is not None:
         return following
