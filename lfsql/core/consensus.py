@@ -248,7 +248,7 @@ class Consensus:
     def _persisted(self, number: int) -> None:
         self._disk.persisted(number)
         campaign = self._campaign
-        if campaign and not campaign.pre and campaign.missing(self._node) and self._vote_is_durable:
+        if campaign and campaign.missing(self._node) and self._vote_is_durable:
             campaign.count(self._node, granted=True)
             self._weigh(campaign)
 

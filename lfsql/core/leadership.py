@@ -127,10 +127,10 @@ class Leadership:
             self._established = True
             if self.ready:
                 self._effects.append(BecamePrimary(self._term, self._noop))
+        self._answer_reads()
         if self.rounds.reads_waiting and not self.rounds.asking:
             self._begin_round(now)
-        for read in self.rounds.confirmed_reads():
-            self._answer_read(read.origin, read.token, read.index)
+            self._answer_reads()
         self.replicator.pump(self.rounds.current, commit)
         self._hand_over()
 
@@ -159,6 +159,10 @@ class Leadership:
             self._answer_read(origin, token, self._commit)
         else:
             self.rounds.wait(origin, token, self._commit)
+
+    def _answer_reads(self) -> None:
+        for read in self.rounds.confirmed_reads():
+            self._answer_read(read.origin, read.token, read.index)
 
     def _answer_read(self, origin: NodeId, token: int, index: Index) -> None:
         if origin == self._node:
