@@ -1,0 +1,374 @@
+"""Statements the session answers itself: settings, prepared statements, cursors, EXPLAIN, maintenance."""
+
+from __future__ import annotations
+
+import json
+from time import perf_counter
+from typing import Final
+
+from lfsql.core.entry import Value
+from lfsql.core.requests import HOLD, Row, Run
+from lfsql.errors import (
+    ActiveTransaction,
+    DuplicateCursor,
+    DuplicatePreparedStatement,
+    FeatureNotSupported,
+    LimitExceeded,
+    NoActiveTransaction,
+    ObjectNotInPrerequisiteState,
+    StatementSyntax,
+    UndefinedCursor,
+    UndefinedPreparedStatement,
+)
+from proxy.copying import copy_in, copy_out
+from proxy.execution import Telling, execute, open_read, row_writer, rows_now, rows_of, tell_rows
+from proxy.pg import encode
+from proxy.pg.oids import ELEMENTS, JSON, NAMES, TEXT
+from proxy.planning import arguments, current, prepare
+from proxy.sql.plan import Kind, Plan, ResultColumn
+from proxy.sql.utility import (
+    CloseCursor,
+    CopyIn,
+    CopyOut,
+    Deallocate,
+    DeclareCursor,
+    Discard,
+    ExecutePrepared,
+    Explain,
+    FetchCursor,
+    Listen,
+    Maintenance,
+    Notify,
+    Prepare,
+    ResetSetting,
+    SetSetting,
+    ShowSetting,
+    Unlisten,
+    Utility,
+)
+from proxy.state import IDLE, SessionState
+from proxy.statements import ListRows, Portal, Prepared
+from proxy.transaction import close_portals, run_transaction_statement
+from proxy.unit import Step, told_nothing
+from proxy.writing import flush_unit
+
+SHOW_ALL: Final = (
+    ResultColumn("name", TEXT),
+    ResultColumn("setting", TEXT),
+    ResultColumn("description", TEXT),
+)
+
+
+async def run_utility(state: SessionState, plan: Plan, parameters: tuple[Value, ...], telling: Telling) -> None:
+    """Carry out a utility statement and tell its result."""
+    utility = plan.utility
+    if utility is None:
+        raise StatementSyntax("the statement is no command")
+    tag = await run_transaction_statement(state, utility)
+    if tag is None:
+        tag = await _run(state, utility, telling)
+    if tag is not None:
+        state.outbox.write(encode.command_complete(tag))
+
+
+async def _run(state: SessionState, utility: Utility, telling: Telling) -> str | None:
+    """The command tag, or None when it has been told already."""
+    match utility:
+        case SetSetting(name, value, local):
+            if local and state.status == IDLE:
+                return "SET"
+            state.tell(state.settings.set(name, value, local=local))
+            return "SET"
+        case ResetSetting("all"):
+            state.tell(state.settings.reset_all())
+            return "RESET"
+        case ResetSetting(name):
+            state.tell(state.settings.set(name, None))
+            return "RESET"
+        case ShowSetting():
+            await _tell_list(state, "SHOW", show_columns(utility), _shown(state, utility), telling)
+        case Discard(what):
+            return await _discard(state, what)
+        case Prepare():
+            return await _prepare(state, utility)
+        case ExecutePrepared():
+            await _execute(state, utility, telling)
+        case Deallocate(name):
+            return _deallocate(state, name)
+        case Explain():
+            await _tell_list(state, "EXPLAIN", explain_columns(utility), await _explain(state, utility), telling)
+        case DeclareCursor():
+            return await _declare(state, utility)
+        case FetchCursor():
+            await _fetch(state, utility, telling)
+        case CloseCursor(name):
+            return await _close(state, name)
+        case Maintenance():
+            return await _maintain(state, utility)
+        case CopyIn():
+            await copy_in(state, utility)
+        case CopyOut():
+            await copy_out(state, utility)
+        case Unlisten():
+            return "UNLISTEN"  # nothing can be listened to yet, so there is nothing to stop
+        case Listen() | Notify():
+            raise FeatureNotSupported("LISTEN and NOTIFY are not supported")
+        case _:
+            raise FeatureNotSupported(f"{type(utility).__name__} is not supported")
+    return None
+
+
+async def describe_utility(state: SessionState, utility: Utility) -> tuple[ResultColumn, ...]:
+    """The columns a utility returns, () when none."""
+    match utility:
+        case ShowSetting():
+            return show_columns(utility)
+        case Explain():
+            return explain_columns(utility)
+        case ExecutePrepared(name):
+            prepared = await current(state, _statement(state, name))
+            if prepared.plan.utility is not None:
+                return await describe_utility(state, prepared.plan.utility)
+            return prepared.plan.columns if prepared.plan.returns_rows else ()
+        case FetchCursor(name, move=False):
+            return _cursor(state, name).prepared.plan.columns
+        case _:
+            return ()
+
+
+async def _tell_list(
+    state: SessionState, tag: str, columns: tuple[ResultColumn, ...], rows: list[Row], telling: Telling
+) -> None:
+    """Rows the session has made itself."""
+    plan = Plan(Kind.READ, tag, columns=columns, returns_rows=True)
+    await tell_rows(state, plan, ListRows(rows), telling)
+
+
+# -- Settings ----------------------------------------------------------------------------------------------
+
+
+def show_columns(utility: ShowSetting) -> tuple[ResultColumn, ...]:
+    return SHOW_ALL if utility.name == "all" else (ResultColumn(utility.name, TEXT),)
+
+
+def _shown(state: SessionState, utility: ShowSetting) -> list[Row]:
+    if utility.name == "all":
+        return [(name, value, description) for name, value, description in state.settings.shown()]
+    if utility.name == "lfsql.last_route":
+        node, role, index, reason = state.last_route
+        return [(json.dumps({"node": node, "role": role, "index": index, "reason": reason}),)]
+    if utility.name == "lfsql.last_index":
+        return [(str(state.seen_index),)]
+    return [(state.settings.show(utility.name),)]
+
+
+async def _discard(state: SessionState, what: str) -> str:
+    if what == "all":
+        if state.status != IDLE:
+            raise ActiveTransaction("DISCARD ALL cannot run inside a transaction block")
+        await close_portals(state)
+        state.statements.clear()
+        state.tell(state.settings.reset_all())
+    return f"DISCARD {what.upper()}"
+
+
+# -- Prepared statements -----------------------------------------------------------------------------------
+
+
+async def _prepare(state: SessionState, utility: Prepare) -> str:
+    if utility.name in state.statements:
+        raise DuplicatePreparedStatement(f'prepared statement "{utility.name}" already exists')
+    if len(state.statements) >= state.worker.limits.prepared_statements_max:
+        raise LimitExceeded(
+            f"a session may keep at most {state.worker.limits.prepared_statements_max} prepared statements"
+        )
+    prepared = await prepare(state, utility.text, utility.parameters, lift=False, from_sql=True)
+    if prepared.plan.utility is not None:
+        raise StatementSyntax("PREPARE takes SELECT, INSERT, UPDATE, DELETE or VALUES")
+    state.statements[utility.name] = prepared
+    return "PREPARE"
+
+
+def _statement(state: SessionState, name: str) -> Prepared:
+    prepared = state.statements.get(name)
+    if prepared is None:
+        raise UndefinedPreparedStatement(f'prepared statement "{name}" does not exist')
+    return prepared
+
+
+async def _execute(state: SessionState, utility: ExecutePrepared, telling: Telling) -> None:
+    prepared = await current(state, _statement(state, utility.name))
+    oids = prepared.plan.parameters
+    if len(utility.arguments) != len(oids):
+        raise StatementSyntax(
+            f'wrong number of parameters for prepared statement "{utility.name}"',
+            detail=f"Expected {len(oids)} parameters but got {len(utility.arguments)}.",
+        )
+    values: list[Value] = []
+    for text, oid in zip(utility.arguments, oids, strict=True):
+        name = NAMES[oid] if oid not in ELEMENTS else f"{NAMES[ELEMENTS[oid]]}[]"
+        argument = await prepare(state, f"SELECT CAST(({text}) AS {name})", lift=True)
+        rows, _ = await rows_now(state, argument, ())
+        values.append(rows[0][0])
+    await execute(state, prepared, tuple(values), telling)
+
+
+def _deallocate(state: SessionState, name: str | None) -> str:
+    if name is None:
+        state.statements.clear()
+        return "DEALLOCATE ALL"
+    _statement(state, name)
+    del state.statements[name]
+    return "DEALLOCATE"
+
+
+# -- EXPLAIN -----------------------------------------------------------------------------------------------
+
+
+def explain_columns(utility: Explain) -> tuple[ResultColumn, ...]:
+    return (ResultColumn("QUERY PLAN", JSON if utility.format == "json" else TEXT),)
+
+
+async def _explain(state: SessionState, utility: Explain) -> list[Row]:
+    """Where the statement would go, SQLite's text of it, and SQLite's plan for that text."""
+    if utility.format not in ("text", "json"):
+        raise FeatureNotSupported(f"EXPLAIN (FORMAT {utility.format.upper()}) is not supported")
+    prepared = await prepare(state, utility.text, lift=False)
+    plan = prepared.plan
+    if plan.utility is not None or plan.kind is Kind.EMPTY:
+        raise StatementSyntax("EXPLAIN takes SELECT, INSERT, UPDATE, DELETE or VALUES")
+    elapsed_ms = None
+    rows_told = 0
+    if utility.analyze:
+        started = perf_counter()
+        rows, _ = await rows_now(state, prepared, ())
+        elapsed_ms = (perf_counter() - started) * 1000
+        rows_told = len(rows)
+    steps: list[tuple[int, int, str]] = []
+    if plan.kind in (Kind.READ, Kind.WRITE) and not plan.catalog:
+        question = Plan(
+            Kind.READ,
+            "EXPLAIN",
+            ("EXPLAIN QUERY PLAN " + plan.statements[-1],),
+            schema_index=plan.schema_index,
+        )
+        values = arguments(state, prepared, (None,) * len(plan.parameters))
+        source = await open_read(state, Prepared("", (), question), values)
+        if source is not None:
+            found, _ = await source.fetch(0)
+            await source.aclose()
+            steps = [(row[0], row[1], row[3]) for row in found]  # type: ignore[misc]  # EXPLAIN QUERY PLAN's columns
+    target = "primary" if plan.kind is not Kind.READ else "replica"
+    if utility.format == "json":
+        document: dict[str, object] = {
+            "Node Type": "SQLite",
+            "Route": target,
+            "Reason": plan.reason,
+            "SQL": list(plan.statements),
+            "Plans": [{"Node Type": text, "Id": number, "Parent": parent} for number, parent, text in steps],
+        }
+        if elapsed_ms is not None:
+            document |= {"Actual Total Time": round(elapsed_ms, 3), "Actual Rows": rows_told}
+        return [(json.dumps([{"Plan": document}], indent=2),)]
+    lines = [f"SQLite on {target}" + (f" ({plan.reason})" if plan.reason else "")]
+    depth = {0: 0}
+    for number, parent, text in steps:
+        depth[number] = depth.get(parent, 0) + 1
+        lines.append("  " * depth[number] + "->  " + text)
+    lines += [f"  SQL: {sql}" for sql in plan.statements]
+    if elapsed_ms is not None:
+        lines.append(f"Execution Time: {elapsed_ms:.3f} ms (actual rows={rows_told})")
+    return [(line,) for line in lines]
+
+
+# -- Cursors -----------------------------------------------------------------------------------------------
+
+
+def _cursor(state: SessionState, name: str) -> Portal:
+    portal = state.portals.get(name)
+    if portal is None:
+        raise UndefinedCursor(f'cursor "{name}" does not exist')
+    return portal
+
+
+async def _declare(state: SessionState, utility: DeclareCursor) -> str:
+    if state.status == IDLE and not utility.hold:
+        raise NoActiveTransaction("DECLARE CURSOR can only be used in transaction blocks")
+    if utility.name in state.portals:
+        raise DuplicateCursor(f'cursor "{utility.name}" already exists')
+    if len(state.portals) >= state.worker.limits.portals_max:
+        raise LimitExceeded(f"a session may keep at most {state.worker.limits.portals_max} portals")
+    prepared = await prepare(state, utility.text, lift=True)
+    if not prepared.plan.returns_rows or prepared.plan.kind is not Kind.READ:
+        raise StatementSyntax("DECLARE CURSOR takes a SELECT or VALUES")
+    formats = (1,) if utility.binary else ()
+    portal = Portal(utility.name, prepared, (), formats, cursor=True, hold=utility.hold)
+    portal.source = await rows_of(state, prepared, ())
+    state.portals[utility.name] = portal
+    return "DECLARE CURSOR"
+
+
+async def _fetch(state: SessionState, utility: FetchCursor, telling: Telling) -> None:
+    portal = _cursor(state, utility.name)
+    wanted = _forward_count(utility)
+    tag = "MOVE" if utility.move else "FETCH"
+    plan = portal.prepared.plan
+    formats = portal.formats or telling.formats
+    outbox = state.outbox
+    if telling.describe and not utility.move:
+        outbox.write(encode.row_description(plan.columns, formats))
+    writer = row_writer(state, plan, formats)
+    told = 0
+    more = wanted != 0
+    while portal.source is not None and more and (wanted is None or told < wanted):
+        rows, more = await portal.source.fetch(0 if wanted is None else wanted - told)
+        told += len(rows)
+        if not utility.move:
+            for row in rows:
+                outbox.write(writer(row))
+            await state.flush()
+        if not more:
+            await portal.source.aclose()
+            portal.source = None
+    outbox.write(encode.command_complete(f"{tag} {told}"))
+
+
+def _forward_count(utility: FetchCursor) -> int | None:
+    """How many rows ahead, None for all.  Raises for every other direction: rows are not kept once told."""
+    if utility.direction in ("forward", "relative") and (utility.count is None or utility.count >= 0):
+        return utility.count
+    raise ObjectNotInPrerequisiteState(
+        "cursor can only scan forward", hint="Declare it with SCROLL option to enable backward scan."
+    )
+
+
+async def _close(state: SessionState, name: str | None) -> str:
+    if name is None:
+        for portal in [portal for portal in state.portals.values() if portal.cursor]:
+            await _close_one(state, portal)
+        return "CLOSE CURSOR ALL"
+    await _close_one(state, _cursor(state, name))
+    return "CLOSE CURSOR"
+
+
+async def _close_one(state: SessionState, portal: Portal) -> None:
+    del state.portals[portal.name]
+    if portal.source is not None:
+        await portal.source.aclose()
+
+
+# -- Maintenance -------------------------------------------------------------------------------------------
+
+
+async def _maintain(state: SessionState, utility: Maintenance) -> str:
+    if utility.tag == "VACUUM" and state.status != IDLE:
+        raise ActiveTransaction("VACUUM cannot run inside a transaction block")
+    if utility.tag == "LOCK TABLE":
+        if state.status == IDLE:
+            raise NoActiveTransaction("LOCK TABLE can only be used in transaction blocks")
+        # There is one writer: to hold it is to hold every table.
+        step = Step(Run("SELECT 1"), told_nothing)
+        state.unit.add(step, writes=True)
+        state.outbox.expect(step)
+        await flush_unit(state, HOLD)
+    return utility.tag

@@ -1,0 +1,301 @@
+"""Executing a plan: where it runs, and how its result is told.
+
+A read outside of a unit runs at once and its rows are told at once.  Everything else becomes a step of the session's
+unit: told when the unit is sent, which happens at a Sync, a Flush, the end of a text, or when too much has gathered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lfsql.core.entry import Value
+from lfsql.core.requests import HOLD, Result, Row, Run
+from lfsql.errors import InvariantBroken, ReadOnlyTransaction
+from proxy import passthrough
+from proxy.pg import encode
+from proxy.pg.rows import row_encoder
+from proxy.pg.types import expand_formats
+from proxy.planning import arguments, current, replan
+from proxy.reading import SchemaMoved, local_node, read, read_now
+from proxy.sql.plan import Kind, Plan, ResultColumn
+from proxy.state import IDLE, SessionState
+from proxy.statements import ListRows, Prepared, RowSource
+from proxy.transaction import check_may_write, read_only
+from proxy.unit import Step, told_nothing
+from proxy.writing import flush_unit
+
+if TYPE_CHECKING:
+    from lfsql.storage.reads import ReadCursor, ReadTransaction
+
+COUNTED: Final = frozenset({"SELECT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY"})
+SEND_BYTES: Final = 128 * 1024
+"""Rows gathered before they are sent on and the client's own speed decides."""
+CHUNK_ROWS: Final = 1_000
+
+WRITES: Final = "turned out to write"
+"""Memo key of a plan that was taken for a read until the engine refused it."""
+
+
+@dataclass(slots=True)
+class Telling:
+    """How a result is framed: `describe`: with a RowDescription before (simple protocol); formats as in Bind."""
+
+    describe: bool = False
+    formats: tuple[int, ...] = ()
+
+
+SIMPLE: Final = Telling(describe=True)
+
+
+def tag_of(plan: Plan, count: int) -> str:
+    if plan.tag == "INSERT":
+        return f"INSERT 0 {count}"
+    if plan.tag in COUNTED:
+        return f"{plan.tag} {count}"
+    return plan.tag
+
+
+def row_writer(state: SessionState, plan: Plan, formats: tuple[int, ...]) -> Callable[[Row], bytes]:
+    """A row to its DataRow message."""
+    key = (formats, state.encoding)
+    writer = plan.memo.get(key)
+    if writer is None:
+        if plan.typed_by_value:
+            writer = passthrough.row_encoder(plan.columns, formats)
+        else:
+            shape = [(column.oid, column.typmod) for column in plan.columns]
+            writer = row_encoder(shape, expand_formats(formats, len(shape)), state.encoding)
+        plan.memo[key] = writer
+    return writer  # type: ignore[return-value]  # the memo holds what was put in above
+
+
+def description(plan: Plan, formats: tuple[int, ...]) -> bytes:
+    key = ("description", formats)
+    message = plan.memo.get(key)
+    if message is None:
+        message = encode.row_description(plan.columns, formats)
+        plan.memo[key] = message
+    return message  # type: ignore[return-value]  # the memo holds what was put in above
+
+
+def is_read(plan: Plan) -> bool:
+    return plan.kind is Kind.READ and WRITES not in plan.memo
+
+
+def runs_here(state: SessionState, plan: Plan) -> bool:
+    """Whether the statement is a read that need not see what this session's unit has done.
+
+    Under REPEATABLE READ and SERIALIZABLE one view must serve the reads and the writes of a transaction, and only the
+    primary can give it; READ ONLY ones have their snapshot.
+    """
+    if plan.catalog:
+        return True
+    if not is_read(plan) or state.in_unit:
+        return False
+    return (
+        state.status == IDLE
+        or state.settings.values["transaction_isolation"] in ("read committed", "read uncommitted")
+        or read_only(state)
+    )
+
+
+async def execute(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...], telling: Telling) -> None:
+    """Run a statement that is no utility.  Its result goes to the outbox now, or when the unit is sent."""
+    if runs_here(state, prepared.plan):
+        source = await open_read(state, prepared, parameters)
+        if source is not None:
+            await tell_rows(state, prepared.plan, source, telling)
+            return
+    await add_step(state, prepared, parameters, telling)
+
+
+async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> RowSource | None:
+    """The rows of a read outside of a unit; None when the engine says that it writes."""
+    for _ in range(3):
+        plan = prepared.plan
+        values = arguments(state, prepared, parameters)
+        try:
+            if plan.catalog:
+                return await state.worker.read_catalog(state, plan, values)
+            if state.status != IDLE and (transaction := await snapshot(state)) is not None:
+                return await transaction.open(state, plan.statements[0], values)
+            rows = read_now(state, plan, plan.statements[0], values)
+            if rows is not None:
+                return ListRows(rows)
+            return await read(state, plan, plan.statements[0], values)
+        except SchemaMoved as moved:
+            await state.worker.schemas.refresh(state, moved.index)
+            await replan(state, prepared)
+        except ReadOnlyTransaction:
+            if read_only(state):
+                raise
+            plan.memo[WRITES] = True
+            return None
+    raise InvariantBroken("the schema kept changing while a statement was planned")
+
+
+class Snapshot:
+    """A READ ONLY transaction's one snapshot, as a source of reads."""
+
+    def __init__(self, transaction: ReadTransaction) -> None:
+        self._transaction = transaction
+
+    async def open(self, state: SessionState, sql: str, values: tuple[Value, ...]) -> RowSource:
+        rows = self._transaction.try_inline(sql, values)
+        if rows is not None:
+            return ListRows(rows)
+        return CursorRows(state, await self._transaction.open_cursor(sql, values, run_ms_max=state.statement_ms_max))
+
+
+class CursorRows:
+    """A cursor of a snapshot."""
+
+    __slots__ = ("_cursor", "_state")
+
+    def __init__(self, state: SessionState, cursor: ReadCursor) -> None:
+        self._state = state
+        self._cursor = cursor
+
+    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
+        self._state.cancel = self._cursor.interrupt
+        try:
+            return await self._cursor.fetch(rows_max or CHUNK_ROWS)
+        finally:
+            self._state.cancel = None
+
+    async def aclose(self) -> None:
+        await self._cursor.aclose()
+
+
+async def snapshot(state: SessionState) -> Snapshot | None:
+    """The snapshot of a READ ONLY transaction, opened at its first read; None in other transactions."""
+    if not read_only(state):
+        return None
+    if state.read_transaction is None:
+        node = await local_node(state)
+        if node is None or node.reads is None:
+            return None
+        state.read_transaction = await node.reads.open_transaction()
+        state.seen_index = max(state.seen_index, state.read_transaction.index)
+        state.last_route = (node.name, node.role, state.read_transaction.index, "snapshot")
+    return Snapshot(state.read_transaction)
+
+
+async def tell_rows(state: SessionState, plan: Plan, source: RowSource, telling: Telling) -> None:
+    """All rows of a source, chunk by chunk, at the client's speed."""
+    outbox = state.outbox
+    if telling.describe:
+        outbox.write(description(plan, telling.formats))
+    writer = row_writer(state, plan, telling.formats)
+    count = 0
+    try:
+        while True:
+            rows, more = await source.fetch(0)
+            count += len(rows)
+            size = 0
+            for row in rows:
+                data = writer(row)
+                size += len(data)
+                outbox.write(data)
+                if size >= SEND_BYTES:
+                    await state.flush()
+                    size = 0
+            if not more:
+                break
+            await state.flush()
+    finally:
+        await source.aclose()
+    outbox.write(encode.command_complete(tag_of(plan, count)))
+
+
+def result_teller(state: SessionState, plan: Plan, telling: Telling) -> Callable[[Result], bytes]:
+    """How a step's result is told: rows when it returns any, then its tag."""
+    if not plan.returns_rows:
+        return lambda result: encode.command_complete(tag_of(plan, result.rows_changed))
+    writer = row_writer(state, plan, telling.formats)
+    head = description(plan, telling.formats) if telling.describe else b""
+
+    def tell(result: Result) -> bytes:
+        count = len(result.rows)
+        return b"".join((head, *map(writer, result.rows), encode.command_complete(tag_of(plan, count))))
+
+    return tell
+
+
+async def add_step(
+    state: SessionState,
+    prepared: Prepared,
+    parameters: tuple[Value, ...],
+    telling: Telling,
+    teller: Callable[[Result], bytes] | None = None,
+) -> None:
+    """Put a statement into the session's unit.  It is sent at once only when the unit is full."""
+    prepared = await current(state, prepared)
+    plan = prepared.plan
+    if not is_read(plan):
+        check_may_write(state, plan.tag)
+    tell = teller or result_teller(state, plan, telling)
+    steps = [Step(Run(sql), told_nothing, plan) for sql in plan.statements[:-1]]
+    steps.append(Step(Run(plan.statements[-1], arguments(state, prepared, parameters)), tell, plan))
+
+    async def rebuild(step: Step) -> None:
+        await replan(state, prepared)
+        step.plan = prepared.plan
+        step.operation = Run(prepared.plan.statements[-1], arguments(state, prepared, parameters))
+
+    if len(steps) == 1:
+        steps[0].rebuild = rebuild
+    unit = state.unit
+    for step in steps:
+        unit.add(step, writes=True)
+        state.outbox.expect(step)
+    if plan.kind is Kind.DDL:
+        state.schema_changed = True
+        # Plans for what follows need the schema as it is then; an implicit transaction of one statement has no
+        # such thing and is sent whole at its end.
+    if unit.full:
+        await flush_unit(state, HOLD)
+        await state.flush()
+    state.last_route = (_primary_name(state), "primary", 0, plan.reason or plan.kind.value)
+
+
+def _primary_name(state: SessionState) -> str:
+    primary = state.worker.topology.primary
+    return primary.name if primary is not None else ""
+
+
+async def rows_now(
+    state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]
+) -> tuple[list[Row], Sequence[ResultColumn]]:
+    """The rows of a statement as a list, for what the session itself uses (EXPLAIN, a cursor's declaration)."""
+    source = await rows_of(state, prepared, parameters)
+    rows: list[Row] = []
+    more = True
+    try:
+        while more:
+            chunk, more = await source.fetch(0)
+            rows += chunk
+    finally:
+        await source.aclose()
+    return rows, prepared.plan.columns
+
+
+async def rows_of(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> RowSource:
+    """A statement's rows as a source to fetch from, wherever it must run."""
+    if runs_here(state, prepared.plan):
+        source = await open_read(state, prepared, parameters)
+        if source is not None:
+            return source
+    results: list[Result] = []
+
+    def keep(result: Result) -> bytes:
+        results.append(result)
+        return b""
+
+    await add_step(state, prepared, parameters, SIMPLE, keep)
+    await flush_unit(state, HOLD)
+    if state.status == IDLE and not state.in_unit:
+        raise InvariantBroken("a held unit ended by itself")
+    return ListRows(list(results[-1].rows))

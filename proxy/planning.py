@@ -1,0 +1,125 @@
+"""From a statement's text to something that can be executed: plan, lifted literals, bound parameters.
+
+The plan cache answers nearly always.  A miss may have to wait for the schema; planning itself is a pure function and
+runs on the event loop, as 5 ms once a shape is less than a thread costs everybody else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from lfsql.core.entry import Value
+from lfsql.core.requests import HOLD
+from lfsql.errors import FeatureNotSupported, IndeterminateType, LimitExceeded
+from proxy.functions import call
+from proxy.passthrough import result_columns
+from proxy.pg.oids import TEXT
+from proxy.pg.types import parameters_decoder
+from proxy.sql.plan import Kind, Plan
+from proxy.state import SessionState
+from proxy.statements import Prepared
+from proxy.writing import flush_unit
+
+
+async def prepare(
+    state: SessionState, text: str, oids: tuple[int, ...] = (), *, lift: bool, from_sql: bool = False
+) -> Prepared:
+    """One statement's text, planned.  `lift`: share the plan with texts that differ in literals only.
+
+    Raises StatementError and its kin.
+    """
+    worker = state.worker
+    state.refresh()
+    if state.schema_changed:
+        await _own_schema(state)
+    schema = await worker.schemas.get(state)
+    plan, literals = worker.plans.plan(text, schema, dialect=state.dialect, parameter_oids=oids, lift=lift)
+    if plan.typed_by_value:
+        plan = await _described(state, plan)
+    return Prepared(text, oids, plan, literals, from_sql, lift)
+
+
+async def _described(state: SessionState, plan: Plan) -> Plan:
+    """A plan of the sqlite dialect with the columns SQLite says it has.  Asked once a plan."""
+    if plan.kind not in (Kind.READ, Kind.WRITE):
+        return plan
+    known = plan.memo.get("described")
+    if isinstance(known, Plan):
+        return known
+    described = await state.worker.describe(state, plan)
+    full = dataclasses.replace(
+        plan,
+        columns=result_columns(described.columns),
+        returns_rows=bool(described.columns),
+        parameters=(TEXT,) * described.parameters if len(plan.parameters) < described.parameters else plan.parameters,
+    )
+    if state.own_schema is None:
+        plan.memo["described"] = full
+    return full
+
+
+async def _own_schema(state: SessionState) -> None:
+    """The transaction has changed the schema: what waits is sent, and the primary asked how it looks now."""
+    await flush_unit(state, HOLD)
+    if state.unit.held:
+        await state.worker.schemas.load_own(state)
+    state.schema_changed = False
+
+
+async def replan(state: SessionState, prepared: Prepared) -> Prepared:
+    """Plan again for the present schema.  Raises FeatureNotSupported when the result's shape changed under a client
+    that has been told it."""
+    fresh = await prepare(state, prepared.text, prepared.oids, lift=prepared.lift)
+    old, new = prepared.plan, fresh.plan
+    if [(c.name, c.oid) for c in old.columns] != [(c.name, c.oid) for c in new.columns]:
+        raise FeatureNotSupported("cached plan must not change result type")
+    if old.parameters != new.parameters:
+        raise FeatureNotSupported("cached plan must not change parameter types")
+    prepared.plan = new
+    prepared.literals = fresh.literals
+    return prepared
+
+
+async def current(state: SessionState, prepared: Prepared) -> Prepared:
+    """The statement, planned again if the schema it was planned for is not the newest."""
+    if state.schema_changed:
+        await _own_schema(state)
+    index = prepared.plan.schema_index
+    if index >= 0 and (state.own_schema is not None or index != state.worker.schemas.wanted):
+        return await replan(state, prepared)
+    return prepared
+
+
+def bind(
+    state: SessionState, prepared: Prepared, raw: tuple[bytes | None, ...], formats: tuple[int, ...]
+) -> tuple[Value, ...]:
+    """A Bind's bytes as SQLite values.  Raises DataError and its kin."""
+    plan = prepared.plan
+    memo = plan.memo
+    key = ("decode", formats, state.encoding)
+    decode = memo.get(key)
+    if decode is None:
+        decode = parameters_decoder(plan.parameters, formats, state.encoding)
+        memo[key] = decode
+    return decode(raw)  # type: ignore[no-any-return,operator]  # the memo holds what was put in two lines above
+
+
+def arguments(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Everything ?1 ... ?N of the plan's SQL stand for."""
+    plan = prepared.plan
+    if not plan.session_calls:
+        return parameters + prepared.literals if prepared.literals else parameters
+    called = tuple(call(state, session_call, parameters) for session_call in plan.session_calls)
+    return parameters + prepared.literals + called
+
+
+PARAMETERS_MAX = 65_535
+
+
+def check_parameters(plan: Plan) -> None:
+    """What a ParameterDescription can say."""
+    if len(plan.parameters) > PARAMETERS_MAX:
+        raise LimitExceeded(f"a statement may have at most {PARAMETERS_MAX} parameters")
+    for number, oid in enumerate(plan.parameters, 1):
+        if oid == 0:
+            raise IndeterminateType(f"could not determine data type of parameter ${number}")

@@ -1,0 +1,339 @@
+"""One read's way: which node, whether it is fresh enough, and its rows.
+
+Order of attempts: replicas in turn, then the primary; a replica that is too far behind is passed over, not waited
+for.  A node whose file is on this host is read in this process, on the event loop, under a budget; past the budget
+in a thread.  Other nodes are read over their links.
+
+A snapshot's log index is exact (it is in the file), so every check here is on what will really be read.  Of a node on
+another host the index heard last is a lower bound, which is all a check needs, and its answer carries the exact one.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from lfsql.core.entry import Value
+from lfsql.core.freshness import judge
+from lfsql.core.ids import Index
+from lfsql.core.requests import PRIMARY, Read, ReadClose, ReadMore, Row, Rows
+from lfsql.errors import LinkLost, NoPrimary, TooStale, UndefinedObject
+from proxy.sql.plan import Plan
+from proxy.state import ReadPolicy, SessionState
+from proxy.statements import ListRows, RowSource
+from proxy.writing import error_of
+
+if TYPE_CHECKING:
+    from lfsql.net.link import Link
+    from lfsql.storage.reads import ReadCursor
+    from proxy.topology import Node, Topology
+
+LONG: Final = "runs long"
+"""Memo key of a plan that has exceeded the inline budget: it goes to a thread at once."""
+
+CHUNK_ROWS: Final = 1_000
+
+
+class SchemaMoved(Exception):
+    """The node's schema is newer than the plan; plan again and come back.  Never seen by a client."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+
+
+def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index, now: float) -> str:
+    """Why a snapshot at `index` may not serve, '' when it may."""
+    if policy.level == "any":
+        return ""
+    history = topology.history
+    if policy.level == "bounded":
+        required = 0
+    if index >= required and index >= history.commit_index and now - topology.heard_at <= policy.silence_s_max:
+        return ""  # all there is, as far as was heard, and that not long ago
+    verdict = judge(history, index, now, policy.limits(required))
+    return "" if verdict.eligible else verdict.reason
+
+
+def candidates(state: SessionState, policy: ReadPolicy) -> list[Node]:
+    """The nodes to try, in order."""
+    topology = state.worker.topology
+    route = policy.route
+    if route == "auto":
+        return topology.turn()
+    if route == "primary":
+        return [topology.primary] if topology.primary is not None else []
+    if route == "replica":
+        return [node for node in topology.turn() if node.role != PRIMARY]
+    named = topology.nodes.get(route)
+    if named is None:
+        raise UndefinedObject(
+            f'lfsql.route names "{route}", which is no node', hint="auto, primary, replica or a node"
+        )
+    return [named]
+
+
+def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, ...]) -> list[Row] | None:
+    """All rows, without waiting for anything, or None when that is not possible: then `read`.
+
+    Raises SchemaMoved, ReadOnlyTransaction (the statement turned out to write), and the statement's own errors.
+    """
+    if LONG in plan.memo:
+        return None
+    policy = state.policy
+    if policy.level == "strong":
+        return None
+    now = monotonic()
+    topology = state.worker.topology
+    required = max(state.seen_index, policy.min_index)
+    for node in candidates(state, policy):
+        reads = node.reads
+        if reads is None or not node.readable(now):
+            continue
+        index, schema_index = reads.position()
+        if index < required and policy.level != "any":
+            index, schema_index = reads.refresh()
+        if schema_index != plan.schema_index and plan.schema_index >= 0:
+            if schema_index > plan.schema_index:
+                raise SchemaMoved(schema_index)
+            continue
+        if node.role != PRIMARY:
+            if behind(topology, policy, required, index, now):
+                continue
+        elif index < required and policy.level != "any":
+            continue
+        rows = reads.try_inline(sql, arguments)
+        if rows is None:
+            plan.memo[LONG] = True
+            return None
+        if index > state.seen_index:
+            state.seen_index = index
+        state.last_route = (node.name, node.role, index, "inline")
+        return rows
+    return None
+
+
+async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, ...]) -> RowSource:
+    """The statement's rows from the first node that may serve it.  Raises as `read_now`, and TooStale, NoPrimary."""
+    policy = state.policy
+    topology = state.worker.topology
+    deadline = monotonic() + state.failover_s
+    required = max(state.seen_index, policy.min_index)
+    while True:
+        now = monotonic()
+        reasons: list[str] = []
+        if policy.level != "strong":
+            for node in candidates(state, policy):
+                if not node.readable(now):
+                    reasons.append(f"{node.name}: not heard")
+                    continue
+                try:
+                    source = await _try(state, plan, sql, arguments, node, required, reasons)
+                except LinkLost as error:
+                    reasons.append(f"{node.name}: {error.message}")
+                    continue
+                if source is not None:
+                    return source
+        source = await _when_lagging(state, plan, sql, arguments, policy, required, deadline, reasons)
+        if source is not None:
+            return source
+        if not await topology.wait_change(deadline):
+            raise NoPrimary("no node can serve this read", detail="; ".join(reasons))
+
+
+async def _try(
+    state: SessionState,
+    plan: Plan,
+    sql: str,
+    arguments: tuple[Value, ...],
+    node: Node,
+    required: Index,
+    reasons: list[str],
+) -> RowSource | None:
+    """The rows, or None with the reason added."""
+    policy = state.policy
+    topology = state.worker.topology
+    now = monotonic()
+    reads = node.reads
+    at, schema_index = reads.refresh() if reads is not None else (node.applied_index, node.schema_index)
+    if plan.schema_index >= 0 and schema_index > plan.schema_index:
+        raise SchemaMoved(schema_index)
+    if plan.schema_index >= 0 and schema_index < plan.schema_index:
+        reasons.append(f"{node.name}: its schema is older")
+        return None
+    if node.role != PRIMARY:
+        reason = behind(topology, policy, required, at, now)
+        if reason:
+            reasons.append(f"{node.name}: {reason}")
+            return None
+    elif at < required and policy.level != "any" and reads is not None:
+        reasons.append(f"{node.name}: its file is at {at}, the session needs {required}")
+        return None
+    if reads is None:
+        return await _over_link(state, sql, arguments, node, min(required, at) if policy.level == "any" else required)
+    if LONG not in plan.memo:
+        rows = reads.try_inline(sql, arguments)
+        if rows is not None:
+            _note(state, node, at, "inline")
+            return ListRows(rows)
+        plan.memo[LONG] = True
+    node.outstanding += 1
+    try:
+        cursor = await reads.open_cursor(sql, arguments, run_ms_max=state.statement_ms_max)
+    except BaseException:
+        node.outstanding -= 1
+        raise
+    _note(state, node, cursor.index, "thread")
+    return LocalRows(state, node, cursor)
+
+
+async def local_node(state: SessionState) -> Node | None:
+    """A node of this host that is fresh enough now, for a transaction's snapshot; None when there is none."""
+    policy = state.policy
+    topology = state.worker.topology
+    required = max(state.seen_index, policy.min_index)
+    now = monotonic()
+    for node in candidates(state, policy):
+        if node.reads is None or not node.readable(now):
+            continue
+        index, schema_index = node.reads.refresh()
+        if schema_index < state.worker.schemas.wanted:
+            continue
+        if node.role == PRIMARY:
+            if index >= required:
+                return node
+        elif not behind(topology, policy, required, index, now):
+            return node
+    return None
+
+
+def _note(state: SessionState, node: Node, index: Index, reason: str) -> None:
+    state.seen_index = max(state.seen_index, index)
+    state.last_route = (node.name, node.role, index, reason)
+
+
+async def _when_lagging(
+    state: SessionState,
+    plan: Plan,
+    sql: str,
+    arguments: tuple[Value, ...],
+    policy: ReadPolicy,
+    required: Index,
+    deadline: float,
+    reasons: list[str],
+) -> RowSource | None:
+    """No candidate may serve as it is: what the session wants done about it."""
+    topology = state.worker.topology
+    choice = "primary" if policy.level == "strong" else policy.when_lagging
+    if choice == "error":
+        raise TooStale("every node is further behind than this read allows", detail="; ".join(reasons))
+    if choice == "primary":
+        node: Node | None = await topology.wait_primary(deadline)
+    else:
+        now = monotonic()
+        readable = [node for node in candidates(state, policy) if node.readable(now)]
+        node = max(readable, key=lambda node: node.applied_index, default=None)
+    if node is None or node.link is None:
+        return None
+    needed = required
+    if choice == "wait":
+        needed = max(required, topology.commit_index)
+    if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
+        raise SchemaMoved(node.schema_index)
+    try:
+        return await _over_link(state, sql, arguments, node, max(needed, plan.schema_index))
+    except LinkLost:
+        return None
+
+
+WAIT_MS_MAX: Final = 10_000
+
+
+async def _over_link(
+    state: SessionState, sql: str, arguments: tuple[Value, ...], node: Node, min_index: Index
+) -> RowSource:
+    """Rows of a node read by itself."""
+    link = node.link
+    if link is None:
+        raise LinkLost(f"there is no link to node '{node.name}'")
+    question = Read(
+        request=link.next_request(),
+        sql=sql,
+        parameters=arguments,
+        min_index=min_index,
+        wait_ms_max=WAIT_MS_MAX,
+        rows_max=CHUNK_ROWS,
+        run_ms_max=state.statement_ms_max,
+    )
+    node.outstanding += 1
+    try:
+        answer = await state.worker.ask(state, link, question)
+        if not isinstance(answer, Rows):
+            raise LinkLost(f"node '{node.name}' answered a read with something else")
+        if answer.fault is not None:
+            raise error_of(answer.fault)
+    except BaseException:
+        node.outstanding -= 1
+        raise
+    _note(state, node, answer.index, "link")
+    if not answer.more:
+        node.outstanding -= 1
+        return ListRows(list(answer.rows))
+    return RemoteRows(state, node, link, question.request, answer)
+
+
+class LocalRows:
+    """A cursor on a file of this host, in a thread."""
+
+    __slots__ = ("_cursor", "_node", "_state")
+
+    def __init__(self, state: SessionState, node: Node, cursor: ReadCursor) -> None:
+        self._state = state
+        self._node = node
+        self._cursor = cursor
+
+    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
+        state = self._state
+        state.cancel = self._cursor.interrupt
+        try:
+            return await self._cursor.fetch(rows_max or CHUNK_ROWS)
+        finally:
+            state.cancel = None
+
+    async def aclose(self) -> None:
+        if self._node.outstanding > 0:
+            self._node.outstanding -= 1
+        await self._cursor.aclose()
+
+
+class RemoteRows:
+    """A read that another node keeps open for us."""
+
+    __slots__ = ("_ahead", "_link", "_more", "_node", "_request", "_state")
+
+    def __init__(self, state: SessionState, node: Node, link: Link, request: int, first: Rows) -> None:
+        self._state = state
+        self._node = node
+        self._link = link
+        self._request = request
+        self._ahead: list[Row] = list(first.rows)
+        self._more = first.more
+
+    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
+        wanted = rows_max or CHUNK_ROWS
+        if not self._ahead and self._more:
+            answer = await self._state.worker.ask(self._state, self._link, ReadMore(self._request, wanted))
+            if not isinstance(answer, Rows):
+                raise LinkLost(f"node '{self._node.name}' answered a read with something else")
+            if answer.fault is not None:
+                self._more = False
+                raise error_of(answer.fault)
+            self._ahead = list(answer.rows)
+            self._more = answer.more
+        rows, self._ahead = self._ahead[:wanted], self._ahead[wanted:]
+        return rows, bool(self._ahead) or self._more
+
+    async def aclose(self) -> None:
+        self._node.outstanding -= 1
+        if self._more and not self._link.lost:
+            self._link.send_nowait(ReadClose(self._request))
+        self._more = False

@@ -1,0 +1,57 @@
+"""The schema this worker plans with.
+
+One value for all sessions, replaced when a newer schema is seen: a read's snapshot, a heartbeat or an outcome tells
+the log index of the newest schema change, and the next plan loads that schema from whoever has it.  A transaction
+that changes the schema sees its own, asked of the primary inside the transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from lfsql.core.ids import Index
+from lfsql.core.requests import HOLD, Row, Run
+from proxy.sql.schema import Schema
+from proxy.sql.schema_query import SCHEMA_QUERY, schema_from_rows
+from proxy.writing import error_of, submit
+
+if TYPE_CHECKING:
+    from proxy.state import SessionState
+    from proxy.worker import Worker
+
+
+class Schemas:
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._loading = trio.Lock()
+        self.current = Schema(index=-1)
+        self.wanted: Index = 0
+        """The newest schema index heard of."""
+
+    async def get(self, state: SessionState) -> Schema:
+        """The schema to plan this session's next statement with."""
+        if state.own_schema is not None:
+            return state.own_schema
+        if self.current.index < self.wanted or self.current.index < 0:
+            await self.refresh(state, self.wanted)
+        return self.current
+
+    async def refresh(self, state: SessionState, index: Index) -> None:
+        """Load the schema as of `index` or later."""
+        self.wanted = max(self.wanted, index)
+        async with self._loading:
+            if self.current.index >= self.wanted >= 0:
+                return
+            rows, at = await self._worker.read_schema(state, SCHEMA_QUERY, self.wanted)
+            self.current = schema_from_rows(rows, at)
+            self.wanted = max(self.wanted, at)
+
+    async def load_own(self, state: SessionState) -> None:
+        """The schema inside the session's transaction, which has changed it."""
+        outcome = await submit(state, (Run(SCHEMA_QUERY),), HOLD, -1)
+        if outcome.fault is not None:
+            raise error_of(outcome.fault)
+        rows: tuple[Row, ...] = outcome.results[-1].rows
+        state.own_schema = schema_from_rows(rows, self.current.index)

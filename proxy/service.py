@@ -1,0 +1,125 @@
+"""The proxy as a process: its worker, its listener, its end.
+
+Several workers share the client port with SO_REUSEPORT: the kernel spreads connections over them.  The first process
+starts the others and is a worker itself, so one worker is one process.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from lfsql.config import ProxyConfig, split_address
+from lfsql.errors import AddressInUse, ConfigError, TooManyConnections
+from lfsql.net.handshake import Identity
+from proxy.pg import encode
+from proxy.pg.errors import FATAL, error_fields
+from proxy.session import Session
+from proxy.worker import Worker
+
+LOG: Final = logging.getLogger("lfsql.proxy")
+
+BACKLOG: Final = 1_024
+STARTING_MAX: Final = 1_000
+"""Connections that have not finished their start-up; beyond it new ones are turned away at once."""
+
+
+def listen(address: str, *, shared: bool) -> socket.socket:
+    """A listening socket.  Raises AddressInUse."""
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(
+                f"listen: {address} is in use", hint="choose another port, or stop who uses it"
+            ) from error
+        raise ConfigError(f"listen: {address}: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+async def run_proxy(
+    config: ProxyConfig, number: int = 0, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve clients until cancelled.  Reports the address once clients can connect.  Raises ConfigError."""
+    key = _read_key(config.cluster_key_file)
+    listener = listen(config.listen, shared=config.workers > 1)
+    identity = Identity(config.cluster_id, "", "proxy")
+    worker = Worker(config, identity, key, number)
+    closing = trio.Event()
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(worker.run)
+            sessions = await nursery.start(_hold_sessions, worker, closing)
+            nursery.start_soon(_accept, listener, worker, sessions, closing)
+            LOG.info("listening on %s", config.listen)
+            task_status.started(config.listen)
+    finally:
+        listener.close()
+        worker.catalogs.close()
+
+
+async def _hold_sessions(
+    worker: Worker, closing: trio.Event, *, task_status: trio.TaskStatus[trio.Nursery] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """The nursery of sessions.  Shielded, so that at the end each can tell its client why."""
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as sessions:
+            task_status.started(sessions)
+            await closing.wait()
+            worker.end_sessions()
+
+
+async def _accept(listener: socket.socket, worker: Worker, sessions: trio.Nursery, closing: trio.Event) -> None:
+    try:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                continue  # another worker was quicker
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    LOG.error("cannot accept connections: %s", error.strerror)
+                    await trio.sleep(0.1)  # accepting again at once would fail again, at full speed
+                else:
+                    LOG.debug("a connection was gone before it was accepted: %s", error)
+                continue
+            if len(sessions.child_tasks) >= worker.limits.connections_max + STARTING_MAX:
+                _turn_away(sock)
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sessions.start_soon(Session(worker, sock).run)
+    finally:
+        closing.set()
+
+
+def _turn_away(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    try:
+        sock.send(encode.error_response(error_fields(TooManyConnections("sorry, too many clients already"), FATAL)))
+    except OSError:
+        LOG.debug("a connection that was turned away was gone")
+    finally:
+        sock.close()
+
+
+def _read_key(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(f"cluster_key_file: {path}: {error.strerror}") from error

@@ -1,0 +1,390 @@
+"""One client's connection: start-up, then messages in, answers out, until it ends.
+
+One send answers everything that one receive brought; a large result is sent on as it grows.  The socket is used
+directly, non-blocking, waiting through trio: a prepared point read is one recv, one send and one wake-up.
+
+An error in the extended protocol makes the session discard messages up to the next Sync; that is decided by the
+error, not by the transaction's status.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from lfsql.errors import (
+    FeatureNotSupported,
+    IdleInTransaction,
+    InvalidAuthorization,
+    InvalidCatalogName,
+    LfsqlError,
+    ProtocolViolation,
+)
+from proxy import extended
+from proxy.pg import encode
+from proxy.pg.decode import FrontendDecoder
+from proxy.pg.errors import FATAL, error_fields
+from proxy.pg.messages import (
+    Bind,
+    CancelRequest,
+    Close,
+    CopyData,
+    CopyDone,
+    CopyFail,
+    Describe,
+    Execute,
+    Flush,
+    FunctionCall,
+    GSSENCRequest,
+    Malformed,
+    Parse,
+    Query,
+    SessionMessage,
+    SSLRequest,
+    StartupMessage,
+    Sync,
+    Terminate,
+)
+from proxy.settings import REPORTED, SessionSettings, canonical
+from proxy.simple import simple_query
+from proxy.state import SessionState
+from proxy.transaction import close_portals, fail
+
+if TYPE_CHECKING:
+    from proxy.worker import Worker
+
+LOG: Final = logging.getLogger("lfsql.proxy")
+
+PROTOCOL_MAJOR: Final = 3
+PROTOCOL_MINOR: Final = 0
+CANCEL_KEY_BYTES: Final = 4
+RECEIVE_BYTES: Final = 64 * 1024
+
+
+class ClientGone(Exception):
+    """The client closed its connection, or the network did."""
+
+
+class Session:
+    def __init__(self, worker: Worker, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._worker = worker
+        self._socket = sock
+        self._decoder = FrontendDecoder(message_bytes_max=worker.limits.message_bytes_max)
+        self._messages: deque[SessionMessage] = deque()
+        self._skipping = False
+        self._state: SessionState | None = None
+        self.process_id = 0
+        self.key = b""
+        self._scope = trio.CancelScope()
+        self._ending: LfsqlError | None = None
+
+    # -- for others ----------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """A CancelRequest with our key: stop what runs now, if anything that can be stopped does."""
+        if self._state is not None and self._state.cancel is not None:
+            self._state.cancel()
+
+    def end(self, error: LfsqlError) -> None:
+        """End the session from outside; the client is told why."""
+        self._ending = error
+        self._scope.cancel()
+
+    # -- the connection's life -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until the client or the server ends it.  Raises nothing but cancellation."""
+        try:
+            with self._scope:
+                await self._live()
+            if self._ending is not None:
+                self._last_words(self._ending)
+        except (ClientGone, OSError):
+            pass
+        except LfsqlError as error:
+            self._last_words(error)
+        finally:
+            self._socket.close()
+            if self._state is not None:
+                with trio.CancelScope(shield=True):
+                    await self._leave(self._state)
+
+    def _last_words(self, error: LfsqlError) -> None:
+        """One attempt to say why; the client may not be listening."""
+        try:
+            self._socket.send(encode.error_response(error_fields(error, FATAL)))
+        except OSError:
+            LOG.debug("the client was gone before it could be told: %s", error.message)
+
+    async def _leave(self, state: SessionState) -> None:
+        self._worker.forget(state, self.process_id)
+        await close_portals(state, held=True)
+        transaction, state.read_transaction = state.read_transaction, None
+        if transaction is not None:
+            await transaction.aclose()
+
+    async def _live(self) -> None:
+        with trio.move_on_after(self._worker.limits.startup_ms_max / 1000) as deadline:
+            state = await self._start()
+        if deadline.cancelled_caught:
+            raise ProtocolViolation("the client did not start its session in time")
+        if state is None:
+            return
+        self._state = state
+        state.flush = self._flush
+        state.receive = self._next
+        while True:
+            message = await self._next()
+            if type(message) is Terminate:
+                return
+            await self._handle(state, message)
+
+    # -- bytes ---------------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        await trio.lowlevel.wait_readable(self._socket)
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionError as error:
+            raise ClientGone from error
+        if not data:
+            raise ClientGone
+        self._decoder.feed(data)
+
+    async def _send(self, data: bytes) -> None:
+        sock = self._socket
+        try:
+            sent = sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except ConnectionError as error:
+            raise ClientGone from error
+        if sent == len(data):
+            return
+        rest = memoryview(data)[sent:]
+        while rest:
+            await trio.lowlevel.wait_writable(sock)
+            try:
+                sent = sock.send(rest)
+            except BlockingIOError:
+                continue
+            except ConnectionError as error:
+                raise ClientGone from error
+            rest = rest[sent:]
+
+    async def _flush(self) -> None:
+        state = self._state
+        if state is not None and state.outbox.ready:
+            await self._send(state.outbox.take())
+
+    async def _next(self) -> SessionMessage:
+        """The next message; before waiting for the client, what it is owed is sent."""
+        messages = self._messages
+        while not messages:
+            messages.extend(self._decoder.messages())
+            if messages:
+                break
+            await self._flush()
+            state = self._state
+            if state is not None and state.unit.held and state.idle_ms_max:
+                with trio.move_on_after(state.idle_ms_max / 1000) as deadline:
+                    await self._receive()
+                if deadline.cancelled_caught:
+                    raise IdleInTransaction("terminating connection due to idle-in-transaction timeout")
+            else:
+                await self._receive()
+        return messages.popleft()
+
+    # -- messages ------------------------------------------------------------------------------------------
+
+    async def _handle(self, state: SessionState, message: SessionMessage) -> None:
+        kind = type(message)
+        if kind is Sync:
+            await self._sync(state)
+            return
+        if self._skipping:
+            return
+        if kind is Query:
+            await self._query(state, message)  # type: ignore[arg-type]  # kind says so
+            return
+        try:
+            await _EXTENDED[kind](state, message)
+        except ClientGone:
+            raise
+        except Exception as error:  # a fault of ours costs a client one statement, not its session
+            await self._tell_failure(state, error)
+            self._skipping = True
+
+    async def _query(self, state: SessionState, message: Query) -> None:
+        try:
+            await simple_query(state, message.sql)
+        except ClientGone:
+            raise
+        except Exception as error:  # a fault of ours costs a client one statement, not its session
+            await self._tell_failure(state, error)
+        state.outbox.write(encode.READY[state.status])
+
+    async def _sync(self, state: SessionState) -> None:
+        try:
+            if self._skipping:
+                self._skipping = False
+                await extended.abandon_implicit(state)
+            else:
+                await extended.sync(state)
+        except ClientGone:
+            raise
+        except Exception as error:  # a fault of ours costs a client one statement, not its session
+            await self._tell_failure(state, error)
+        state.outbox.write(encode.READY[state.status])
+
+    async def _tell_failure(self, state: SessionState, error: Exception) -> None:
+        """Undo what the failed statement's transaction must undo, and tell the first error there was."""
+        if not isinstance(error, LfsqlError):
+            LOG.error("a statement failed unexpectedly", exc_info=error)
+        earlier = await fail(state)
+        state.outbox.write(encode.error_response(error_fields(earlier or error)))
+
+    # -- start-up ------------------------------------------------------------------------------------------
+
+    async def _start(self) -> SessionState | None:
+        """Packets before the session; None when it was a cancel request."""
+        refused: set[type] = set()
+        while True:
+            packet = self._decoder.next_message()
+            if packet is None:
+                await self._receive()
+                continue
+            if isinstance(packet, SSLRequest | GSSENCRequest):
+                if self._decoder.buffered_bytes:
+                    # CVE-2021-23214: bytes sent before the answer would be taken for encrypted ones.
+                    raise ProtocolViolation("received unencrypted data after encryption request")
+                if type(packet) in refused:
+                    raise ProtocolViolation("encryption was asked for twice")
+                refused.add(type(packet))
+                await self._send(encode.ENCRYPTION_REFUSED)
+                continue
+            if isinstance(packet, CancelRequest):
+                self._worker.cancel(packet.process_id, packet.key)
+                return None
+            if isinstance(packet, StartupMessage):
+                return await self._begin(packet)
+            raise ProtocolViolation("expected a startup packet")
+
+    async def _begin(self, packet: StartupMessage) -> SessionState:
+        major, minor = packet.version >> 16, packet.version & 0xFFFF
+        if major != PROTOCOL_MAJOR:
+            raise FeatureNotSupported(
+                f"unsupported frontend protocol {major}.{minor}: server supports {PROTOCOL_MAJOR}.{PROTOCOL_MINOR}"
+            )
+        parameters = dict(packet.parameters)
+        unknown = [name for name in parameters if name.startswith("_pq_.")]
+        user = parameters.pop("user", "")
+        if not user:
+            raise InvalidAuthorization("no PostgreSQL user name specified in startup packet")
+        database = parameters.pop("database", "") or user
+        if parameters.pop("replication", "false").lower() not in ("false", "off", "no", "0"):
+            raise FeatureNotSupported("replication connections are not supported")
+        worker = self._worker
+        worker.admit()
+        if database not in worker.databases:
+            raise InvalidCatalogName(f'database "{database}" does not exist')
+        settings = SessionSettings(worker.defaults)
+        settings.fix("session_authorization", user)
+        for name, value in [*_options(parameters.pop("options", "")), *parameters.items()]:
+            if not name.startswith("_pq_."):
+                settings.set_default(canonical(name), value)
+        self.process_id = worker.enter(self)
+        self.key = secrets.token_bytes(CANCEL_KEY_BYTES)
+        state = SessionState(worker, f"{worker.name}-{self.process_id}", settings, self.process_id)
+        state.user = user
+        state.database = database
+        pieces = []
+        if minor > PROTOCOL_MINOR or unknown:
+            pieces.append(encode.negotiate_protocol_version(PROTOCOL_MAJOR << 16 | PROTOCOL_MINOR, unknown))
+        pieces.append(encode.AUTHENTICATION_OK)
+        self._decoder.begin_session()
+        pieces += [encode.parameter_status(name, settings.values[name]) for name in REPORTED]
+        pieces.append(encode.backend_key_data(self.process_id, self.key))
+        pieces.append(encode.READY[state.status])
+        await self._send(b"".join(pieces))
+        return state
+
+
+def _options(text: str) -> list[tuple[str, str]]:
+    """The startup packet's `options`: -c name=value and --name=value, with backslash-escaped spaces."""
+    words: list[str] = []
+    word = ""
+    escaped = False
+    for character in text + " ":
+        if escaped:
+            word += character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character.isspace():
+            if word:
+                words.append(word)
+            word = ""
+        else:
+            word += character
+    found: list[tuple[str, str]] = []
+    place = 0
+    while place < len(words):
+        option = words[place]
+        if option == "-c" and place + 1 < len(words):
+            place += 1
+            option = words[place]
+        elif option.startswith("-c"):
+            option = option[2:]
+        elif option.startswith("--"):
+            option = option[2:].replace("-", "_", 0)
+        else:
+            raise ProtocolViolation(f"invalid command-line argument for server process: {option}")
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise ProtocolViolation(f"-c {option} requires a value")
+        found.append((name.replace("-", "_"), value))
+        place += 1
+    return found
+
+
+async def _ignore(_state: SessionState, _message: SessionMessage) -> None:
+    """CopyData, CopyDone and CopyFail after a failed COPY: the client had sent them before it heard."""
+
+
+async def _flush_message(state: SessionState, _message: SessionMessage) -> None:
+    await extended.flush(state)
+
+
+async def _function_call(_state: SessionState, _message: SessionMessage) -> None:
+    raise FeatureNotSupported("function calls of protocol 2 are not supported", hint="Use SELECT function(...).")
+
+
+async def _malformed(_state: SessionState, message: SessionMessage) -> None:
+    if isinstance(message, Malformed):
+        raise message.error
+
+
+_EXTENDED: Final[dict[type, Callable[[SessionState, Any], Awaitable[None]]]] = {
+    Parse: extended.parse,
+    Bind: extended.bind_portal,
+    Describe: extended.describe,
+    Execute: extended.execute_portal,
+    Close: extended.close,
+    Flush: _flush_message,
+    CopyData: _ignore,
+    CopyDone: _ignore,
+    CopyFail: _ignore,
+    FunctionCall: _function_call,
+    Malformed: _malformed,
+}
+"""Each handler takes the message it stands beside."""

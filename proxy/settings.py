@@ -1,0 +1,368 @@
+"""The settings of one session: PostgreSQL's that clients ask for, and lfsql's own.
+
+Every setting is declared once in `SETTINGS`: its default, what it accepts, whether the client is told of changes
+(ParameterStatus).  Unknown names are errors, as in PostgreSQL, except names with a dot, which PostgreSQL keeps as
+free-form placeholders; lfsql's own prefix is not free-form, a misspelt `lfsql.` setting is an error.
+
+Values are kept as the text PostgreSQL would show.  `SET LOCAL`, and any SET inside a transaction that rolls back,
+are undone by an undo log rather than by copies of the whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from lfsql.errors import CannotChangeNow, InvalidParameterValue, UndefinedObject
+
+SERVER_VERSION: Final = "15.0"
+SERVER_VERSION_NUM: Final = "150000"
+
+Check = Callable[[str, str], str]
+"""(name, text as given) -> the text to keep; raises InvalidParameterValue."""
+
+
+def _invalid(name: str, value: str, hint: str = "") -> InvalidParameterValue:
+    return InvalidParameterValue(f'invalid value for parameter "{name}": "{value}"', hint=hint)
+
+
+def _text(_name: str, value: str) -> str:
+    return value
+
+
+_TRUE: Final = {"on", "true", "yes", "1", "t", "y", "tr", "tru", "ye"}
+_FALSE: Final = {"off", "false", "no", "0", "f", "n", "fa", "fal", "fals", "of"}
+
+
+def _boolean(name: str, value: str) -> str:
+    word = value.lower()
+    if word in _TRUE:
+        return "on"
+    if word in _FALSE:
+        return "off"
+    raise InvalidParameterValue(f'parameter "{name}" requires a Boolean value')
+
+
+def _choice(*words: str) -> Check:
+    def check(name: str, value: str) -> str:
+        word = value.strip().lower()
+        if word in words:
+            return word
+        raise _invalid(name, value, f"Available values: {', '.join(words)}.")
+
+    return check
+
+
+def _integer(low: int, high: int) -> Check:
+    def check(name: str, value: str) -> str:
+        try:
+            number = int(value.strip())
+        except ValueError:
+            raise _invalid(name, value) from None
+        if not low <= number <= high:
+            raise InvalidParameterValue(
+                f'{number} is outside the valid range for parameter "{name}" ({low} .. {high})'
+            )
+        return str(number)
+
+    return check
+
+
+_DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*\Z")
+_UNIT_MS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _milliseconds(name: str, value: str) -> str:
+    """PostgreSQL's durations: a bare number is milliseconds; shown in the largest unit that divides it."""
+    found = _DURATION.match(value)
+    if found is None:
+        raise _invalid(name, value, 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".')
+    number = round(float(found[1]) * _UNIT_MS[found[2] or "ms"])
+    if not 0 <= number <= 2_147_483_647:
+        raise InvalidParameterValue(
+            f'{number} ms is outside the valid range for parameter "{name}" (0 .. 2147483647)'
+        )
+    for unit in ("d", "h", "min", "s"):
+        if number and number % int(_UNIT_MS[unit]) == 0:
+            return f"{number // int(_UNIT_MS[unit])}{unit}"
+    return f"{number}ms" if number else "0"
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds in a text `_milliseconds` has accepted."""
+    found = _DURATION.match(text)
+    if found is None:
+        raise _invalid("duration", text)
+    return round(float(found[1]) * _UNIT_MS[found[2] or "ms"])
+
+
+_OFFSET: Final = re.compile(r"(?:<[^>]*>)?([+-]?\d{1,2})(?::?(\d{2}))?\Z")
+
+
+def _time_zone(name: str, value: str) -> str:
+    word = value.strip().strip("'")
+    if word.lower() in ("utc", "gmt", "zulu", "default", "local"):
+        return {"gmt": "GMT"}.get(word.lower(), "UTC")
+    if _OFFSET.match(word):
+        return word
+    try:
+        return ZoneInfo(word).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise _invalid(name, value) from None
+
+
+def _client_encoding(name: str, value: str) -> str:
+    # asyncpg sends 'utf-8' with its quotes.
+    if value.strip("'\" ").lower().replace("-", "").replace("_", "") in ("utf8", "unicode"):
+        return "UTF8"
+    raise _invalid(name, value, "lfsql speaks UTF8 only.")
+
+
+def _date_style(name: str, value: str) -> str:
+    words = [word.strip().lower() for word in value.split(",")]
+    if words[0] not in ("iso", "mdy", "dmy", "ymd", "default"):
+        raise _invalid(name, value, "lfsql prints dates in ISO style only.")
+    order = next((word for word in words if word in ("mdy", "dmy", "ymd")), "mdy")
+    return f"ISO, {order.upper()}"
+
+
+def _isolation(name: str, value: str) -> str:
+    return _choice("serializable", "repeatable read", "read committed", "read uncommitted")(name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    default: str
+    check: Check = _text
+    reported: bool = False
+    read_only: bool = False
+    description: str = ""
+
+
+_any_integer: Final = _integer(-2_147_483_648, 2_147_483_647)
+_lag_integer: Final = _integer(0, 9_223_372_036_854_775_807)
+
+SETTINGS: Final[dict[str, Setting]] = {
+    # -- what drivers read at start ------------------------------------------------------------------------
+    "server_version": Setting(
+        SERVER_VERSION, reported=True, read_only=True, description="the PostgreSQL version spoken"
+    ),
+    "server_version_num": Setting(SERVER_VERSION_NUM, read_only=True, description="the same as a number"),
+    "server_encoding": Setting("UTF8", reported=True, read_only=True, description="always UTF8"),
+    "client_encoding": Setting("UTF8", _client_encoding, reported=True, description="always UTF8"),
+    "DateStyle": Setting("ISO, MDY", _date_style, reported=True, description="ISO only; the order reads input"),
+    "TimeZone": Setting("UTC", _time_zone, reported=True, description="in which timestamptz is shown and read"),
+    "IntervalStyle": Setting("postgres", _choice("postgres"), reported=True, description="postgres only"),
+    "integer_datetimes": Setting("on", reported=True, read_only=True, description="always on"),
+    "standard_conforming_strings": Setting("on", _choice("on"), reported=True, description="always on"),
+    "application_name": Setting("", reported=True, description="the client's name for itself"),
+    "is_superuser": Setting("on", reported=True, read_only=True, description="on for the built-in user"),
+    "session_authorization": Setting("lfsql", reported=True, read_only=True, description="the user logged in"),
+    "in_hot_standby": Setting("off", reported=True, read_only=True, description="on at a read-only listener"),
+    "default_transaction_read_only": Setting("off", _boolean, reported=True, description="new transactions' default"),
+    # -- transactions --------------------------------------------------------------------------------------
+    "default_transaction_isolation": Setting("read committed", _isolation, description="new transactions' default"),
+    "default_transaction_deferrable": Setting("off", _boolean, description="new transactions' default"),
+    "transaction_isolation": Setting("read committed", _isolation, description="this transaction's level"),
+    "transaction_read_only": Setting("off", _boolean, description="whether this transaction may write"),
+    "transaction_deferrable": Setting("off", _boolean, description="accepted, without effect"),
+    "statement_timeout": Setting("0", _milliseconds, description="the longest a statement may run; 0: no limit"),
+    "lock_timeout": Setting("0", _milliseconds, description="the longest to wait for the writer; 0: no limit"),
+    "idle_in_transaction_session_timeout": Setting(
+        "10s", _milliseconds, description="how long a transaction that has written may sit idle; 0: no limit"
+    ),
+    "idle_session_timeout": Setting("0", _milliseconds, description="how long a session may sit idle; 0: no limit"),
+    # -- output --------------------------------------------------------------------------------------------
+    "bytea_output": Setting("hex", _choice("hex", "escape"), description="how bytea is printed in text"),
+    "extra_float_digits": Setting("1", _integer(-15, 3), description="1 and above: shortest exact floats"),
+    "client_min_messages": Setting(
+        "notice",
+        _choice("debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"),
+        description="accepted",
+    ),
+    "search_path": Setting('"$user", public', description="public and pg_catalog are all there is"),
+    # -- accepted because clients set them, without effect here --------------------------------------------
+    "synchronous_commit": Setting(
+        "on", _choice("on", "off", "local", "remote_write", "remote_apply"), description="see lfsql.durability"
+    ),
+    "row_security": Setting("on", _boolean, description="accepted, without effect"),
+    "check_function_bodies": Setting("on", _boolean, description="accepted, without effect"),
+    "xmloption": Setting("content", description="accepted, without effect"),
+    "default_tablespace": Setting("", description="accepted, without effect"),
+    "default_table_access_method": Setting("heap", description="accepted, without effect"),
+    "escape_string_warning": Setting("on", _boolean, description="accepted, without effect"),
+    "backslash_quote": Setting("safe_encoding", description="accepted, without effect"),
+    "jit": Setting("off", _boolean, description="accepted, without effect"),
+    "work_mem": Setting("4MB", description="accepted, without effect"),
+    "maintenance_work_mem": Setting("64MB", description="accepted, without effect"),
+    "enable_seqscan": Setting("on", _boolean, description="accepted, without effect"),
+    "enable_indexscan": Setting("on", _boolean, description="accepted, without effect"),
+    "constraint_exclusion": Setting("partition", description="accepted, without effect"),
+    "lc_messages": Setting("C", description="accepted, without effect"),
+    "lc_monetary": Setting("C", description="accepted, without effect"),
+    "lc_numeric": Setting("C", description="accepted, without effect"),
+    "lc_time": Setting("C", description="accepted, without effect"),
+    "lc_collate": Setting("C", read_only=True, description="text sorts by bytes"),
+    "lc_ctype": Setting("C", read_only=True, description="text sorts by bytes"),
+    "max_identifier_length": Setting("63", read_only=True, description="as PostgreSQL's"),
+    "max_index_keys": Setting("32", read_only=True, description="as PostgreSQL's"),
+    "block_size": Setting("8192", read_only=True, description="as PostgreSQL's"),
+    "password_encryption": Setting("scram-sha-256", _choice("scram-sha-256"), description="scram-sha-256 only"),
+    "tcp_keepalives_idle": Setting("0", _any_integer, description="accepted, without effect"),
+    "geqo": Setting("on", _boolean, description="accepted, without effect"),
+    "ssl": Setting("off", read_only=True, description="whether TLS is offered"),
+    # -- lfsql's own ---------------------------------------------------------------------------------------
+    "lfsql.read_consistency": Setting(
+        "session", _choice("any", "bounded", "session", "strong"), description="what a read promises"
+    ),
+    "lfsql.max_lag_ms": Setting("1000", _lag_integer, description="the most a replica may lag, in ms; 0: no limit"),
+    "lfsql.max_lag_entries": Setting("0", _lag_integer, description="the same in log entries; 0: no limit"),
+    "lfsql.when_lagging": Setting(
+        "primary", _choice("primary", "freshest", "wait", "error"), description="when every replica lags too far"
+    ),
+    "lfsql.route": Setting("auto", description="auto, primary, replica, or a node's name"),
+    "lfsql.durability": Setting("quorum", _choice("quorum", "local"), description="when a write is acknowledged"),
+    "lfsql.dialect": Setting("postgresql", _choice("postgresql", "sqlite"), description="the SQL spoken"),
+    "lfsql.min_index": Setting("0", _lag_integer, description="reads see at least this log index"),
+    "lfsql.failover_wait_ms": Setting("10000", _lag_integer, description="how long a write waits for a primary"),
+    "lfsql.last_route": Setting("", read_only=True, description="where the previous statement ran, and why"),
+    "lfsql.last_index": Setting("0", read_only=True, description="the newest log index this session has seen"),
+}
+
+_CANONICAL: Final = {name.lower(): name for name in SETTINGS}
+_PLACEHOLDER: Final = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)+\Z")
+PLACEHOLDERS_MAX: Final = 100
+VALUE_CHARACTERS_MAX: Final = 10_000
+
+
+def canonical(name: str) -> str:
+    """The setting's proper spelling.  Raises UndefinedObject for what is no setting."""
+    found = _CANONICAL.get(name.lower())
+    if found is not None:
+        return found
+    if _PLACEHOLDER.match(name) and not name.lower().startswith("lfsql."):
+        return name.lower()
+    raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
+
+
+class SessionSettings:
+    """One session's values.  `values` is read directly on the hot path; change it through the methods only."""
+
+    __slots__ = ("_undo", "defaults", "values", "version")
+
+    def __init__(self, defaults: Mapping[str, str]) -> None:
+        """`defaults`: settings whose default differs from the built-in one (proxy configuration, startup)."""
+        self.defaults: dict[str, str] = {name: setting.default for name, setting in SETTINGS.items()}
+        for name, value in defaults.items():
+            self.set_default(name, value)
+        self.values: dict[str, str] = dict(self.defaults)
+        self.version = 0
+        """Grows with every change: caches of derived values compare it."""
+        self._undo: list[tuple[str, str | None, bool]] | None = None
+        """(name, value before, local) of each change in this transaction; None outside one."""
+
+    def set_default(self, name: str, value: str) -> str:
+        """Change a default itself (startup packet, configuration); RESET comes back to it."""
+        proper = canonical(name)
+        setting = SETTINGS.get(proper)
+        kept = setting.check(proper, value) if setting is not None else value
+        self.defaults[proper] = kept
+        if hasattr(self, "values"):
+            self.values[proper] = kept
+        return proper
+
+    def fix(self, name: str, value: str) -> None:
+        """Set what the session itself determines, read-only to clients."""
+        self.defaults[name] = value
+        self.values[name] = value
+        self.version += 1
+
+    def show(self, name: str) -> str:
+        proper = canonical(name)
+        try:
+            return self.values[proper]
+        except KeyError:
+            raise UndefinedObject(f'unrecognized configuration parameter "{name}"') from None
+
+    def begin(self) -> None:
+        """A transaction starts: from now on changes can be undone."""
+        self._undo = []
+
+    def mark(self) -> int:
+        """A savepoint's place in the undo log."""
+        return len(self._undo or ())
+
+    def back_to(self, mark: int) -> list[str]:
+        """Undo what was set since `mark`.  Gives the names to report."""
+        undo = self._undo if self._undo is not None else []
+        changed: list[str] = []
+        while len(undo) > mark:
+            name, before, _ = undo.pop()
+            changed += self._put(name, before)
+        return changed
+
+    def set(self, name: str, value: str | None, *, local: bool = False) -> list[str]:
+        """Set, or with None go back to the default.  Gives the names whose new values the client must be told."""
+        proper = canonical(name)
+        setting = SETTINGS.get(proper)
+        if setting is not None and setting.read_only:
+            raise CannotChangeNow(f'parameter "{proper}" cannot be changed')
+        if value is None:
+            kept = self.defaults.get(proper)
+        else:
+            if len(value) > VALUE_CHARACTERS_MAX:
+                raise InvalidParameterValue(
+                    f'value for parameter "{proper}" is longer than {VALUE_CHARACTERS_MAX} characters'
+                )
+            kept = setting.check(proper, value) if setting is not None else value
+        if proper not in self.values and len(self.values) >= len(SETTINGS) + PLACEHOLDERS_MAX:
+            raise InvalidParameterValue(f"a session may keep at most {PLACEHOLDERS_MAX} settings of its own")
+        before = self.values.get(proper)
+        if self._undo is not None:
+            self._undo.append((proper, before, local))
+        elif local:
+            return []  # SET LOCAL outside a transaction has no effect; the session warns
+        return self._put(proper, kept)
+
+    def _put(self, proper: str, value: str | None) -> list[str]:
+        before = self.values.get(proper)
+        if value is None:
+            self.values.pop(proper, None)
+        else:
+            self.values[proper] = value
+        self.version += 1
+        setting = SETTINGS.get(proper)
+        return [proper] if setting is not None and setting.reported and before != value else []
+
+    def reset_all(self) -> list[str]:
+        changed: list[str] = []
+        for name in list(self.values):
+            setting = SETTINGS.get(name)
+            if setting is None or not setting.read_only:
+                changed += self.set(name, None)
+        return changed
+
+    def end(self, *, committed: bool) -> list[str]:
+        """The transaction ended: undo SET LOCALs, and on rollback every SET.  Gives the names to report."""
+        undo, self._undo = self._undo or [], None
+        changed: list[str] = []
+        kept: set[str] = set()
+        for name, before, local in reversed(undo):
+            if committed and not local:
+                kept.add(name)  # a SET survives the commit, also over a SET LOCAL before it
+            elif name not in kept:
+                changed += self._put(name, before)
+        return changed
+
+    def shown(self) -> Iterable[tuple[str, str, str]]:
+        """(name, value, description) of all, sorted as SHOW ALL does."""
+        for name in sorted(self.values, key=str.lower):
+            setting = SETTINGS.get(name)
+            yield name, self.values[name], setting.description if setting is not None else ""
+
+
+REPORTED: Final[tuple[str, ...]] = tuple(name for name, setting in SETTINGS.items() if setting.reported)
+"""Settings whose values ParameterStatus carries, at startup and at each change."""

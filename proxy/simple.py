@@ -1,0 +1,47 @@
+"""The simple protocol: a text of any number of statements, one implicit transaction unless it says otherwise."""
+
+from __future__ import annotations
+
+from lfsql.errors import UndefinedParameter
+from proxy.commands import run_utility
+from proxy.execution import SIMPLE, execute
+from proxy.pg import encode
+from proxy.planning import prepare
+from proxy.sql.plan import Kind
+from proxy.sql.planner import split
+from proxy.state import FAILED, SessionState
+from proxy.transaction import check_not_failed, end_implicit
+
+
+def statements(text: str) -> list[str]:
+    """The statements of a text.  Most texts are one, with at most one semicolon, at the end."""
+    stop = text.find(";")
+    if stop < 0 or stop == len(text) - 1:
+        return [text[:stop] if stop >= 0 else text]
+    return [source.text for source in split(text)]
+
+
+async def simple_query(state: SessionState, text: str) -> None:
+    """Run a text and tell everything but ReadyForQuery.  Raises the first statement's error; the rest is not run."""
+    state.statements.pop("", None)
+    portal = state.portals.pop("", None)
+    if portal is not None and portal.source is not None:
+        await portal.source.aclose()
+    told = False
+    for statement in statements(text):
+        prepared = await prepare(state, statement, lift=True)
+        plan = prepared.plan
+        if plan.kind is Kind.EMPTY:
+            continue
+        told = True
+        if state.status == FAILED:
+            check_not_failed(state, plan.utility)
+        if plan.utility is not None:
+            await run_utility(state, plan, (), SIMPLE)
+        else:
+            if plan.parameters:
+                raise UndefinedParameter("there is no parameter $1")
+            await execute(state, prepared, (), SIMPLE)
+    await end_implicit(state)
+    if not told:
+        state.outbox.write(encode.EMPTY_QUERY_RESPONSE)

@@ -1,0 +1,168 @@
+"""What one client's session is between two messages, as plain data.
+
+The modules that act on it (`execution`, `transaction`, `commands`, `extended`, `simple`, `copying`) take it as their
+first argument; `session` owns it together with the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from lfsql.core.freshness import LagLimits
+from lfsql.core.ids import Index
+from lfsql.errors import InvariantBroken
+from proxy.pg import encode
+from proxy.pg.messages import SessionMessage
+from proxy.pg.settings import EncodeSettings
+from proxy.settings import SessionSettings, duration_ms
+from proxy.statements import Portal, Prepared
+from proxy.unit import Outbox, Step, Unit, told_nothing
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from lfsql.core.requests import Operation
+    from lfsql.storage.reads import ReadTransaction
+    from proxy.sql.planner import Dialect
+    from proxy.sql.schema import Schema
+    from proxy.worker import Worker
+
+IDLE: Final = "I"
+IN_TRANSACTION: Final = "T"
+FAILED: Final = "E"
+
+
+def zone(name: str) -> tzinfo | None:
+    """The time zone of that name, or None.  Files are read once a zone; ZoneInfo keeps them."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+class ReadPolicy:
+    """The settings that decide where a read may go, as numbers.  Made anew when a setting changes."""
+
+    __slots__ = ("lag_entries_max", "lag_ms_max", "level", "min_index", "route", "silence_s_max", "when_lagging")
+
+    def __init__(self, settings: SessionSettings) -> None:
+        values = settings.values
+        self.level = values["lfsql.read_consistency"]
+        self.lag_ms_max = int(values["lfsql.max_lag_ms"]) or None
+        self.lag_entries_max = int(values["lfsql.max_lag_entries"]) or None
+        self.when_lagging = values["lfsql.when_lagging"]
+        self.route = values["lfsql.route"]
+        self.min_index = int(values["lfsql.min_index"])
+        self.silence_s_max = self.lag_ms_max / 1000 if self.lag_ms_max is not None else float("inf")
+
+    def limits(self, required: Index) -> LagLimits:
+        return LagLimits(self.lag_ms_max, self.lag_entries_max, None, required)
+
+
+class SessionState:
+    """See the module's docstring.  `client` names this session on the primary, unique among all proxies."""
+
+    def __init__(self, worker: Worker, client: str, settings: SessionSettings, process_id: int) -> None:
+        self.worker = worker
+        self.client = client
+        self.settings = settings
+        self.process_id = process_id
+        self.user = "lfsql"
+        self.database = "lfsql"
+        self.outbox = Outbox()
+        self.unit = Unit()
+        self.sequence = 0
+        # -- transaction -----------------------------------------------------------------------------------
+        self.status = IDLE
+        self.savepoints: list[tuple[str, int]] = []
+        """(name, mark in the settings' undo log), outermost first."""
+        self.prelude: list[Operation] = []
+        """Savepoint operations before the first write: sent along with it, or never."""
+        self.read_transaction: ReadTransaction | None = None
+        """The one snapshot of a READ ONLY transaction."""
+        self.own_schema: Schema | None = None
+        """The schema inside a transaction that has changed it."""
+        self.schema_changed = False
+        # -- what lives between messages -------------------------------------------------------------------
+        self.statements: dict[str, Prepared] = {}
+        self.portals: dict[str, Portal] = {}
+        self.next_portal = 0
+        self.seen_index: Index = 0
+        """The newest log index this session has read or written: its reads never go behind it."""
+        self.last_route: tuple[str, str, Index, str] = ("", "", 0, "")
+        """(node, role, index, reason) of the previous statement."""
+        self.cancel: Callable[[], None] | None = None
+        """Stops what runs now; None while nothing that can be stopped runs."""
+        self.flush: Callable[[], Awaitable[None]] = _nowhere
+        """Sends what the outbox has ready, waiting for the client when it is slow."""
+        self.receive: Callable[[], Awaitable[SessionMessage]] = _nothing
+        """The client's next message, for COPY."""
+        self._policy = ReadPolicy(settings)
+        self._encoding = EncodeSettings(zone=zone)
+        self._version = settings.version
+        self._derive()
+
+    def _derive(self) -> None:
+        """Work out again what depends on the settings."""
+        values = self.settings.values
+        self._version = self.settings.version
+        self._policy = ReadPolicy(self.settings)
+        self._encoding = EncodeSettings(
+            timezone=self.worker.time_zone(values["TimeZone"]),
+            bytea_output=values["bytea_output"],
+            extra_float_digits=int(values["extra_float_digits"]),
+            zone=zone,
+        )
+        self.statement_ms_max = duration_ms(values["statement_timeout"])
+        self.idle_ms_max = duration_ms(values["idle_in_transaction_session_timeout"])
+        self.failover_s = int(values["lfsql.failover_wait_ms"]) / 1000
+        self.local = values["lfsql.durability"] == "local"
+        self.dialect: Dialect = "sqlite" if values["lfsql.dialect"] == "sqlite" else "postgresql"
+
+    def refresh(self) -> None:
+        if self._version != self.settings.version:
+            self._derive()
+
+    @property
+    def policy(self) -> ReadPolicy:
+        self.refresh()
+        return self._policy
+
+    @property
+    def encoding(self) -> EncodeSettings:
+        self.refresh()
+        return self._encoding
+
+    @property
+    def in_unit(self) -> bool:
+        """Statements must run on the primary in our unit: it has begun, or writes wait to be sent."""
+        return self.unit.held or self.unit.writes
+
+    def tell(self, names: list[str]) -> None:
+        """ParameterStatus for settings that changed."""
+        for name in names:
+            self.outbox.write(encode.parameter_status(name, self.settings.values.get(name, "")))
+
+    def add_operation(self, operation: Operation) -> None:
+        """An operation whose success the client hears of by other means."""
+        if self.in_unit:
+            step = Step(operation, told_nothing)
+            self.unit.add(step, writes=False)
+            self.outbox.expect(step)
+        else:
+            self.prelude.append(operation)
+
+    def new_portal(self) -> int:
+        """A number for a portal on the primary."""
+        self.next_portal += 1
+        return self.next_portal
+
+
+async def _nowhere() -> None:
+    return None
+
+
+async def _nothing() -> SessionMessage:
+    raise InvariantBroken("the session has no connection")

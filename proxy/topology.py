@@ -1,0 +1,145 @@
+"""What this proxy knows of the cluster: who is primary, and how far each node is.
+
+Everything comes from heartbeats the nodes push over their links, timed by this process's own clock when they are
+heard; what is not heard for a while is unknown, never "as it was".  A node's claim to be primary counts with its
+term: the highest term heard wins, so a deposed primary that wakes up is not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import trio
+
+from lfsql.core.freshness import CommitHistory
+from lfsql.core.ids import Index, Term
+from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
+from lfsql.errors import NoPrimary
+
+if TYPE_CHECKING:
+    from lfsql.net.link import Link
+    from lfsql.storage.reads import LocalReads
+
+SILENCE_S_MAX = 1.0
+"""A node not heard for longer is not asked to read."""
+
+
+class Node:
+    """One node as seen from here.  `reads` is set when its database file is on this host."""
+
+    __slots__ = (
+        "address",
+        "applied_index",
+        "data_dir",
+        "heard_at",
+        "link",
+        "name",
+        "outstanding",
+        "pid",
+        "reads",
+        "role",
+        "schema_index",
+        "term",
+    )
+
+    def __init__(self, name: str, address: str, data_dir: str) -> None:
+        self.name = name
+        self.address = address
+        self.data_dir = data_dir
+        self.link: Link | None = None
+        self.reads: LocalReads | None = None
+        self.role = UNREACHABLE
+        self.term: Term = 0
+        self.applied_index: Index = 0
+        self.schema_index: Index = 0
+        self.heard_at = float("-inf")
+        self.pid = 0
+        self.outstanding = 0
+        """Reads sent to it that have not ended."""
+
+    def readable(self, now: float) -> bool:
+        return self.role in (PRIMARY, REPLICA) and now - self.heard_at <= SILENCE_S_MAX
+
+
+class Topology:
+    """Nodes by name.  Changed only by `heard` and `lost`, on the event loop."""
+
+    def __init__(self, nodes: Iterator[Node] | list[Node], history: CommitHistory) -> None:
+        self.nodes: dict[str, Node] = {node.name: node for node in nodes}
+        self.history = history
+        self.term: Term = 0
+        self.primary: Node | None = None
+        """Who may be sent writes now; None while there is nobody."""
+        self.commit_index: Index = 0
+        """The highest heard."""
+        self.heard_at = float("-inf")
+        """When the primary was heard last."""
+        self._turn = 0
+        self._replicas: list[Node] = []
+        self._changed = trio.Event()
+
+    def heard(self, node: Node, heartbeat: Heartbeat) -> None:
+        now = monotonic()
+        node.heard_at = now
+        node.pid = heartbeat.pid
+        node.applied_index = heartbeat.applied_index
+        node.schema_index = heartbeat.schema_index
+        changed = node.role != heartbeat.role or node.term != heartbeat.term
+        node.role = heartbeat.role
+        node.term = heartbeat.term
+        if heartbeat.role == PRIMARY and heartbeat.term >= self.term:
+            self.term = heartbeat.term
+            self.heard_at = now
+            self.history.hear(now, heartbeat.commit_index)
+            self.commit_index = max(self.commit_index, heartbeat.commit_index)
+        if changed:
+            self._elect()
+
+    def lost(self, node: Node) -> None:
+        """The link to the node broke."""
+        node.role = UNREACHABLE
+        node.heard_at = float("-inf")
+        self._elect()
+
+    def committed(self, index: Index) -> None:
+        """An outcome told of a commit: the node's next heartbeat can only say the same or more."""
+        self.commit_index = max(self.commit_index, index)
+
+    def _elect(self) -> None:
+        claims = [node for node in self.nodes.values() if node.role == PRIMARY and node.link is not None]
+        best = max(claims, key=lambda node: node.term, default=None)
+        if best is not None and best.term < self.term:
+            best = None
+        self.primary = best
+        self._replicas = [node for node in self.nodes.values() if node.role == REPLICA]
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def turn(self) -> list[Node]:
+        """Replicas, each time beginning with another one, then the primary."""
+        replicas = self._replicas
+        count = len(replicas)
+        if count == 0:
+            return [self.primary] if self.primary is not None else []
+        self._turn = turn = (self._turn + 1) % count
+        order = replicas[turn:] + replicas[:turn]
+        if self.primary is not None:
+            order.append(self.primary)
+        return order
+
+    async def wait_primary(self, deadline: float) -> Node:
+        """The primary, waiting for one until `deadline` (monotonic seconds).  Raises NoPrimary."""
+        while self.primary is None:
+            with trio.move_on_after(max(0.0, deadline - monotonic())) as scope:
+                await self._changed.wait()
+            if scope.cancelled_caught and self.primary is None:
+                raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
+        return self.primary
+
+    async def wait_change(self, deadline: float) -> bool:
+        """Wait until something about the nodes' roles changes; False when the deadline came first."""
+        with trio.move_on_after(max(0.0, deadline - monotonic())) as scope:
+            await self._changed.wait()
+        return not scope.cancelled_caught

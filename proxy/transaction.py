@@ -1,0 +1,300 @@
+"""A session's transaction: PostgreSQL's block states over the unit on the primary.
+
+A block costs the primary nothing until its first write: BEGIN, reads and savepoints before it are answered here.
+Between BEGIN and the first write the savepoints set so far wait in `prelude` and travel with that write.
+
+Outside of a block, everything up to a Sync, or one simple query's text, is an implicit transaction.  It has no state
+of its own: a unit with work in it is one, and `end_implicit` commits it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lfsql.core.requests import COMMIT, HOLD, ROLLBACK, ReleaseSavepoint, RollbackToSavepoint, SetSavepoint
+from lfsql.errors import (
+    ActiveTransaction,
+    InFailedTransaction,
+    LfsqlError,
+    NoActiveTransaction,
+    ReadOnlyTransaction,
+    UndefinedSavepoint,
+)
+from proxy.pg import encode
+from proxy.pg.errors import WARNING, notice_fields
+from proxy.sql.utility import (
+    Begin,
+    Commit,
+    Rollback,
+    Savepoint,
+    SetConstraints,
+    SetTransaction,
+    Utility,
+)
+from proxy.sql.utility import (
+    ReleaseSavepoint as Release,
+)
+from proxy.sql.utility import (
+    RollbackToSavepoint as RollbackTo,
+)
+from proxy.state import FAILED, IDLE, IN_TRANSACTION, SessionState
+from proxy.writing import flush_unit
+
+ALLOWED_WHEN_FAILED: Final = (Commit, Rollback, RollbackTo)
+
+SAVEPOINTS_MAX: Final = 1_000
+
+
+def warn(state: SessionState, message: str, sqlstate: str) -> None:
+    state.outbox.write(encode.notice_response(notice_fields(message, severity=WARNING, sqlstate=sqlstate)))
+
+
+async def run_transaction_statement(state: SessionState, utility: Utility) -> str | None:
+    """Carry out a transaction statement; the command tag, or None when `utility` is none."""
+    match utility:
+        case Begin():
+            begin(state, utility)
+            return "BEGIN"
+        case Commit():
+            return await commit(state, chain=utility.chain)
+        case Rollback():
+            return await rollback(state, chain=utility.chain)
+        case Savepoint(name):
+            savepoint(state, name)
+            return "SAVEPOINT"
+        case Release(name):
+            release(state, name)
+            return "RELEASE"
+        case RollbackTo(name):
+            await rollback_to(state, name)
+            return "ROLLBACK"
+        case SetTransaction():
+            set_transaction(state, utility)
+            return "SET"
+        case SetConstraints():
+            return "SET CONSTRAINTS"
+        case _:
+            return None
+
+
+def begin(state: SessionState, modes: Begin) -> None:
+    if state.status != IDLE:
+        warn(state, "there is already a transaction in progress", ActiveTransaction.sqlstate)
+        return
+    settings = state.settings
+    values = settings.values
+    settings.begin()
+    settings.set("transaction_isolation", modes.isolation or values["default_transaction_isolation"], local=True)
+    read_only = values["default_transaction_read_only"] if modes.read_only is None else _switch(modes.read_only)
+    settings.set("transaction_read_only", read_only, local=True)
+    state.status = IN_TRANSACTION
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def set_transaction(state: SessionState, utility: SetTransaction) -> None:
+    settings = state.settings
+    modes = utility.modes
+    if utility.session:
+        if modes.isolation is not None:
+            settings.set("default_transaction_isolation", modes.isolation)
+        if modes.read_only is not None:
+            state.tell(settings.set("default_transaction_read_only", _switch(modes.read_only)))
+        return
+    if state.status == IDLE:
+        warn(state, "SET TRANSACTION can only be used in transaction blocks", NoActiveTransaction.sqlstate)
+        return
+    if state.in_unit or state.read_transaction is not None:
+        if modes.isolation not in (None, settings.values["transaction_isolation"]):
+            raise ActiveTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
+        if modes.read_only is False and settings.values["transaction_read_only"] == "on":
+            raise ActiveTransaction("transaction read-write mode must be set before any query")
+    if modes.isolation is not None:
+        settings.set("transaction_isolation", modes.isolation, local=True)
+    if modes.read_only is not None:
+        settings.set("transaction_read_only", _switch(modes.read_only), local=True)
+
+
+def read_only(state: SessionState) -> bool:
+    values = state.settings.values
+    return values["transaction_read_only" if state.status != IDLE else "default_transaction_read_only"] == "on"
+
+
+def check_may_write(state: SessionState, tag: str) -> None:
+    if read_only(state):
+        raise ReadOnlyTransaction(f"cannot execute {tag} in a read-only transaction")
+
+
+async def commit(state: SessionState, *, chain: bool = False) -> str:
+    if state.status == IDLE:
+        if state.in_unit:
+            await flush_unit(state, COMMIT)  # COMMIT in a text of several statements ends its implicit transaction
+        warn(state, "there is no transaction in progress", NoActiveTransaction.sqlstate)
+        return "COMMIT"
+    if state.status == FAILED:
+        await rollback(state, chain=chain)
+        return "ROLLBACK"
+    modes = _modes(state)
+    try:
+        await flush_unit(state, COMMIT)
+    except LfsqlError:
+        # A deferred constraint, or the cluster: the transaction is over either way.
+        await _over(state, committed=False)
+        raise
+    await _over(state, committed=True)
+    if chain:
+        begin(state, modes)
+    return "COMMIT"
+
+
+async def rollback(state: SessionState, *, chain: bool = False) -> str:
+    if state.status == IDLE:
+        if state.in_unit:
+            await flush_unit(state, ROLLBACK)
+        warn(state, "there is no transaction in progress", NoActiveTransaction.sqlstate)
+        return "ROLLBACK"
+    modes = _modes(state)
+    failed = state.status == FAILED
+    try:
+        if not failed or state.unit.held:
+            await flush_unit(state, ROLLBACK)
+    finally:
+        await _over(state, committed=False)
+    if chain:
+        begin(state, modes)
+    return "ROLLBACK"
+
+
+def _modes(state: SessionState) -> Begin:
+    values = state.settings.values
+    isolation = values["transaction_isolation"]
+    for level in ("read uncommitted", "read committed", "repeatable read", "serializable"):
+        if level == isolation:
+            return Begin(level, values["transaction_read_only"] == "on")
+    return Begin()
+
+
+async def _over(state: SessionState, *, committed: bool) -> None:
+    """The block has ended: portals die, SET LOCALs are undone, the schema is everybody's again."""
+    state.status = IDLE
+    state.unit.clear()
+    state.prelude.clear()
+    state.savepoints.clear()
+    state.own_schema = None
+    state.schema_changed = False
+    await close_portals(state)
+    transaction, state.read_transaction = state.read_transaction, None
+    if transaction is not None:
+        await transaction.aclose()
+    state.tell(state.settings.end(committed=committed))
+
+
+async def close_portals(state: SessionState, *, held: bool = False) -> None:
+    """Close every portal, cursors WITH HOLD only when `held`."""
+    if not state.portals:
+        return
+    for name, portal in list(state.portals.items()):
+        if held or not portal.hold:
+            del state.portals[name]
+            if portal.source is not None:
+                await portal.source.aclose()
+
+
+def savepoint(state: SessionState, name: str) -> None:
+    if state.status == IDLE:
+        raise NoActiveTransaction("SAVEPOINT can only be used in transaction blocks")
+    if len(state.savepoints) >= SAVEPOINTS_MAX:
+        raise ActiveTransaction(f"a transaction may have at most {SAVEPOINTS_MAX} savepoints")
+    state.savepoints.append((name, state.settings.mark()))
+    state.add_operation(SetSavepoint(name))
+
+
+def _find(state: SessionState, name: str, statement: str) -> int:
+    if state.status == IDLE:
+        raise NoActiveTransaction(f"{statement} can only be used in transaction blocks")
+    for place in range(len(state.savepoints) - 1, -1, -1):
+        if state.savepoints[place][0] == name:
+            return place
+    raise UndefinedSavepoint(f'savepoint "{name}" does not exist')
+
+
+def release(state: SessionState, name: str) -> None:
+    place = _find(state, name, "RELEASE SAVEPOINT")
+    del state.savepoints[place:]
+    state.add_operation(ReleaseSavepoint(name))
+
+
+async def rollback_to(state: SessionState, name: str) -> None:
+    place = _find(state, name, "ROLLBACK TO SAVEPOINT")
+    mark = state.savepoints[place][1]
+    del state.savepoints[place + 1 :]
+    state.add_operation(RollbackToSavepoint(name))
+    if state.unit.held:
+        await flush_unit(state, HOLD)
+    if state.schema_changed:
+        # What the transaction's schema is now, the primary knows.
+        await state.worker.schemas.load_own(state)
+    state.tell(state.settings.back_to(mark))
+    if state.status == FAILED:
+        state.status = IN_TRANSACTION
+
+
+def check_not_failed(state: SessionState, utility: Utility | None) -> None:
+    if state.status == FAILED and not isinstance(utility, ALLOWED_WHEN_FAILED):
+        raise InFailedTransaction
+
+
+async def fail(state: SessionState) -> LfsqlError | None:
+    """A statement failed.  What waits unsent is told, where it succeeds, and undone with the rest.
+
+    Gives the error of a statement that waited before the failed one, which is then the one to tell.
+    """
+    earlier: LfsqlError | None = None
+    if state.status == IDLE:
+        if state.in_unit:
+            try:
+                await flush_unit(state, ROLLBACK)
+            except LfsqlError as error:
+                earlier = error
+        _forget_unit(state)
+        return earlier
+    if state.unit.steps:
+        try:
+            await flush_unit(state, HOLD)
+        except LfsqlError as error:
+            earlier = error
+    state.status = FAILED
+    if state.unit.held and not state.savepoints:
+        # Nothing can bring this transaction back: let the next writer in.
+        try:
+            await flush_unit(state, ROLLBACK)
+        except LfsqlError as error:
+            earlier = earlier or error
+        state.unit.clear()
+    return earlier
+
+
+def _forget_unit(state: SessionState) -> None:
+    """An implicit transaction is over."""
+    state.unit.clear()
+    state.prelude.clear()
+    state.own_schema = None
+    state.schema_changed = False
+
+
+async def end_implicit(state: SessionState) -> None:
+    """A Sync, or the end of a simple query's text: commit what is not in a block.  The error's teller calls fail."""
+    if state.status != IDLE:
+        if state.unit.steps:
+            await flush_unit(state, HOLD)
+        return
+    if state.in_unit:
+        try:
+            await flush_unit(state, COMMIT)
+        finally:
+            _forget_unit(state)
+    state.prelude.clear()
+    if state.portals:
+        await close_portals(state)

@@ -1,0 +1,134 @@
+"""A client's writes on their way to the primary, and the answers that wait for them.
+
+Statements of one pipeline, one multi-statement text or one transaction are gathered here and leave in as few
+round trips as the protocol allows: everything up to a Sync, a Flush or the end of a text goes as one Submit.  What
+the client is to be told meanwhile keeps its order behind them, in the same list.
+
+Rejected: sending each statement as it comes.  An asyncpg executemany of a thousand rows would be a thousand
+round trips with the writer held in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lfsql.core.requests import Operation, Result, Run
+from lfsql.errors import InvariantBroken
+from proxy.sql.plan import Plan
+
+if TYPE_CHECKING:
+    from lfsql.net.link import Link
+    from proxy.topology import Node
+
+STEPS_MAX = 1_000
+"""Operations gathered before they are sent on without waiting for the Sync."""
+BYTES_MAX = 1 << 20
+"""The same in bytes of parameters and text."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One operation, and how its result is told to the client."""
+
+    operation: Operation
+    tell: Callable[[Result], bytes]
+    plan: Plan | None = None
+    rebuild: Callable[[Step], Awaitable[None]] | None = None
+    """Plans the statement again after the schema changed, and puts the new operation in place."""
+
+
+def told_nothing(_result: Result) -> bytes:
+    return b""
+
+
+def operation_bytes(operation: Operation) -> int:
+    """About how much of a frame and of memory the operation takes."""
+    if isinstance(operation, Run):
+        size = len(operation.sql) + 32
+        for value in operation.parameters:
+            size += len(value) + 4 if isinstance(value, str | bytes) else 9
+        return size
+    return 32
+
+
+class Outbox:
+    """Bytes for the client, in order.  Behind a step everything waits for that step's result."""
+
+    __slots__ = ("ready", "waiting")
+
+    def __init__(self) -> None:
+        self.ready: list[bytes] = []
+        self.waiting: list[bytes | Step] = []
+
+    def write(self, data: bytes) -> None:
+        if self.waiting:
+            self.waiting.append(data)
+        else:
+            self.ready.append(data)
+
+    def expect(self, step: Step) -> None:
+        self.waiting.append(step)
+
+    def resolve(self, results: tuple[Result, ...], *, failed: bool) -> None:
+        """Tell the results of the waiting steps in order; after a failure drop what stood behind the last one."""
+        told = 0
+        complete = True
+        for item in self.waiting:
+            if isinstance(item, bytes):
+                self.ready.append(item)
+                continue
+            if told == len(results):
+                complete = False
+                break
+            self.ready.append(item.tell(results[told]))
+            told += 1
+        self.waiting.clear()
+        if not failed and not (complete and told == len(results)):
+            raise InvariantBroken(f"{len(results)} results, {told} of the waiting steps told")
+
+    def take(self) -> bytes:
+        """What may be sent now."""
+        ready = self.ready
+        data = ready[0] if len(ready) == 1 else b"".join(ready)
+        ready.clear()
+        return data
+
+
+class Unit:
+    """The operations not yet sent, and whether the primary holds the writer for this session."""
+
+    __slots__ = ("bytes", "held", "link", "node", "sequence", "steps", "writes")
+
+    node: Node
+    """Who holds the writer for us, while `held`, and over which link."""
+    link: Link | None
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.bytes = 0
+        self.held = False
+        """The primary has an open transaction of ours."""
+        self.writes = False
+        """Something among the steps, or already sent, needs the primary: not savepoints alone."""
+        self.sequence = 0
+
+    @property
+    def full(self) -> bool:
+        return len(self.steps) >= STEPS_MAX or self.bytes >= BYTES_MAX
+
+    def add(self, step: Step, *, writes: bool) -> None:
+        self.steps.append(step)
+        self.bytes += operation_bytes(step.operation)
+        self.writes = self.writes or writes
+
+    def take(self) -> list[Step]:
+        steps, self.steps, self.bytes = self.steps, [], 0
+        return steps
+
+    def clear(self) -> None:
+        self.steps = []
+        self.bytes = 0
+        self.held = False
+        self.writes = False

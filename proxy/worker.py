@@ -1,0 +1,350 @@
+"""One proxy process: what all its sessions share, and the tasks that keep it true."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import trio
+
+from lfsql.config import ProxyConfig
+from lfsql.core.entry import Value
+from lfsql.core.freshness import CommitHistory
+from lfsql.core.ids import Index
+from lfsql.core.requests import (
+    Answer,
+    Cancel,
+    Describe,
+    Described,
+    Forget,
+    ProxyHello,
+    Read,
+    Row,
+    Rows,
+)
+from lfsql.errors import LfsqlError, LinkLost, LinkRefused, NoPrimary, ShuttingDown, TooManyConnections
+from lfsql.net.handshake import Identity
+from lfsql.net.link import Asking, Link, open_link
+from lfsql.storage.reads import LocalReads
+from proxy.catalogs import Catalogs
+from proxy.schemas import Schemas
+from proxy.settings import SETTINGS
+from proxy.sql.cache import PlanCache
+from proxy.sql.catalog import Facts
+from proxy.sql.catalog.facts import Node as NodeFacts
+from proxy.sql.catalog.facts import Setting as SettingFacts
+from proxy.sql.plan import Plan
+from proxy.statements import ListRows, RowSource
+from proxy.topology import Node, Topology
+from proxy.writing import error_of
+
+if TYPE_CHECKING:
+    from proxy.session import Session
+    from proxy.state import SessionState
+
+LOG: Final = logging.getLogger("lfsql.proxy")
+
+RECONNECT_S_MIN: Final = 0.05
+RECONNECT_S_MAX: Final = 1.0
+HISTORY_S_MAX: Final = 3_600.0
+HISTORY_ENTRIES_MAX: Final = 4_096
+"""How far back lag can be told: a replica further behind than either has an unknown lag."""
+SCHEMA_WAIT_MS_MAX: Final = 10_000
+
+
+class Worker:
+    def __init__(self, config: ProxyConfig, identity: Identity, key: bytes, number: int = 0) -> None:
+        self.config = config
+        self.limits = config.limits
+        self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
+        """Names this worker's sessions on the primary; new at each start, so no sequence is ever reused."""
+        self.databases = frozenset(config.databases)
+        defaults = config.defaults
+        self.defaults = {
+            "lfsql.read_consistency": defaults.read_consistency,
+            "lfsql.max_lag_ms": str(defaults.max_lag_ms),
+            "lfsql.max_lag_entries": str(defaults.max_lag_entries),
+            "lfsql.when_lagging": defaults.when_lagging,
+            "lfsql.failover_wait_ms": str(defaults.failover_wait_ms),
+            "statement_timeout": str(defaults.statement_timeout_ms),
+            "idle_in_transaction_session_timeout": str(defaults.idle_in_transaction_session_timeout_ms),
+        }
+        self.topology = Topology(
+            [Node(node.name, node.address, node.data_dir) for node in config.nodes],
+            CommitHistory(HISTORY_S_MAX, HISTORY_ENTRIES_MAX),
+        )
+        self.schemas = Schemas(self)
+        self.plans = PlanCache(self.limits.plan_cache_entries_max, self.limits.plan_cache_bytes_max)
+        self.catalogs = Catalogs()
+        self.started_at: str = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        self._identity = identity
+        self._key = key
+        self._number = number
+        self._sessions: dict[int, Session] = {}
+        self._last_process_id = 0
+        self._zones: dict[str, tzinfo] = {"UTC": UTC}
+
+    # -- sessions ------------------------------------------------------------------------------------------
+
+    def admit(self) -> None:
+        """Raises TooManyConnections when this worker is full."""
+        if len(self._sessions) >= self.limits.connections_max:
+            raise TooManyConnections("sorry, too many clients already")
+
+    def enter(self, session: Session) -> int:
+        """A process id for the session, unique among this worker's and, by the worker's number, its host's."""
+        while True:
+            self._last_process_id = self._last_process_id % 0xFFFFF + 1
+            process_id = self._number << 20 | self._last_process_id
+            if process_id not in self._sessions:
+                self._sessions[process_id] = session
+                return process_id
+
+    def forget(self, state: SessionState, process_id: int) -> None:
+        """The session is over: whoever holds its transaction may drop it."""
+        self._sessions.pop(process_id, None)
+        if state.unit.held and state.unit.link is not None and not state.unit.link.lost:
+            state.unit.link.send_nowait(Forget(state.client))
+
+    def cancel(self, process_id: int, key: bytes) -> None:
+        """A CancelRequest.  A wrong key is ignored, as in PostgreSQL."""
+        session = self._sessions.get(process_id)
+        if session is not None and hmac.compare_digest(session.key, key):
+            session.cancel()
+
+    def end_sessions(self) -> None:
+        for session in list(self._sessions.values()):
+            session.end(ShuttingDown("terminating connection due to administrator command"))
+
+    @property
+    def sessions(self) -> int:
+        return len(self._sessions)
+
+    def time_zone(self, name: str) -> tzinfo:
+        """The zone of a TimeZone setting, which has been checked."""
+        zone = self._zones.get(name)
+        if zone is None:
+            zone = _zone(name)
+            if len(self._zones) < 1_000:
+                self._zones[name] = zone
+        return zone
+
+    # -- asking nodes --------------------------------------------------------------------------------------
+
+    async def ask(self, state: SessionState, link: Link, question: Asking) -> Answer:
+        """A request that the session's client can cancel.  Raises LinkLost."""
+
+        def cancel() -> None:
+            if not link.lost:
+                link.send_nowait(Cancel(question.request))
+
+        state.cancel = cancel
+        try:
+            return await link.request(question)
+        finally:
+            state.cancel = None
+
+    async def _from_any_node(self, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]) -> RowsAt:
+        """Ask the nodes in turn, the primary last, until one can answer."""
+        deadline = trio.current_time() + self.config.defaults.failover_wait_ms / 1000
+        while True:
+            for node in self.topology.turn():
+                if node.schema_index < wanted and node is not self.topology.primary and node.reads is None:
+                    continue
+                try:
+                    found = await ask(node)
+                except LinkLost:
+                    continue
+                if found is not None:
+                    return found
+            with trio.move_on_after(max(0.0, deadline - trio.current_time())) as scope:
+                await self.topology.wait_change(float("inf"))
+            if scope.cancelled_caught:
+                raise NoPrimary("no node can be read: none was heard in time", hint="see lfsql status")
+
+    async def read_schema(self, state: SessionState, sql: str, wanted: Index) -> RowsAt:
+        """The rows of a schema query, and the schema index they show, at least `wanted`."""
+
+        async def ask(node: Node) -> RowsAt | None:
+            if node.reads is not None:
+                _, schema_index = node.reads.refresh()
+                if schema_index < wanted:
+                    return None if node.link is None else await self._schema_over_link(state, node, sql, wanted)
+                cursor = await node.reads.open_cursor(sql)
+                rows: list[Row] = []
+                more = True
+                try:
+                    while more:
+                        chunk, more = await cursor.fetch()
+                        rows += chunk
+                finally:
+                    await cursor.aclose()
+                return rows, cursor.schema_index
+            return await self._schema_over_link(state, node, sql, wanted)
+
+        return await self._from_any_node(wanted, ask)
+
+    async def _schema_over_link(self, state: SessionState, node: Node, sql: str, wanted: Index) -> RowsAt | None:
+        if node.link is None:
+            return None
+        if node.reads is not None and node is not self.topology.primary:
+            return None  # its file told already that it is behind
+        question = Read(node.link.next_request(), sql, min_index=wanted, wait_ms_max=SCHEMA_WAIT_MS_MAX)
+        answer = await self.ask(state, node.link, question)
+        if not isinstance(answer, Rows):
+            return None
+        if answer.fault is not None:
+            raise error_of(answer.fault)
+        return list(answer.rows), answer.schema_index
+
+    async def describe(self, state: SessionState, plan: Plan) -> Described:
+        """What SQLite knows of a statement's columns.  Raises StatementError and its kin."""
+        sql = plan.statements[-1]
+        if not state.in_unit:
+            for node in self.topology.turn():
+                if node.reads is not None and node.reads.refresh()[1] >= plan.schema_index:
+                    known = node.reads.describe(sql)
+                    return Described(0, known.columns, known.parameters, known.readonly)
+        node = state.unit.node if state.unit.held else await self.topology.wait_primary(_soon(state))
+        if node.link is None:
+            raise LinkLost(f"there is no link to node '{node.name}'")
+        client = state.client if state.unit.held else ""
+        answer = await self.ask(state, node.link, Describe(node.link.next_request(), sql, client))
+        if not isinstance(answer, Described):
+            raise LinkLost(f"node '{node.name}' answered a question with something else")
+        if answer.fault is not None:
+            raise error_of(answer.fault)
+        return answer
+
+    async def read_catalog(self, state: SessionState, plan: Plan, values: tuple[Value, ...]) -> RowSource:
+        schema = await self.schemas.get(state)
+        state.cancel = self.catalogs.interrupt
+        try:
+            return ListRows(await self.catalogs.run(plan.statements[-1], values, schema, self.facts(state)))
+        finally:
+            state.cancel = None
+
+    def facts(self, state: SessionState) -> Facts:
+        """What the catalogs tell beyond the schema."""
+        topology = self.topology
+        now = trio.current_time()
+        return Facts(
+            database=state.database,
+            owner=state.user,
+            settings=tuple(
+                SettingFacts(name, value, description=SETTINGS[name].description if name in SETTINGS else "")
+                for name, value in state.settings.values.items()
+            ),
+            nodes=tuple(
+                NodeFacts(
+                    node.name,
+                    node.role,
+                    node.address,
+                    node.readable(now),
+                    node.term,
+                    node.applied_index,
+                    max(0, topology.commit_index - node.applied_index),
+                    outstanding=node.outstanding,
+                )
+                for node in topology.nodes.values()
+            ),
+            primary=topology.primary.name if topology.primary is not None else "",
+            term=topology.term,
+            commit_index=topology.commit_index,
+        )
+
+    # -- tasks ---------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep links and local readers while it runs."""
+        async with trio.open_nursery() as nursery:
+            for node in self.topology.nodes.values():
+                nursery.start_soon(self._keep_link, node)
+                if node.data_dir:
+                    nursery.start_soon(self._keep_reads, node)
+            task_status.started()
+
+    async def _keep_link(self, node: Node) -> None:
+        pause_s = RECONNECT_S_MIN
+        refused = ""
+        while True:
+            try:
+                async with open_link(
+                    node.address,
+                    self._identity,
+                    self._key,
+                    expected_node=node.name,
+                    on_push=partial(self.topology.heard, node),
+                    requests_max=self.limits.node_requests_max,
+                    frame_bytes_max=self.limits.frame_bytes_max,
+                ) as link:
+                    link.send_nowait(ProxyHello(os.getpid(), self.config.listen))
+                    node.link = link
+                    pause_s = RECONNECT_S_MIN
+                    await link.wait_lost()
+            except LinkRefused as error:
+                if error.message != refused:
+                    LOG.error("node %s: %s", node.name, error.message)
+                    refused = error.message
+            except LfsqlError as error:
+                LOG.debug("node %s: %s", node.name, error.message)
+            finally:
+                node.link = None
+                self.topology.lost(node)
+            await trio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RECONNECT_S_MAX)
+
+    async def _keep_reads(self, node: Node) -> None:
+        """Open the node's database file, once there is one, and keep it open."""
+        path = Path(node.data_dir) / "data.db"
+        pause_s = RECONNECT_S_MIN
+        while True:
+            try:
+                async with LocalReads(
+                    path,
+                    snapshot_age_ms_max=self.limits.snapshot_age_ms_max,
+                    steps_inline_max=self.limits.inline_steps_max,
+                    rows_inline_max=self.limits.inline_rows_max,
+                    readers_max=self.limits.read_threads_max,
+                ) as reads:
+                    reads.position()
+                    node.reads = reads
+                    await trio.sleep_forever()
+            except LfsqlError as error:
+                LOG.debug("node %s: its database cannot be read yet: %s", node.name, error.message)
+            finally:
+                node.reads = None
+            await trio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RECONNECT_S_MAX)
+
+
+RowsAt = tuple[list[Row], Index]
+
+
+def _soon(state: SessionState) -> float:
+    return trio.current_time() + state.failover_s
+
+
+def _zone(name: str) -> tzinfo:
+    """A zone's name, or an offset as PostgreSQL reads them: '+2' and '2' are hours east, '<+02>-02' is POSIX."""
+    if name.startswith("<"):
+        return _offset(name[name.index(">") + 1 :], -1)
+    if name.lstrip("+-")[:1].isdigit():
+        return _offset(name, 1)
+    return ZoneInfo(name)
+
+
+def _offset(text: str, sign: int) -> tzinfo:
+    if text.startswith("-"):
+        sign = -sign
+    hours, _, minutes = text.lstrip("+-").partition(":")
+    if not minutes and len(hours) > 2:
+        hours, minutes = hours[:-2], hours[-2:]
+    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes or 0)))

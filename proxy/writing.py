@@ -1,0 +1,225 @@
+"""Sending a session's unit to the primary, whoever that is by then.
+
+A unit that one Submit opens and ends may be sent any number of times: the primary keeps the result of each client's
+newest sequence in the same transaction as its effect, so a repetition is answered, not run.  That is why a failover
+is a pause for an autocommit client.
+
+A unit that was held open dies with its primary.  Its statements cannot be repeated, as the client has seen their
+results; it is told 40001.  Unless its COMMIT had been sent: then the new primary is asked what became of it.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from lfsql.core.requests import (
+    ABORTED,
+    COMMIT,
+    COMMITTED,
+    HOLD,
+    OPEN,
+    ROLLBACK,
+    Fault,
+    LookUp,
+    Operation,
+    Outcome,
+    Submit,
+)
+from lfsql.errors import (
+    LfsqlError,
+    LinkLost,
+    NoPrimary,
+    NotPrimary,
+    OutcomeUnknown,
+    SerializationFailure,
+    StalePlan,
+    all_errors,
+)
+from proxy.state import SessionState
+from proxy.unit import Step
+
+if TYPE_CHECKING:
+    from proxy.topology import Node
+
+_BY_SQLSTATE: Final[dict[str, type[LfsqlError]]] = {}
+for _class in all_errors():
+    if "sqlstate" in vars(_class):
+        _BY_SQLSTATE.setdefault(_class.sqlstate, _class)
+
+_ELSEWHERE: Final = frozenset({NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, NoPrimary.sqlstate})
+"""Faults that say: this node cannot answer for the unit, the primary can."""
+
+
+def error_of(fault: Fault) -> LfsqlError:
+    """The error a node reported, as the class of its SQLSTATE."""
+    kind = _BY_SQLSTATE.get(fault.sqlstate, LfsqlError)
+    error = kind.__new__(kind)  # some classes' own constructors write the message, which is here already
+    LfsqlError.__init__(
+        error,
+        fault.message,
+        detail=fault.detail,
+        hint=fault.hint,
+        schema=fault.schema,
+        table=fault.table,
+        column=fault.column,
+        datatype=fault.datatype,
+        constraint=fault.constraint,
+    )
+    if kind is LfsqlError:
+        error.sqlstate = fault.sqlstate  # type: ignore[misc]  # a state no class of ours stands for
+    return error
+
+
+async def submit(state: SessionState, operations: tuple[Operation, ...], end: int, schema_index: int) -> Outcome:
+    """Run operations in the session's unit.  Raises NoPrimary, SerializationFailure; statement errors are in the
+    outcome."""
+    state.refresh()
+    unit = state.unit
+    first = not unit.held
+    topology = state.worker.topology
+    if first:
+        state.sequence += 1
+        unit.sequence = state.sequence
+        deadline = monotonic() + state.failover_s
+    else:
+        deadline = monotonic()
+    avoid: tuple[Node, int] | None = None
+    while True:
+        if first:
+            node = await topology.wait_primary(deadline)
+            if avoid is not None and avoid == (node, node.term):
+                # It said it is not primary, and we have not heard of another yet.
+                if not await topology.wait_change(deadline):
+                    raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
+                avoid = None
+                continue
+            unit_node = node
+        else:
+            unit_node = unit.node
+        link = unit_node.link
+        outcome: Outcome | None = None
+        if link is not None and (first or link is unit.link):
+            question = Submit(
+                request=link.next_request(),
+                client=state.client,
+                sequence=unit.sequence,
+                operations=operations,
+                end=end,
+                schema_index=schema_index,
+                idle_ms_max=state.idle_ms_max,
+                run_ms_max=state.statement_ms_max,
+                local=state.local,
+            )
+            try:
+                answer = await state.worker.ask(state, link, question)
+            except LinkLost:
+                answer = None
+            if isinstance(answer, Outcome):
+                outcome = answer
+        if outcome is not None and (outcome.fault is None or outcome.fault.sqlstate not in _ELSEWHERE):
+            unit.held = outcome.state == OPEN
+            unit.node = unit_node
+            unit.link = link
+            if outcome.state == COMMITTED:
+                topology.committed(outcome.index)
+                state.seen_index = max(state.seen_index, outcome.index)
+            return outcome
+        if first:
+            avoid = (unit_node, unit_node.term)
+            if unit_node.link is None:
+                avoid = None
+            continue
+        unit.held = False
+        if end == COMMIT:
+            return await _resolve(state, unit.sequence)
+        if end == ROLLBACK:
+            return Outcome(0, ABORTED)
+        raise SerializationFailure(
+            "the primary changed during this transaction, which is rolled back", hint="Run the transaction again."
+        )
+
+
+async def _resolve(state: SessionState, sequence: int) -> Outcome:
+    """What became of a COMMIT whose answer was lost."""
+    topology = state.worker.topology
+    deadline = monotonic() + state.failover_s
+    while True:
+        try:
+            node = await topology.wait_primary(deadline)
+        except NoPrimary as error:
+            raise OutcomeUnknown(
+                "the primary was lost while committing, and none was elected in time to say what became of it",
+                hint="Whether the transaction is committed must be looked up by its effects.",
+            ) from error
+        link = node.link
+        if link is not None:
+            try:
+                answer = await state.worker.ask(state, link, LookUp(link.next_request(), state.client, sequence))
+            except LinkLost:
+                continue
+            if isinstance(answer, Outcome) and (answer.fault is None or answer.fault.sqlstate not in _ELSEWHERE):
+                if answer.state == COMMITTED:
+                    topology.committed(answer.index)
+                    state.seen_index = max(state.seen_index, answer.index)
+                    return answer
+                raise SerializationFailure(
+                    "the primary was lost before this transaction was committed; it is rolled back",
+                    hint="Run the transaction again.",
+                )
+        if not await topology.wait_change(deadline):
+            raise OutcomeUnknown(
+                "the primary was lost while committing, and none was elected in time to say what became of it",
+                hint="Whether the transaction is committed must be looked up by its effects.",
+            )
+
+
+async def flush_unit(state: SessionState, end: int) -> None:
+    """Send what waits and tell its results.  Raises the first statement's error, its predecessors told."""
+    unit = state.unit
+    steps = unit.take()
+    prelude = state.prelude
+    if not unit.held and not unit.writes:
+        state.outbox.resolve((), failed=False)
+        if end != HOLD:
+            prelude.clear()
+        return
+    if not steps and end == HOLD:
+        return
+    operations = (*prelude, *(step.operation for step in steps))
+    skip = len(prelude)
+    prelude.clear()
+    try:
+        outcome = await _submit_planned(state, steps, operations, skip, end)
+    except BaseException:
+        state.outbox.resolve((), failed=True)
+        raise
+    results = outcome.results[skip:]
+    state.outbox.resolve(results, failed=outcome.fault is not None or len(results) < len(steps))
+    if not unit.held:
+        unit.writes = False
+    if outcome.schema_index > state.worker.schemas.wanted:
+        state.worker.schemas.wanted = outcome.schema_index
+    if outcome.fault is not None:
+        raise error_of(outcome.fault)
+
+
+async def _submit_planned(
+    state: SessionState, steps: list[Step], operations: tuple[Operation, ...], skip: int, end: int
+) -> Outcome:
+    """submit(), planning again when the schema turns out to have changed before anything ran."""
+    while True:
+        schema_index = max((step.plan.schema_index for step in steps if step.plan is not None), default=-1)
+        if state.own_schema is not None:
+            schema_index = -1  # our own uncommitted schema: nobody else can have changed it
+        held = state.unit.held
+        outcome = await submit(state, operations, end, schema_index)
+        stale = outcome.fault is not None and outcome.fault.sqlstate == StalePlan.sqlstate
+        if not stale or outcome.results or held or not all(step.rebuild or step.plan is None for step in steps):
+            return outcome
+        state.unit.writes = True
+        await state.worker.schemas.refresh(state, outcome.schema_index)
+        for step in steps:
+            if step.rebuild is not None:
+                await step.rebuild(step)
+        operations = (*operations[:skip], *(step.operation for step in steps))

@@ -1,0 +1,99 @@
+"""Who is believed to be primary, and whether a copy is fresh enough."""
+
+from __future__ import annotations
+
+import trio
+import trio.testing
+
+from lfsql.core.freshness import CommitHistory
+from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
+from proxy.reading import behind
+from proxy.settings import SessionSettings
+from proxy.state import ReadPolicy
+from proxy.topology import Node, Topology
+
+
+class FakeLink:
+    lost = False
+
+
+def topology(*names: str) -> Topology:
+    nodes = [Node(name, f"{name}:1", "") for name in names]
+    for node in nodes:
+        node.link = FakeLink()  # type: ignore[assignment]  # only its presence matters here
+    return Topology(nodes, CommitHistory(60.0, 100))
+
+
+def beat(topology: Topology, name: str, role: str, term: int, commit: int = 0, applied: int = 0) -> None:
+    topology.heard(topology.nodes[name], Heartbeat(name, role, term, "", commit, applied, 0))
+
+
+async def test_the_highest_term_is_believed() -> None:
+    known = topology("n1", "n2", "n3")
+    beat(known, "n1", PRIMARY, 3)
+    beat(known, "n2", REPLICA, 3)
+    assert known.primary is known.nodes["n1"]
+    beat(known, "n2", PRIMARY, 4)
+    assert known.primary is known.nodes["n2"]
+    beat(known, "n1", PRIMARY, 3)
+    assert known.primary is known.nodes["n2"]
+
+
+async def test_a_deposed_primary_alone_is_no_primary() -> None:
+    known = topology("n1", "n2")
+    beat(known, "n1", PRIMARY, 3)
+    beat(known, "n2", PRIMARY, 4)
+    known.nodes["n2"].link = None
+    known.lost(known.nodes["n2"])
+    assert known.primary is None
+    assert known.nodes["n2"].role == UNREACHABLE
+
+
+async def test_waiting_for_a_primary_ends_when_one_is_heard() -> None:
+    known = topology("n1")
+    found = []
+
+    async def wait() -> None:
+        found.append(await known.wait_primary(trio.current_time() + 60))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not found
+        beat(known, "n1", PRIMARY, 1)
+    assert found == [known.nodes["n1"]]
+
+
+async def test_turns_go_round_the_replicas_and_end_with_the_primary() -> None:
+    known = topology("n1", "n2", "n3")
+    beat(known, "n1", PRIMARY, 1)
+    beat(known, "n2", REPLICA, 1)
+    beat(known, "n3", REPLICA, 1)
+    turns = [[node.name for node in known.turn()] for _ in range(4)]
+    assert all(turn[-1] == "n1" for turn in turns)
+    assert {turn[0] for turn in turns} == {"n2", "n3"}
+    assert turns[0] != turns[1] == turns[3]
+
+
+def policy(**values: str) -> ReadPolicy:
+    return ReadPolicy(SessionSettings({f"lfsql.{name}": value for name, value in values.items()}))
+
+
+async def test_freshness_by_level() -> None:
+    known = topology("n1")
+    history = known.history
+    history.hear(10.0, 100)
+    history.hear(20.0, 200)
+    known.heard_at = 20.0
+    session = policy(max_lag_ms="5000")
+    assert not behind(known, session, 0, 200, 21.0)
+    assert behind(known, session, 0, 199, 21.0)  # was the newest at 10.0, eleven seconds ago
+    assert behind(known, session, 201, 200, 21.0)  # the session has seen 201
+    assert behind(known, session, 0, 200, 26.0)  # the primary was not heard for six seconds
+    bounded = policy(max_lag_ms="5000", read_consistency="bounded")
+    assert not behind(known, bounded, 201, 200, 21.0)
+    assert behind(known, bounded, 0, 199, 21.0)
+    assert not behind(known, policy(read_consistency="any"), 999, 0, 1e9)
+    entries = policy(max_lag_ms="0", max_lag_entries="10")
+    assert not behind(known, entries, 0, 190, 21.0)
+    assert behind(known, entries, 0, 189, 21.0)
