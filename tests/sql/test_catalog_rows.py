@@ -220,10 +220,10 @@ def test_names_and_numbers_of_relations(filled: apsw.Connection) -> None:
     assert ask(
         filled, "SELECT lfsql_regclass('public.track'), lfsql_regclass('1259'), lfsql_regclass('\"track\"')"
     ) == [(SCHEMA.relations["track"].oid, 1259, SCHEMA.relations["track"].oid)]
-    assert ask(filled, "SELECT to_regclass('nothing'), to_regclass('lfsql.nodes'), lfsql_regclass_text(0)") == [
+    assert ask(filled, "SELECT to_regclass('nothing'), to_regclass('lfsql.nodes'), lfsql_regclass_out(0)") == [
         (None, 15001, "-")
     ]
-    assert ask(filled, "SELECT lfsql_regclass_text(1259), lfsql_regclass_text(15001), lfsql_regclass_text(5)") == [
+    assert ask(filled, "SELECT lfsql_regclass_out(1259), lfsql_regclass_out(15001), lfsql_regclass_out(5)") == [
         ("pg_class", "lfsql.nodes", "5")
     ]
     with pytest.raises(UndefinedTable, match='relation "nothing" does not exist'):
@@ -233,9 +233,9 @@ def test_names_and_numbers_of_relations(filled: apsw.Connection) -> None:
 def test_names_and_numbers_of_other_objects(filled: apsw.Connection) -> None:
     assert ask(
         filled,
-        "SELECT lfsql_regtype('int[]'), lfsql_regtype_text(1043), lfsql_regtype('-'), lfsql_regtype('23'),"
-        " lfsql_regproc('pg_catalog.array_in'), lfsql_regproc_text(750), lfsql_regproc_text(0), lfsql_regproc('5'),"
-        " lfsql_regnamespace('public'), lfsql_regnamespace_text(11), lfsql_regrole('reader'), lfsql_regrole_text(10)",
+        "SELECT lfsql_regtype('int[]'), lfsql_regtype_out(1043), lfsql_regtype('-'), lfsql_regtype('23'),"
+        " lfsql_regproc('pg_catalog.array_in'), lfsql_regproc_out(750), lfsql_regproc_out(0), lfsql_regproc('5'),"
+        " lfsql_regnamespace('public'), lfsql_regnamespace_out(11), lfsql_regrole('reader'), lfsql_regrole_out(10)",
     ) == [(1007, "character varying", 0, 23, 750, "array_in", "-", 5, 2200, "pg_catalog", 20000, "lfsql")]
     assert ask(
         filled, "SELECT to_regtype('nothing'), to_regproc('nothing'), to_regrole('x'), to_regnamespace('x')"
@@ -297,9 +297,28 @@ def test_small_functions(filled: apsw.Connection) -> None:
         filled,
         "SELECT pg_encoding_to_char(6), pg_char_to_encoding('utf-8'), pg_char_to_encoding('x'), pg_get_userbyid(10),"
         " pg_get_userbyid(9), has_table_privilege('reader', 'track', 'select'), row_security_active('track'),"
-        " pg_table_is_visible(1259), pg_table_is_visible(15001), pg_table_is_visible(3), lfsql_vector_text('[1,2]'),"
-        " pg_get_function_arguments(1), pg_get_function_result(750), lfsql_regoper_text(96), obj_description(1, 'x')",
-    ) == [("UTF8", 6, -1, "lfsql", "unknown (OID=9)", 1, 0, 1, 0, None, "1 2", None, "anyarray", "=", None)]
+        " pg_table_is_visible(1259), pg_table_is_visible(15001), pg_table_is_visible(3), lfsql_regtype_names('[23,25]'), getdatabaseencoding(),"
+        " pg_get_function_arguments(1), pg_get_function_result(750), lfsql_regoper_out(96), obj_description(1, 'x')",
+    ) == [
+        (
+            "UTF8",
+            6,
+            -1,
+            "lfsql",
+            "unknown (OID=9)",
+            1,
+            0,
+            1,
+            0,
+            None,
+            '["integer","text"]',
+            "UTF8",
+            None,
+            "anyarray",
+            "=",
+            None,
+        )
+    ]
 
 
 def test_the_console_shows_the_cluster(filled: apsw.Connection) -> None:

@@ -91,6 +91,8 @@ def _column(text: str, number: int) -> Column:
     if match is None:
         raise ValueError(f"not a column's definition: {text!r}")
     name, type_name, length, array, required = match.groups()
+    if type_name in ("aclitem", "regtype") and array:
+        type_name = "text"  # there are no access lists here, and types are listed by name
     oid = type_oid(f"_{type_name}" if array else type_name)
     typmod = int(length) + 4 if length else -1
     if array or type_name in ("int2vector", "oidvector", "anyarray"):

@@ -9,6 +9,7 @@ reg* values are OIDs, as integers, until they are printed; vectors and arrays ar
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from proxy.sql.catalog.facts import Facts
 from proxy.sql.catalog.model import Model, build_model
 from proxy.sql.catalog.procedures import arguments_text, result_text
 from proxy.sql.catalog.relations import NAMESPACES
+from proxy.sql.catalog.rows import text_array
 from proxy.sql.catalog.server import role_oids
 from proxy.sql.catalog.spelling import quoted, split_name, view_query
 from proxy.sql.catalog.types_table import format_type, type_named
@@ -129,13 +131,14 @@ RESULT_TYPES: Final[dict[str, int]] = {
     "lfsql_regproc": oids.REGPROC,
     "lfsql_regnamespace": REGNAMESPACE,
     "lfsql_regrole": REGROLE,
-    "lfsql_regclass_text": oids.TEXT,
-    "lfsql_regtype_text": oids.TEXT,
-    "lfsql_regproc_text": oids.TEXT,
-    "lfsql_regoper_text": oids.TEXT,
-    "lfsql_regnamespace_text": oids.TEXT,
-    "lfsql_regrole_text": oids.TEXT,
-    "lfsql_vector_text": oids.TEXT,
+    "lfsql_regclass_out": oids.TEXT,
+    "lfsql_regtype_out": oids.TEXT,
+    "lfsql_regproc_out": oids.TEXT,
+    "lfsql_regoper_out": oids.TEXT,
+    "lfsql_regnamespace_out": oids.TEXT,
+    "lfsql_regrole_out": oids.TEXT,
+    "lfsql_regtype_names": oids.ARRAYS[oids.TEXT],
+    "getdatabaseencoding": oids.NAME,
 }
 """The result type of every function in `catalog_functions`, for the translator."""
 
@@ -218,13 +221,14 @@ class _Catalog:
             "lfsql_regproc": self.function_oid,
             "lfsql_regnamespace": self.namespace_oid,
             "lfsql_regrole": self.role_oid,
-            "lfsql_regclass_text": self.relation_text,
-            "lfsql_regtype_text": self.type_text,
-            "lfsql_regproc_text": lambda oid: function_names().get(int(oid), str(oid)) if int(oid) else "-",
-            "lfsql_regoper_text": lambda oid: operator_names().get(int(oid), str(oid)) if int(oid) else "0",
-            "lfsql_regnamespace_text": self.namespace_text,
-            "lfsql_regrole_text": lambda oid: quoted(self._roles[int(oid)]) if int(oid) in self._roles else str(oid),
-            "lfsql_vector_text": lambda vector: vector.strip("[]").replace(",", " "),
+            "lfsql_regclass_out": self.relation_text,
+            "lfsql_regtype_out": self.type_text,
+            "lfsql_regproc_out": lambda oid: function_names().get(int(oid), str(oid)) if int(oid) else "-",
+            "lfsql_regoper_out": lambda oid: operator_names().get(int(oid), str(oid)) if int(oid) else "0",
+            "lfsql_regnamespace_out": self.namespace_text,
+            "lfsql_regrole_out": lambda oid: quoted(self._roles[int(oid)]) if int(oid) in self._roles else str(oid),
+            "lfsql_regtype_names": lambda vector: text_array(self.type_text(oid) for oid in json.loads(vector)),
+            "getdatabaseencoding": lambda: ENCODINGS[6],
         }
         functions = {name: _strict(function) for name, function in strict.items()}
         functions["format_type"] = self.type_text_with_modifier

@@ -198,6 +198,3 @@ ORDER BY
 -- name: 2
 select * from pg_class limit 1;
 
--- name: 3
-select indkey, typed from pg_index, typed limit 1;
-
