@@ -1,7 +1,8 @@
 """The proxy as a process: its worker, its listener, its end.
 
-Several workers share the client port with SO_REUSEPORT: the kernel spreads connections over them.  The first process
-starts the others and is a worker itself, so one worker is one process.
+Several workers, a process each, share the client port with SO_REUSEPORT: the kernel spreads connections over them.
+A cancel request is a connection of its own and may reach another worker than the session it means; the process id in
+it names the worker, to which it is passed on through a datagram socket.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,7 @@ from proxy.worker import Worker
 LOG: Final = logging.getLogger("lfsql.proxy")
 
 BACKLOG: Final = 1_024
+CANCEL_BYTES_MAX: Final = 512
 STARTING_MAX: Final = 1_000
 """Connections that have not finished their start-up; beyond it new ones are turned away at once."""
 
@@ -55,16 +58,20 @@ async def run_proxy(
     config: ProxyConfig, number: int = 0, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve clients until cancelled.  Reports the address once clients can connect.  Raises ConfigError."""
+    if config.workers > 1 and not sys.platform.startswith("linux"):
+        raise ConfigError("workers: more than one needs Linux, which spreads connections over processes")
     key = _read_key(config.cluster_key_file)
     listener = listen(config.listen, shared=config.workers > 1)
     identity = Identity(config.cluster_id, "", "proxy")
-    worker = Worker(config, identity, key, number)
+    worker = Worker(config, identity, key, number, pass_on_cancel)
     closing = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(worker.run)
             sessions = await nursery.start(_hold_sessions, worker, closing)
             nursery.start_soon(_accept, listener, worker, sessions, closing)
+            if config.workers > 1:
+                nursery.start_soon(_take_cancels, worker, _cancel_name(config.listen, number))
             LOG.info("listening on %s", config.listen)
             task_status.started(config.listen)
     finally:
@@ -106,6 +113,33 @@ async def _accept(listener: socket.socket, worker: Worker, sessions: trio.Nurser
             sessions.start_soon(Session(worker, sock).run)
     finally:
         closing.set()
+
+
+def _cancel_name(address: str, number: int) -> str:
+    """Where a worker takes cancel requests that others received: a name in Linux's abstract namespace, no file."""
+    return f"\0lfsql-cancel-{address}-{number}"
+
+
+async def _take_cancels(worker: Worker, name: str) -> None:
+    """Cancel requests that reached another worker.  Each carries its secret key, as the client sent it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        sock.bind(name)
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            try:
+                data = sock.recv(CANCEL_BYTES_MAX)
+            except BlockingIOError:
+                continue
+            worker.cancel(int.from_bytes(data[:4], "big"), data[4:])
+
+
+def pass_on_cancel(address: str, number: int, process_id: int, key: bytes) -> None:
+    """Give a cancel request to the worker that has the session."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        try:
+            sock.sendto(process_id.to_bytes(4, "big") + key, _cancel_name(address, number))
+        except OSError as error:
+            LOG.debug("worker %d did not take a cancel request: %s", number, error)
 
 
 def _turn_away(sock: socket.socket) -> None:

@@ -53,6 +53,8 @@ LOG: Final = logging.getLogger("lfsql.proxy")
 
 RECONNECT_S_MIN: Final = 0.05
 RECONNECT_S_MAX: Final = 1.0
+PROCESS_ID_BITS: Final = 20
+"""Of a session's process id; those above are its worker's number."""
 HISTORY_S_MAX: Final = 3_600.0
 HISTORY_ENTRIES_MAX: Final = 4_096
 """How far back lag can be told: a replica further behind than either has an unknown lag."""
@@ -60,7 +62,14 @@ SCHEMA_WAIT_MS_MAX: Final = 10_000
 
 
 class Worker:
-    def __init__(self, config: ProxyConfig, identity: Identity, key: bytes, number: int = 0) -> None:
+    def __init__(
+        self,
+        config: ProxyConfig,
+        identity: Identity,
+        key: bytes,
+        number: int,
+        pass_on_cancel: Callable[[str, int, int, bytes], None],
+    ) -> None:
         self.config = config
         self.limits = config.limits
         self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
@@ -87,6 +96,7 @@ class Worker:
         self._identity = identity
         self._key = key
         self._number = number
+        self._pass_on_cancel = pass_on_cancel
         self._sessions: dict[int, Session] = {}
         self._last_process_id = 0
         self._zones: dict[str, tzinfo] = {"UTC": UTC}
@@ -101,8 +111,8 @@ class Worker:
     def enter(self, session: Session) -> int:
         """A process id for the session, unique among this worker's and, by the worker's number, its host's."""
         while True:
-            self._last_process_id = self._last_process_id % 0xFFFFF + 1
-            process_id = self._number << 20 | self._last_process_id
+            self._last_process_id = self._last_process_id % ((1 << PROCESS_ID_BITS) - 1) + 1
+            process_id = self._number << PROCESS_ID_BITS | self._last_process_id
             if process_id not in self._sessions:
                 self._sessions[process_id] = session
                 return process_id
@@ -115,6 +125,11 @@ class Worker:
 
     def cancel(self, process_id: int, key: bytes) -> None:
         """A CancelRequest.  A wrong key is ignored, as in PostgreSQL."""
+        number = process_id >> PROCESS_ID_BITS
+        if number != self._number:
+            if number < self.config.workers:
+                self._pass_on_cancel(self.config.listen, number, process_id, key)
+            return
         session = self._sessions.get(process_id)
         if session is not None and hmac.compare_digest(session.key, key):
             session.cancel()
