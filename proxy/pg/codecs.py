@@ -234,7 +234,7 @@ def _vector_codec(element_oid: int) -> Codec:
 
     def parser(settings: EncodeSettings) -> Callable[[str], Value]:
         parse_element = element.parser(settings)
-        return lambda text: " ".join(str(parse_element(part)) for part in text.split())
+        return lambda text: arrays.write_vector([parse_element(part) for part in text.split()])
 
     def receive(data: bytes) -> Value:
         return arrays.write_vector(arrays.receive(data, element_oid, element.receive))
@@ -242,7 +242,10 @@ def _vector_codec(element_oid: int) -> Codec:
     def send(value: Value) -> bytes:
         return arrays.send(arrays.read_vector(scalars.as_text(value)), element_oid, element.send, 0)
 
-    return Codec(parser, receive, _TEXT.print, send)
+    def print_vector(value: Value) -> bytes:
+        return " ".join(map(str, arrays.read_vector(scalars.as_text(value)))).encode()
+
+    return Codec(parser, receive, _fixed(print_vector), send)
 
 
 CODECS.update({array: _array_codec(element) for array, element in oids.ELEMENTS.items()})
