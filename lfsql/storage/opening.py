@@ -73,11 +73,12 @@ def open_for_reading(
 
     They and everything else are read-only until `PRAGMA query_only` is switched off, which is ours alone to do.
     """
-    connection = _open(path, apsw.SQLITE_OPEN_READONLY, "")
+    connection = _open(path, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, "")
     with _closing_on_error(connection, path):
         _set_up(connection, clock_us, authorizer)
         for name in attached:
-            connection.execute(f"ATTACH ':memory:' AS \"{name}\"", prepare_flags=INTERNAL)
+            # Plain ':memory:' would inherit that the connection is read-only.
+            connection.execute(f"ATTACH 'file::memory:?mode=memory' AS \"{name}\"", prepare_flags=INTERNAL)
         connection.limit(apsw.SQLITE_LIMIT_ATTACHED, len(attached))
         connection.execute("PRAGMA query_only=ON", prepare_flags=INTERNAL)
     return connection

@@ -15,7 +15,8 @@ PostgreSQL says: nothing.  So before anything is written the open ones are read 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from sys import getsizeof
 from typing import TYPE_CHECKING, Final
 
 import apsw
@@ -59,7 +60,7 @@ REBUILD_END: Final = "PRAGMA lfsql_rebuild=end"
 
 _UNIT: Final = "_lfsql_unit"
 _STATEMENT: Final = "_lfsql_statement"
-_CHUNK: Final = 500
+_CHUNK: Final = 64
 
 
 class BatchLost(Exception):
@@ -247,7 +248,7 @@ class OpenUnit:
         return [], changed
 
     def _record(self, statement: Statement) -> None:
-        self.recorded_bytes += len(statement.sql) + sum(map(row_bytes, statement.parameter_sets))
+        self.recorded_bytes += len(statement.sql) + rows_bytes(statement.parameter_sets)
         if self.recorded_bytes > self.engine.unit_bytes_max:
             raise LimitExceeded(
                 f"a transaction's statements take more than {self.engine.unit_bytes_max} bytes",
@@ -326,10 +327,10 @@ class OpenUnit:
         rows: list[Row] = list(itertools.islice(cursor, _CHUNK))
         if len(rows) < _CHUNK:
             return rows
-        size = sum(map(row_bytes, rows))
-        for row in cursor:
-            rows.append(row)
-            size += row_bytes(row)
+        size = rows_bytes(rows)
+        while chunk := list(itertools.islice(cursor, _CHUNK)):
+            rows += chunk
+            size += rows_bytes(chunk)
             if size > RESULT_BYTES_MAX:
                 raise LimitExceeded(
                     f"the result takes more than {RESULT_BYTES_MAX} bytes", hint="Use a cursor, or LIMIT."
@@ -371,9 +372,9 @@ class OpenUnit:
         random.resume(portal.random_state)
         size = 0
         try:
-            for row in itertools.islice(cursor, rows_wanted - len(portal.rows)):
-                portal.rows.append(row)
-                size += row_bytes(row)
+            while chunk := list(itertools.islice(cursor, min(_CHUNK, rows_wanted - len(portal.rows)))):
+                portal.rows += chunk
+                size += rows_bytes(chunk)
                 if size > bytes_max:
                     raise LimitExceeded(
                         f"the result takes more than {bytes_max} bytes", hint="Fetch fewer rows at a time."
@@ -487,6 +488,6 @@ class OpenUnit:
         self._portals.clear()
 
 
-def row_bytes(row: Sequence[Value]) -> int:
-    """Roughly what a row takes in a message."""
-    return sum([len(value) if isinstance(value, (str, bytes)) else 9 for value in row])
+def rows_bytes(rows: Iterable[Sequence[Value]]) -> int:
+    """What the values take in memory, about; at C's speed."""
+    return sum(map(getsizeof, itertools.chain.from_iterable(rows)))

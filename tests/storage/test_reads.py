@@ -1,0 +1,369 @@
+"""Reads through trio on a real file, while an engine writes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+import trio
+import trio.testing
+
+from lfsql.core.ids import Position
+from lfsql.core.requests import Run, RunMany
+from lfsql.errors import (
+    ConfigError,
+    DataCorrupted,
+    InsufficientPrivilege,
+    InvalidEncoding,
+    QueryCanceled,
+    ReadOnlyTransaction,
+    UndefinedCursor,
+    UndefinedTable,
+)
+from lfsql.storage.engine import Engine
+from lfsql.storage.reads import CATALOGS, LocalReads
+
+ENDLESS = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c"
+MANY = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT ?1) SELECT x FROM c"
+
+
+class Writer:
+    def __init__(self, path: Path) -> None:
+        self.engine = Engine(path)
+
+    def execute(self, *statements: str) -> None:
+        engine = self.engine
+        engine.begin()
+        engine.open_unit("c", engine.position.index + 1, 1, 1)
+        for sql in statements:
+            engine.run(Run(sql))
+        engine.close_unit()
+        index = engine.position.index + 1
+        engine.commit(Position(index, 1, b"h" * 16), [index])
+
+
+@pytest.fixture
+async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
+    writer = Writer(tmp_path / "data.db")
+    writer.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b text)", "INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    yield writer
+    writer.engine.close()
+
+
+@pytest.fixture
+async def reads(tmp_path: Path, writer: Writer) -> AsyncIterator[LocalReads]:
+    async with LocalReads(tmp_path / "data.db", snapshot_age_ms_max=0.0, readers_max=2) as reads:
+        yield reads
+
+
+async def test_a_snapshot_knows_its_index_and_stands_still(tmp_path: Path, writer: Writer) -> None:
+    async with LocalReads(tmp_path / "data.db", snapshot_age_ms_max=3_600_000) as reads:
+        assert reads.position() == (1, 1)
+        writer.execute("UPDATE t SET b = 'changed'")
+        assert reads.try_inline("SELECT b FROM t WHERE a = ?1", (1,)) == [("one",)]
+        assert reads.position() == (1, 1)
+        assert reads.refresh() == (2, 1)
+        assert reads.try_inline("SELECT b FROM t WHERE a = ?1", (1,)) == [("changed",)]
+
+
+async def test_position_renews_a_snapshot_that_is_too_old(reads: LocalReads, writer: Writer) -> None:
+    assert reads.position() == (1, 1)
+    writer.execute("ALTER TABLE t ADD COLUMN c")
+    assert reads.position() == (2, 2)
+    assert reads.try_inline("SELECT * FROM t WHERE a = 2") == [(2, "two", None)]
+
+
+async def test_an_idle_snapshot_is_released_so_that_the_wal_can_be_recycled(tmp_path: Path, writer: Writer) -> None:
+    async with LocalReads(tmp_path / "data.db", snapshot_age_ms_max=3_600_000) as reads:
+        reads.position()
+        writer.execute("UPDATE t SET b = 'x'")
+        busy = writer.engine.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        assert busy[0] > busy[1], "a snapshot that is open holds the checkpoint back"
+        with trio.fail_after(10):
+            while reads._reader.in_snapshot:  # noqa: ASYNC110 - the release tells nobody, as nobody else waits for it
+                await trio.sleep(0.001)
+        wal = writer.engine.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        assert wal[0] == wal[1]
+        assert reads.position() == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "sql", [ENDLESS, "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x FROM c) SELECT x FROM c"]
+)
+async def test_a_long_read_goes_over_the_inline_budget(reads: LocalReads, sql: str) -> None:
+    assert reads.try_inline(sql) is None
+    assert reads.try_inline("SELECT b FROM t WHERE a = 1") == [("one",)]
+
+
+async def test_many_rows_and_many_bytes_go_over_the_inline_budget(reads: LocalReads) -> None:
+    assert len(reads.try_inline(MANY, (500,)) or ()) == 500
+    assert reads.try_inline(MANY, (501,)) is None
+    assert len(reads.try_inline("SELECT zeroblob(200000) FROM (VALUES (1), (2), (3), (4))") or ()) == 4
+    assert reads.try_inline("SELECT zeroblob(200000) FROM (VALUES (1), (2), (3), (4), (5), (6))") is None
+    assert reads._reader.in_snapshot
+
+
+async def test_a_cached_statement_gets_its_whole_budget_each_time(reads: LocalReads) -> None:
+    # SQLite counts steps over a statement's life: the handler is called now and then for one that is short.
+    for _ in range(2000):
+        assert reads.try_inline("SELECT count(*) FROM t") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO t VALUES (3, 'x')",
+        "UPDATE t SET b = 'x' RETURNING a",
+        "CREATE TABLE u (a)",
+        "CREATE TABLE pg_catalog.u (a)",
+        "DROP TABLE t",
+        "ANALYZE",
+        "WITH x AS (SELECT 1) DELETE FROM t",
+    ],
+)
+async def test_a_write_is_refused_before_any_effect(reads: LocalReads, sql: str) -> None:
+    with pytest.raises(ReadOnlyTransaction):
+        reads.try_inline(sql)
+    with pytest.raises(ReadOnlyTransaction):
+        await reads.open_cursor(sql)
+    assert reads.try_inline("SELECT count(*) FROM t") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "sql", ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT x", "ATTACH ':memory:' AS x", "PRAGMA query_only=OFF", "VACUUM"]
+)
+async def test_the_connection_cannot_be_turned_against_us(reads: LocalReads, sql: str) -> None:
+    reads.position()
+    with pytest.raises((InsufficientPrivilege, ReadOnlyTransaction)):
+        reads.try_inline(sql)
+    assert reads._reader.in_snapshot
+
+
+async def test_errors_leave_the_snapshot_usable(reads: LocalReads) -> None:
+    with pytest.raises(UndefinedTable):
+        reads.try_inline("SELECT * FROM nowhere")
+    with pytest.raises(InvalidEncoding):
+        reads.try_inline("SELECT CAST(x'ff' AS TEXT) FROM t")
+    assert reads.try_inline("SELECT count(*) FROM t") == [(2,)]
+    reads.refresh()
+
+
+async def test_describe_names_columns_and_their_declared_types(reads: LocalReads) -> None:
+    described = reads.describe("SELECT a, b AS c, ?2 || b FROM t")
+    assert [(each.name, each.declared, each.table, each.column) for each in described.columns] == [
+        ("a", "INTEGER", "t", "a"),
+        ("c", "TEXT", "t", "b"),
+        ("?2 || b", "", "", ""),
+    ]
+    assert (described.parameters, described.readonly) == (2, True)
+    assert not reads.describe("DELETE FROM t").readonly
+
+
+async def test_now_stands_still_within_a_statement(reads: LocalReads) -> None:
+    clock = reads._reader._clock
+    seen = []
+    reads._reader.connection.create_scalar_function("tick", lambda *_: seen.append(clock.microseconds()), 0)
+    reads.try_inline("SELECT tick(), tick() FROM t")
+    reads.try_inline("SELECT tick()")
+    assert len(set(seen[:4])) == 1
+    assert abs(seen[0] / 1e6 - time.time()) < 60
+    assert seen[4] > seen[0]
+
+
+# -- Cursors and transactions ------------------------------------------------------------------------------
+
+
+async def test_a_cursor_streams_in_chunks_and_says_whether_more_follow(reads: LocalReads) -> None:
+    cursor = await reads.open_cursor(MANY, (10,))
+    assert cursor.index == 1
+    assert await cursor.fetch(4) == ([(1,), (2,), (3,), (4,)], True)
+    assert await cursor.fetch(6) == ([(5,), (6,), (7,), (8,), (9,), (10,)], False)
+    assert await cursor.fetch(1) == ([], False)
+    await cursor.aclose()
+    await cursor.aclose()
+    with pytest.raises(UndefinedCursor):
+        await cursor.fetch()
+
+
+async def test_a_chunk_is_bounded_in_bytes(reads: LocalReads) -> None:
+    cursor = await reads.open_cursor("SELECT zeroblob(40000) FROM (" + MANY + ")", (1000,))
+    total = 0
+    more = True
+    while more:
+        rows, more = await cursor.fetch()
+        assert len(rows) <= 100
+        total += len(rows)
+    assert total == 1000
+    await cursor.aclose()
+
+
+async def test_a_cursor_keeps_its_snapshot(reads: LocalReads, writer: Writer) -> None:
+    cursor = await reads.open_cursor("SELECT b FROM t ORDER BY a")
+    writer.execute("UPDATE t SET b = 'changed'")
+    assert await cursor.fetch() == ([("one",), ("two",)], False)
+    await cursor.aclose()
+    assert reads.position() == (2, 1)
+
+
+async def test_a_cancelled_read_stops_and_gives_its_connection_back(reads: LocalReads) -> None:
+    for _ in range(4):  # twice as often as there are readers
+        with trio.move_on_after(0.02) as scope:
+            await reads.open_cursor(ENDLESS)
+        assert scope.cancelled_caught
+    cursor = await reads.open_cursor("SELECT 1")
+    assert await cursor.fetch() == ([(1,)], False)
+    await cursor.aclose()
+
+
+async def test_a_read_that_runs_too_long_is_stopped(reads: LocalReads) -> None:
+    with pytest.raises(QueryCanceled, match="timeout"):
+        await reads.open_cursor(ENDLESS, run_ms_max=5)
+    cursor = await reads.open_cursor("SELECT b FROM t")
+    await cursor.aclose()
+
+
+async def test_a_read_is_interrupted_from_another_task(reads: LocalReads) -> None:
+    transaction = await reads.open_transaction()
+
+    async def run() -> None:
+        with pytest.raises(QueryCanceled, match="user request"):
+            await transaction.run(ENDLESS)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await trio.testing.wait_all_tasks_blocked()
+        transaction.interrupt()
+    transaction.interrupt()
+    assert await transaction.run("SELECT 1") == [(1,)]
+    await transaction.aclose()
+
+
+async def test_readers_are_bounded(reads: LocalReads) -> None:
+    first, second = await reads.open_cursor("SELECT 1"), await reads.open_cursor("SELECT 1")
+    with trio.move_on_after(0.02) as scope:
+        await reads.open_cursor("SELECT 1")
+    assert scope.cancelled_caught
+    await first.aclose()
+    third = await reads.open_cursor("SELECT 3")
+    assert await third.fetch() == ([(3,)], False)
+    await third.aclose()
+    await second.aclose()
+
+
+async def test_a_transaction_is_one_snapshot_for_many_statements(reads: LocalReads, writer: Writer) -> None:
+    transaction = await reads.open_transaction()
+    cursor = await transaction.open_cursor("SELECT b FROM t ORDER BY a")
+    assert await cursor.fetch(1) == ([("one",)], True)
+    writer.execute("UPDATE t SET b = 'changed'", "CREATE TABLE u (a)")
+    assert await transaction.run("SELECT b FROM t WHERE a = ?1", (2,)) == [("two",)]
+    assert transaction.try_inline("SELECT count(*) FROM t WHERE b = 'changed'") == [(0,)]
+    with pytest.raises(UndefinedTable):
+        await transaction.run("SELECT * FROM u")
+    assert (await transaction.describe("SELECT b FROM t")).columns[0].name == "b"
+    assert (transaction.index, transaction.schema_index) == (1, 1)
+    assert await cursor.fetch(1) == ([("two",)], False)
+    await transaction.aclose()
+    with pytest.raises(UndefinedCursor):
+        await cursor.fetch()
+    with pytest.raises(UndefinedCursor):
+        await transaction.run("SELECT 1")
+    await cursor.aclose()
+    again = await reads.open_transaction()
+    assert (again.index, again.schema_index) == (2, 2)
+    await again.aclose()
+
+
+async def test_while_a_statement_runs_nothing_runs_inline(reads: LocalReads) -> None:
+    transaction = await reads.open_transaction()
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await transaction.run(ENDLESS)
+
+        nursery.start_soon(run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert transaction.try_inline("SELECT 1") is None
+        nursery.cancel_scope.cancel()
+    assert transaction.try_inline("SELECT 1") == [(1,)]
+    await transaction.aclose()
+
+
+# -- Catalogs ----------------------------------------------------------------------------------------------
+
+
+async def test_the_schema_hook_fills_attached_catalogs_for_each_schema(tmp_path: Path, writer: Writer) -> None:
+    calls = []
+
+    def fill(connection: apsw.Connection) -> None:
+        calls.append(connection)
+        connection.execute("CREATE TABLE IF NOT EXISTS pg_catalog.pg_class (relname)")
+        connection.execute("DELETE FROM pg_class")
+        connection.execute(
+            "INSERT INTO pg_class SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_%'"
+            " ESCAPE '\\'"
+        )
+
+    sql = "SELECT relname FROM pg_catalog.pg_class ORDER BY 1"
+    async with LocalReads(tmp_path / "data.db", on_schema_change=fill, snapshot_age_ms_max=0.0) as reads:
+        assert reads.try_inline(sql) == [("t",)]
+        assert reads.position() == (1, 1)
+        writer.execute("INSERT INTO t VALUES (3, 'x')")
+        assert reads.position() == (2, 1)
+        assert len(calls) == 1
+        writer.execute("CREATE TABLE u (a)")
+        reads.position()
+        assert reads.try_inline(sql) == [("t",), ("u",)]
+        cursor = await reads.open_cursor(sql)
+        assert await cursor.fetch() == ([("t",), ("u",)], False)
+        await cursor.aclose()
+        assert len(calls) == 3
+        with pytest.raises(ReadOnlyTransaction):
+            reads.try_inline("DELETE FROM pg_catalog.pg_class")
+        assert set(CATALOGS) <= {row[1] for row in reads.try_inline("PRAGMA database_list") or ()}
+
+
+async def test_a_hook_that_fails_is_heard_and_called_again(tmp_path: Path, writer: Writer) -> None:
+    failures = [RuntimeError("first")]
+
+    def fill(connection: apsw.Connection) -> None:
+        if failures:
+            raise failures.pop()
+
+    async with LocalReads(tmp_path / "data.db", on_schema_change=fill) as reads:
+        with pytest.raises(RuntimeError, match="first"):
+            reads.position()
+        assert reads.position() == (1, 1)
+        with pytest.raises(ReadOnlyTransaction):
+            reads.try_inline("CREATE TABLE pg_catalog.x (a)")
+
+
+# -- Opening -----------------------------------------------------------------------------------------------
+
+
+async def test_a_missing_and_a_damaged_file_are_clear_errors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        LocalReads(tmp_path / "nowhere.db")
+    (tmp_path / "data.db").write_bytes(b"not a database, not at all" * 100)
+    with pytest.raises(DataCorrupted):
+        LocalReads(tmp_path / "data.db")
+
+
+async def test_an_error_in_the_body_comes_out_as_it_is(tmp_path: Path, writer: Writer) -> None:
+    with pytest.raises(KeyError):
+        async with LocalReads(tmp_path / "data.db"):
+            raise KeyError("x")
+
+
+async def test_bulk_rows_written_together_are_seen_together(reads: LocalReads, writer: Writer) -> None:
+    engine = writer.engine
+    engine.begin()
+    engine.open_unit("c", 9, 1, 1)
+    engine.run(RunMany("INSERT INTO t VALUES (?1, 'bulk')", tuple((number,) for number in range(10, 400))))
+    engine.close_unit()
+    assert reads.try_inline("SELECT count(*) FROM t") == [(2,)]
+    engine.commit(Position(2, 1, b"h" * 16), [2])
+    assert reads.position() == (2, 1)
+    assert reads.try_inline("SELECT count(*) FROM t") == [(392,)]
