@@ -47,7 +47,7 @@ from lfsql.core.effects import (
     Tick,
     Transfer,
 )
-from lfsql.core.election import LOST, WON, Campaign, Timeouts, is_current
+from lfsql.core.election import LOST, WON, Campaign, Timeouts, Watch, goes_first, is_current
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position, Term
 from lfsql.core.leadership import OPENING, Leadership
@@ -117,20 +117,16 @@ class Consensus:
 
         self._campaign: Campaign | None = None
         self._leadership: Leadership | None = None
-        self._timeouts = Timeouts(settings, configuration.rank(node), draw)
-        self._heard_at = -inf
-        self._lost_at = -inf
-        # A promise to an earlier primary's lease may have been given just before a restart.
-        self._promised_until = now + settings.lease
+        timeouts = Timeouts(settings, configuration.rank(node), draw)
+        self._watch = Watch(settings, timeouts, now, stands=member.role != LEARNER)
         self._excused = False
-        self._election_at = self._await(self._timeouts.election())
 
     # -- What can be asked ---------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float:
         """When the next Tick is due; infinite when none is.  Changes with every step."""
-        return self._leadership.deadline if self._leadership else self._election_at
+        return self._leadership.deadline if self._leadership else self._watch.deadline
 
     @property
     def term(self) -> Term:
@@ -266,10 +262,6 @@ class Consensus:
 
     # -- Time ----------------------------------------------------------------------------------------------
 
-    def _await(self, seconds: float) -> float:
-        """When to stand for election if nothing else happens for so long."""
-        return inf if self._member.role == LEARNER else max(self._now + seconds, self._promised_until)
-
     def _tick(self) -> None:
         """A tick that comes very late means that this process stood still, and that the messages which would
         have kept it from acting wait unread: it is excused, once.
@@ -282,7 +274,7 @@ class Consensus:
             if not self._leadership.tick(self._now, late=late):
                 self._follow(self._term, "")
         elif late:
-            self._election_at = self._await(self._settings.heartbeat)
+            self._watch.hold(self._now)
         else:
             self._stand(pre=True)
 
@@ -300,8 +292,7 @@ class Consensus:
             self._leadership.replicator.lost(node)
         elif node == self._primary:
             self._know("")
-            self._lost_at = self._now
-            self._election_at = self._await(self._timeouts.takeover())
+            self._watch.lost(self._now)
 
     def _know(self, primary: NodeId) -> None:
         if primary != self._primary:
@@ -347,7 +338,7 @@ class Consensus:
         self._leadership = None
         if leadership or self._campaign:
             self._campaign = None
-            self._election_at = self._await(self._timeouts.election())
+            self._watch.restart(self._now)
         self._know(primary)
         if leadership:
             leadership.abandon(primary)
@@ -362,7 +353,7 @@ class Consensus:
             term = self._term = self._term + 1
             self._vote = self._node
         campaign = self._campaign = Campaign(self._configuration, term, pre=pre, transfer=transfer)
-        self._election_at = self._await(self._timeouts.election())
+        self._watch.stood(self._now, pre=pre)
         ballot = self._ballot(campaign)
         for node in self._configuration.electors:
             if node != self._node:
@@ -381,10 +372,7 @@ class Consensus:
             self._lead()
         elif campaign.result == LOST:
             self._campaign = None
-            # A split vote, or others that have not yet noticed a loss, are settled quickly.  Otherwise the
-            # others still hear a primary that this node does not, and need not be asked often.
-            soon = not campaign.pre or self._now < self._lost_at + self._settings.election_timeout_min
-            self._election_at = self._await(self._timeouts.retry() if soon else self._timeouts.election())
+            self._watch.refused(self._now, pre=campaign.pre)
 
     def _lead(self) -> None:
         self._campaign = None
@@ -402,9 +390,11 @@ class Consensus:
         if message.term > self._term and self._is_loyal(sender, message):
             granted = False
         elif message.pre:
-            granted = current and message.term > self._term
+            granted = current and message.term > self._term and not self._goes_first(sender, message.last)
             if granted and not self._leadership:
-                self._election_at = max(self._election_at, self._await(self._settings.heartbeat))
+                self._watch.hold(self._now)
+                if self._campaign and self._campaign.pre:
+                    self._campaign = None
         else:
             if message.term > self._term:
                 self._follow(message.term, "")
@@ -412,8 +402,15 @@ class Consensus:
             if granted:
                 self._vote = sender
                 self._campaign = None
-                self._election_at = self._await(self._timeouts.election())
+                self._watch.restart(self._now)
+            elif self._campaign and not self._campaign.pre and message.term == self._term:
+                self._watch.split(self._now)
         self._answer(sender, Vote(self._term, message.term, granted, message.pre))
+
+    def _goes_first(self, rival: NodeId, last: Position) -> bool:
+        """Only for as long as answers should take: the one that goes first may be the one that is not heard."""
+        standing = self._campaign is not None and self._campaign.pre and self._watch.just_stood(self._now)
+        return standing and goes_first(self._configuration, self._node, self._log.last, rival, last)
 
     def _is_loyal(self, sender: NodeId, message: RequestVote) -> bool:
         """Whether a primary that works, as far as this node can tell, stands against the request.
@@ -422,9 +419,9 @@ class Consensus:
         """
         if message.transfer or sender == self._primary:
             return False
-        if self._leadership or self._now < self._promised_until:
+        if self._leadership or self._watch.is_promised(self._now):
             return True
-        return bool(self._primary) and self._now < self._heard_at + self._settings.election_timeout_min
+        return bool(self._primary) and self._watch.hears(self._now)
 
     # -- The log -------------------------------------------------------------------------------------------
 
@@ -441,10 +438,7 @@ class Consensus:
             raise InvariantBroken(f"{sender} is primary in term {self._term}, and so is this node")
         self._follow(message.term, sender)
         self._excused = False
-        self._heard_at = self._now
-        self._promised_until = self._now + self._settings.lease
-        self._election_at = self._await(self._timeouts.election())
-
+        self._watch.heard(self._now)
         common = fit(self._log, self._disk, message, self._commit)
         if common is not None:
             wanted = message.previous.index

@@ -1,3 +1,5 @@
+"""Staleness bounds and lag verdicts, against examples and against their definition."""
+
 from __future__ import annotations
 
 from bisect import bisect_right

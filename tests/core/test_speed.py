@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from lfsql.core.ids import NodeId
 from lfsql.core.membership import VOTER, Member
 from lfsql.core.messages import Append, RequestVote
 from lfsql.core.settings import ConsensusSettings
@@ -46,7 +45,8 @@ def test_a_new_cluster_has_a_primary_within_a_second() -> None:
 
 def test_a_killed_primary_is_replaced_without_waiting_for_a_timeout() -> None:
     times = sorted(time_to_fail_over(seed) for seed in range(200))
-    assert times[100] < 0.1
+    assert times[100] < 0.05
+    assert times[-4] < 0.1
     assert times[-1] < 1.0
 
 
@@ -55,19 +55,15 @@ def test_a_lease_delays_a_failover_by_no_more_than_itself() -> None:
     assert 0.2 < times[25] < 0.4
 
 
-def test_a_silent_primary_is_replaced_after_a_timeout() -> None:
-    for seed in range(30):
-        made = cluster(seed)
-        old = elected(made)
-        made.run(1)
-        made.partition({old.name})
-        before = made.now
-        assert made.run(2.5, lambda: made.primary() not in (None, old))
-        assert made.now - before > 0.3
-
-
-def leaders(made: Cluster) -> set[NodeId]:
-    return {node.name for node in made.nodes.values() if node.consensus and node.consensus.role == "primary"}
+@pytest.mark.parametrize("seed", range(30))
+def test_a_silent_primary_is_replaced_after_a_timeout(seed: int) -> None:
+    made = cluster(seed)
+    old = elected(made)
+    made.run(1)
+    made.partition({old.name})
+    before = made.now
+    assert made.run(2.5, lambda: made.primary() not in (None, old))
+    assert made.now - before > 0.3
 
 
 def test_a_node_that_was_cut_off_does_not_depose_the_primary_by_coming_back() -> None:
