@@ -33,8 +33,8 @@ from lfsql.net.connection import Connection
 
 LINK_VERSION: Final = 1
 NONCE_BYTES: Final = 32
-HANDSHAKE_FRAME_BYTES_MAX: Final = 32 << 10
-"""Enough for SQLite's list of compile options (4 KiB), too little to hurt."""
+HANDSHAKE_FRAME_BYTES_MAX: Final = 4 << 10
+"""All that a stranger can make us keep."""
 
 NODE: Final = "node"
 PROXY: Final = "proxy"
@@ -42,29 +42,18 @@ COMMAND: Final = "command"
 Role = Literal["node", "proxy", "command"]
 
 
-class Fingerprint(msgspec.Struct, frozen=True):
-    """What two processes must have in common to compute the same bytes from the same log.
-
-    `functions` is a digest of the SQL functions' names and versions.
-    """
-
-    sqlite_source_id: str
-    compile_options: tuple[str, ...]
-    functions: str
-    log_format: int
-
-
 class Identity(msgspec.Struct, frozen=True):
     """One end of a link.
 
-    `node`: the node's name, '' for a proxy or a command.  `fingerprint`: required of nodes; a proxy that runs SQL
-    itself gives its own; None is not compared.
+    `node`: the node's name, '' for a proxy or a command.  `fingerprint` is of what two ends must have in common to
+    compute the same from the same log: SQLite and how it was built, SQL functions, log format.  Required of nodes;
+    '' is not compared.
     """
 
     cluster_id: str
     node: NodeId
     role: Role
-    fingerprint: Fingerprint | None = None
+    fingerprint: str = ""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -100,10 +89,13 @@ def incompatible(ours: Identity, theirs: Identity, expected_node: NodeId = "") -
     if ours.role == NODE and theirs.role == NODE:
         if not ours.node or not theirs.node or ours.node == theirs.node:
             return f"two nodes need two names: {_name(ours)} and {_name(theirs)}"
-        if ours.fingerprint is None or theirs.fingerprint is None:
+        if not ours.fingerprint or not theirs.fingerprint:
             return f"a node must give its fingerprint: {_name(ours)} and {_name(theirs)}"
-    if ours.fingerprint is not None and theirs.fingerprint is not None:
-        return _differing_fingerprints(ours, ours.fingerprint, theirs, theirs.fingerprint)
+    if ours.fingerprint and theirs.fingerprint and ours.fingerprint != theirs.fingerprint:
+        return (
+            f"SQLite, its compile options, the SQL functions or the log format differ: "
+            f"'{ours.fingerprint}' at {_name(ours)}, '{theirs.fingerprint}' at {_name(theirs)}"
+        )
     return ""
 
 
@@ -186,21 +178,6 @@ def _expect_hello(message: Hello | Introduction | Refusal) -> Hello:
     if message.version != LINK_VERSION:
         raise LinkRefused(f"link versions differ: {LINK_VERSION} here, {message.version} there")
     return message
-
-
-def _differing_fingerprints(ours: Identity, mine: Fingerprint, theirs: Identity, other: Fingerprint) -> str:
-    here, there = _name(ours), _name(theirs)
-    if mine.log_format != other.log_format:
-        return f"log formats differ: {mine.log_format} at {here}, {other.log_format} at {there}"
-    if mine.sqlite_source_id != other.sqlite_source_id:
-        return f"SQLite versions differ: '{mine.sqlite_source_id}' at {here}, '{other.sqlite_source_id}' at {there}"
-    if mine.compile_options != other.compile_options:
-        only_here = sorted(set(mine.compile_options) - set(other.compile_options))
-        only_there = sorted(set(other.compile_options) - set(mine.compile_options))
-        return f"SQLite compile options differ: only {here} has {only_here}, only {there} has {only_there}"
-    if mine.functions != other.functions:
-        return f"SQL function sets differ: {mine.functions} at {here}, {other.functions} at {there}"
-    return ""
 
 
 def _name(identity: Identity) -> str:

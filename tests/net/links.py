@@ -11,11 +11,11 @@ import trio
 
 from lfsql.core.requests import Question
 from lfsql.net.connection import Connection
-from lfsql.net.handshake import Fingerprint, Identity
+from lfsql.net.handshake import Identity
 from lfsql.net.listener import Listener, bind
 
 KEY = b"k" * 32
-FINGERPRINT = Fingerprint("2026-01-01 abc", ("A", "B"), "functions-1", 1)
+FINGERPRINT = "sqlite-3.54/abc"
 NODE_ONE = Identity("c1", "n1", "node", FINGERPRINT)
 NODE_TWO = Identity("c1", "n2", "node", FINGERPRINT)
 PROXY = Identity("c1", "", "proxy", FINGERPRINT)

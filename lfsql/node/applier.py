@@ -1,0 +1,89 @@
+"""Applies committed records to SQLite, in log order, whenever the writer does not reign.
+
+Records come from consensus' memory, or from the log when this node is far behind.  As many as are committed go into
+one SQLite transaction, so a replica that fell behind catches up faster than the primary writes.
+
+A node whose SQLite gives another effect than the primary recorded is quarantined: its log is right and goes on to
+count, its database is wrong and is not shown to anybody.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from lfsql.core.ids import Index, Position
+from lfsql.errors import Diverged
+from lfsql.node.driver import Driver
+from lfsql.node.engine_thread import EngineThread
+from lfsql.node.progress import Progress
+from lfsql.storage.engine import Engine
+
+logger: Final = logging.getLogger(__name__)
+
+_BYTES_MAX: Final = 16 << 20
+
+
+class Applier:
+    """`committed` tells it of news; `follow` does the work."""
+
+    def __init__(
+        self,
+        thread: EngineThread,
+        driver: Driver,
+        progress: Progress,
+        entries_max: int,
+        on_quarantine: Callable[[], None],
+    ) -> None:
+        self._thread = thread
+        self._driver = driver
+        self._progress = progress
+        self._entries_max = entries_max
+        self._on_quarantine = on_quarantine
+        self._wake = trio.Event()
+        self.quarantined = False
+
+    def notify(self) -> None:
+        """More is committed, or this node's part in the cluster changed."""
+        self._wake.set()
+
+    async def follow(self, may_stop: Callable[[Index], bool]) -> None:
+        """Apply until `may_stop`, which is given the index that SQLite stands at, says so.
+
+        Never returns once quarantined.
+        """
+        next_index = await self._thread.call(lambda engine: engine.next_index)
+        while True:
+            self._wake = trio.Event()
+            committed = self._driver.consensus.committed
+            if next_index <= committed and not self.quarantined:
+                next_index = await self._apply(next_index, committed)
+            elif next_index > committed and may_stop(self._progress.index):
+                return
+            else:
+                await self._wake.wait()
+
+    async def _apply(self, first: Index, committed: Index) -> Index:
+        last = min(committed, first + self._entries_max - 1)
+        records = await self._driver.records(first, last, _BYTES_MAX)
+
+        def apply(engine: Engine) -> tuple[Index, Position, Index]:
+            engine.apply(records)
+            return engine.next_index, engine.position, engine.schema_index
+
+        try:
+            next_index, position, schema_index = await self._thread.call(apply)
+        except Diverged as error:
+            self.quarantined = True
+            logger.critical(
+                "this node's database differs from the primary's and is taken out of service: %s%s",
+                error.message,
+                f" ({error.detail})" if error.detail else "",
+            )
+            self._on_quarantine()
+            return first
+        self._progress.advance(position, schema_index)
+        return next_index

@@ -1,0 +1,122 @@
+"""One link of a proxy or a command, from this node's side: questions in, answers and heartbeats out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from lfsql.core.requests import (
+    Answer,
+    Cancel,
+    Describe,
+    Described,
+    Forget,
+    LookUp,
+    Outcome,
+    ProxyHello,
+    Question,
+    Read,
+    ReadClose,
+    ReadMore,
+    Rows,
+    StatusRequest,
+    Submit,
+)
+from lfsql.errors import LimitExceeded, LinkLost, QueueFull
+from lfsql.net.connection import Connection
+from lfsql.net.handshake import Identity
+from lfsql.node.reading import LinkReads, ReadService
+from lfsql.node.work import Work, fault_of
+from lfsql.node.writer import Writer
+
+logger: Final = logging.getLogger(__name__)
+
+_decode_question: Final = msgspec.msgpack.Decoder(Question).decode
+
+
+def _sized(frame: memoryview) -> tuple[int, Question]:
+    return len(frame), _decode_question(frame)
+
+
+class AskerLink:
+    """An Asker (see `lfsql.node.work`)."""
+
+    def __init__(
+        self,
+        number: int,
+        connection: Connection,
+        peer: Identity,
+        writer: Writer,
+        reads: ReadService,
+        answer_status: Callable[[AskerLink, StatusRequest], None],
+    ) -> None:
+        self.number = number
+        self.peer = peer
+        self.hello: ProxyHello | None = None
+        """What the proxy at the other end said of itself; None for a command."""
+        self._connection = connection
+        self._writer = writer
+        self._reads = LinkReads(reads, self)
+        self._answer_status = answer_status
+
+    def answer(self, message: Answer) -> None:
+        """Send an answer.  Dropped when the link is gone; an asker that does not read its answers loses it."""
+        try:
+            self._connection.send_nowait(message)
+        except LinkLost:
+            return
+        except QueueFull as error:
+            logger.warning("a %s does not read its answers, its link is closed: %s", self.peer.role, error.message)
+            self._connection.close()
+        except LimitExceeded as error:
+            self._answer_too_large(message, error)
+
+    async def serve(self) -> None:
+        """Take questions until the link is lost; raises LinkLost, ProtocolViolation."""
+        try:
+            while True:
+                for size, question in await self._connection.receive(_sized):
+                    self._take(size, question)
+        finally:
+            self._writer.asker_lost(self)
+            self._reads.close_all()
+
+    def _take(self, size: int, question: Question) -> None:
+        match question:
+            case Submit() | LookUp():
+                self._writer.ask(Work(self, question, size))
+            case Read():
+                self._reads.read(question)
+            case ReadMore():
+                self._reads.more(question)
+            case ReadClose():
+                self._reads.close(question.request)
+            case Describe():
+                if question.client and self._writer.owns(question.client):
+                    self._writer.ask(Work(self, question, size))
+                else:
+                    self._reads.describe(question)
+            case Cancel():
+                self._reads.cancel(question.request)
+                self._writer.cancel(self, question.request)
+            case Forget():
+                self._writer.forget(self, question.client)
+            case StatusRequest():
+                self._answer_status(self, question)
+            case ProxyHello():
+                self.hello = question
+
+    def _answer_too_large(self, message: Answer, error: LimitExceeded) -> None:
+        """The work is done, only its rows cannot travel: say so, and what state it left."""
+        match message:
+            case Outcome():
+                self.answer(Outcome(message.request, message.state, (), fault_of(error), message.index))
+            case Rows():
+                self.answer(Rows(message.request, fault=fault_of(error)))
+            case Described():
+                self.answer(Described(message.request, fault=fault_of(error)))
+            case _:
+                self._connection.close()

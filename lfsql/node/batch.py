@@ -1,0 +1,383 @@
+"""What the engine's thread does for the writer: runs units, and says what each gave.
+
+Nothing here knows of consensus or of links.  A plan goes in, a report comes out; both are plain values, so that the
+event loop and the engine's thread share nothing but `RunControl`.
+
+A batch is a run of one-shot units in one SQLite transaction, each in its savepoint.  When SQLite rolls back the whole
+transaction (an interrupt, OR ROLLBACK, a full disk), the unit at fault gets its error and the others are `survivors`:
+nothing of them was logged, so they simply run again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from lfsql.core.entry import Statement, Unit, encode_unit
+from lfsql.core.ids import Index, Position
+from lfsql.core.requests import (
+    ABORTED,
+    COMMIT,
+    COMMITTED,
+    OPEN,
+    ROLLBACK,
+    Describe,
+    Described,
+    Fault,
+    LookUp,
+    Operation,
+    Outcome,
+    Result,
+    Submit,
+)
+from lfsql.errors import LfsqlError, OutcomeUnknown, QueryCanceled, StalePlan
+from lfsql.node.work import Work, fault_of
+from lfsql.storage.engine import BatchLost, Engine
+
+RESULT_BYTES_MAX: Final = 4 << 10
+"""A longer result is not kept for a resend: of its rows only the count is."""
+
+RECORD_BYTES_MAX: Final = 4 << 20
+"""A longer unit is cut into several records, where it can be."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_results_decoder: Final = msgspec.msgpack.Decoder(tuple[Result, ...])
+
+
+class RunControl:
+    """Which work the engine's thread runs now.  The only state that two threads share."""
+
+    def __init__(self, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+        self._lock = threading.Lock()
+        self._current: Work | None = None
+        self._started = 0.0
+
+    def enter(self, work: Work) -> None:
+        with self._lock:
+            self._current = work
+            self._started = time.monotonic()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._current = None
+
+    def stop(self, work: Work, error: LfsqlError) -> None:
+        """Make `work` fail with `error`: at once when it runs, before it starts otherwise."""
+        with self._lock:
+            work.stopped = error
+            if self._current is work:
+                self._interrupt()
+
+    def running(self) -> tuple[Work, float] | None:
+        """What runs now, and for how many seconds."""
+        with self._lock:
+            if self._current is None:
+                return None
+            return self._current, time.monotonic() - self._started
+
+
+class UnitClock:
+    """Microseconds since the Unix epoch that never go back, within this process."""
+
+    def __init__(self) -> None:
+        self._latest = 0
+
+    def __call__(self) -> int:
+        self._latest = max(self._latest, time.time_ns() // 1000)
+        return self._latest
+
+
+class Ran:
+    """What one work gave.  `bodies` is what must be logged before `outcome` is true; its `index` comes after."""
+
+    __slots__ = ("bodies", "outcome", "schema_changed", "work")
+
+    def __init__(
+        self,
+        work: Work,
+        outcome: Outcome | Described,
+        bodies: tuple[bytes, ...] = (),
+        *,
+        schema_changed: bool = False,
+    ) -> None:
+        self.work = work
+        self.outcome = outcome
+        self.bodies = bodies
+        self.schema_changed = schema_changed
+
+
+class Plan:
+    """One job.  First `commit` what is stacked, when given; then run `works`.
+
+    `held`: the one work belongs to a transaction of several Submits; `opens` when it is its first.
+    """
+
+    __slots__ = ("begin", "commit", "held", "opens", "works")
+
+    def __init__(
+        self,
+        *,
+        commit: tuple[Position, tuple[Index, ...]] | None = None,
+        begin: bool = False,
+        works: tuple[Work, ...] = (),
+        held: bool = False,
+        opens: bool = False,
+    ) -> None:
+        self.commit = commit
+        self.begin = begin
+        self.works = works
+        self.held = held
+        self.opens = opens
+
+
+class Report:
+    """`lost`: SQLite rolled back everything since begin().  `survivors` are to be run again."""
+
+    __slots__ = ("committed_schema_index", "lost", "ran", "survivors")
+
+    def __init__(self) -> None:
+        self.ran: list[Ran] = []
+        self.survivors: tuple[Work, ...] = ()
+        self.lost = False
+        self.committed_schema_index: Index = 0
+
+
+class UnitRunner:
+    """Runs plans on the engine.  Lives in the engine's thread."""
+
+    def __init__(self, engine: Engine, control: RunControl, clock: Callable[[], int]) -> None:
+        self._engine = engine
+        self._control = control
+        self._clock = clock
+        self._named: tuple[Index, Index] = (0, 0)
+
+    def run(self, plan: Plan) -> Report:
+        """Raises what commit() raises: after the quorum that is the end of the process."""
+        engine = self._engine
+        report = Report()
+        if plan.commit is not None:
+            engine.commit(*plan.commit)
+            report.committed_schema_index = engine.schema_index
+        if plan.works:
+            if plan.begin:
+                engine.begin()
+            if plan.held:
+                self._run_held(plan.works[0], report, opens=plan.opens)
+            else:
+                self._run_batch(plan.works, report)
+            self._control.leave()
+        return report
+
+    def abandon(self) -> Report:
+        """Undo the open unit."""
+        report = Report()
+        try:
+            self._engine.abandon_unit()
+        except BatchLost:
+            report.lost = True
+        return report
+
+    # A schema change has no place in the log before it is logged; until SQLite commits, the engine calls it by a
+    # negative number of its own.  The loop tells the place, so that plans made for it are valid at once.
+
+    def name_schema(self, engine_index: Index, index: Index) -> None:
+        """The engine's schema `engine_index` is the one made by the record at `index`."""
+        self._named = (engine_index, index)
+
+    def schema_name(self, engine_index: Index) -> Index:
+        """The log index of the engine's schema `engine_index`, or that number itself while it has none."""
+        named, index = self._named
+        return index if engine_index == named else engine_index
+
+    # -- One-shot units --------------------------------------------------------------------------------------
+
+    def _run_batch(self, works: tuple[Work, ...], report: Report) -> None:
+        for number, work in enumerate(works):
+            self._control.enter(work)
+            try:
+                ran = self._run_one(work)
+            except BatchLost as lost:
+                # What the others were told about the state they saw is void too: all but the culprit run again.
+                report.lost = True
+                report.ran = [Ran(work, self._failed(work, (), self._fault(work, lost.fault)))]
+                report.survivors = works[:number] + works[number + 1 :]
+                return
+            report.ran.append(ran)
+
+    def _run_one(self, work: Work) -> Ran:
+        question = work.question
+        if isinstance(question, LookUp):
+            return Ran(work, self._look_up(question))
+        if isinstance(question, Describe):
+            return Ran(work, self.describe(question))
+        recorded = None if work.known_new else self._recorded(question)
+        if recorded is not None:
+            return Ran(work, recorded)
+        results: list[Result] = []
+        try:
+            self._check(work)
+            self._open(work)
+        except LfsqlError as error:
+            return Ran(work, self._failed(work, (), error))
+        try:
+            self._operate(work, results)
+            return self._close(work, results)
+        except LfsqlError as error:
+            self._engine.abandon_unit()
+            return Ran(work, self._failed(work, results, self._fault(work, error)))
+
+    # -- Transactions of several Submits ---------------------------------------------------------------------
+
+    def _run_held(self, work: Work, report: Report, *, opens: bool) -> None:
+        self._control.enter(work)
+        question = work.question
+        if isinstance(question, Describe):
+            report.ran.append(Ran(work, self.describe(question)))
+            return
+        if not isinstance(question, Submit):
+            raise TypeError("only a Submit or a Describe can be a part of a transaction")
+        results: list[Result] = []
+        try:
+            if opens:
+                recorded = None if work.known_new else self._recorded(question)
+                if recorded is not None:
+                    report.ran.append(Ran(work, recorded))
+                    return
+                self._check(work)
+                self._open(work)
+            report.ran.append(self._continue(work, question, results))
+        except BatchLost as lost:
+            report.lost = True
+            report.ran.append(Ran(work, self._failed(work, results, self._fault(work, lost.fault))))
+        except LfsqlError as error:
+            # Only opening can fail here: the unit does not exist.
+            report.ran.append(Ran(work, self._failed(work, results, error)))
+
+    def _continue(self, work: Work, question: Submit, results: list[Result]) -> Ran:
+        engine = self._engine
+        try:
+            self._check(work)
+            self._operate(work, results)
+        except LfsqlError as error:
+            if question.end == ROLLBACK:
+                engine.abandon_unit()
+                return Ran(work, self._failed(work, results, self._fault(work, error)))
+            fault = fault_of(self._fault(work, error))
+            return Ran(work, Outcome(question.request, OPEN, tuple(results), fault, 0, engine.schema_index))
+        if question.end == COMMIT:
+            try:
+                return self._close(work, results)
+            except LfsqlError as error:
+                engine.abandon_unit()
+                return Ran(work, self._failed(work, results, error))
+        if question.end == ROLLBACK:
+            engine.abandon_unit()
+            return Ran(work, Outcome(question.request, ABORTED, tuple(results), None, 0, engine.schema_index))
+        return Ran(work, Outcome(question.request, OPEN, tuple(results), None, 0, engine.schema_index))
+
+    # -- Parts of both ---------------------------------------------------------------------------------------
+
+    def _check(self, work: Work) -> None:
+        question = work.question
+        if work.stopped is not None:
+            raise work.stopped
+        if not isinstance(question, Submit):
+            return
+        wanted, actual = question.schema_index, self._engine.schema_index
+        if wanted not in (-1, actual, self.schema_name(actual)):
+            raise StalePlan(f"the statement was planned for schema {wanted}, the database is at {actual}")
+
+    def _open(self, work: Work) -> None:
+        seed = int.from_bytes(os.urandom(8)) >> 1
+        clock_us = max(self._clock(), self._engine.clock_us)
+        self._engine.open_unit(work.client, work.sequence, clock_us, seed)
+
+    def _operate(self, work: Work, results: list[Result]) -> None:
+        operations: tuple[Operation, ...] = work.question.operations if isinstance(work.question, Submit) else ()
+        for operation in operations:
+            if work.stopped is not None:
+                raise work.stopped
+            results.append(self._engine.run(operation))
+
+    def _close(self, work: Work, results: list[Result]) -> Ran:
+        engine = self._engine
+        request = work.question.request
+        outcome = Outcome(request, COMMITTED, tuple(results), None, 0, engine.schema_index)
+        if engine.unit_is_readonly:
+            engine.abandon_unit()
+            return Ran(work, outcome)
+        encoded = _encode(outcome.results)
+        if len(encoded) > RESULT_BYTES_MAX:
+            encoded = _encode(tuple(Result((), result.rows_changed) for result in results))
+        unit = engine.close_unit(encoded)
+        return Ran(work, outcome, cut(unit, RECORD_BYTES_MAX), schema_changed=unit.schema_changed)
+
+    def _failed(self, work: Work, results: Sequence[Result], error: LfsqlError) -> Outcome:
+        schema_index = self._engine.schema_index
+        return Outcome(work.question.request, ABORTED, tuple(results), fault_of(error), 0, schema_index)
+
+    def _fault(self, work: Work, error: LfsqlError) -> LfsqlError:
+        """An interrupt says only that it was one; whoever sent it knows why."""
+        if isinstance(error, QueryCanceled) and work.stopped is not None:
+            return work.stopped
+        return error
+
+    def _recorded(self, question: Submit | LookUp) -> Outcome | None:
+        recorded = self._engine.look_up(question.client, question.sequence)
+        if recorded is None:
+            return None
+        if recorded.sequence != question.sequence:
+            fault = superseded(question.client, question.sequence)
+            return Outcome(question.request, ABORTED, (), fault, 0, self._engine.schema_index)
+        results = _results_decoder.decode(recorded.result) if recorded.result else ()
+        return Outcome(question.request, COMMITTED, results, None, recorded.index, self._engine.schema_index)
+
+    def _look_up(self, question: LookUp) -> Outcome:
+        found = self._recorded(question)
+        return Outcome(question.request, ABORTED, schema_index=self._engine.schema_index) if found is None else found
+
+    def describe(self, question: Describe) -> Described:
+        try:
+            described = self._engine.describe(question.sql)
+        except LfsqlError as error:
+            return Described(question.request, fault=fault_of(error))
+        return Described(question.request, described.columns, described.parameters, described.readonly)
+
+
+def superseded(client: str, sequence: int) -> Fault:
+    return fault_of(
+        OutcomeUnknown(f"unit {sequence} of client '{client}' is followed by a later one; its result is not kept")
+    )
+
+
+def cut(unit: Unit, record_bytes_max: int) -> tuple[bytes, ...]:
+    """The unit as bodies of records: one, or several that are at most about `record_bytes_max` long each.
+
+    Cut between parameter sets: a single set is never cut, however large.
+    """
+    whole = encode_unit(unit)
+    if len(whole) <= record_bytes_max:
+        return (whole,)
+    groups: list[list[Statement]] = [[]]
+    size = 0
+    for statement in unit.statements:
+        taken: list[tuple[object, ...]] = []
+        for parameters in statement.parameter_sets:
+            length = len(_encode(parameters)) + (0 if taken else len(statement.sql) + 16)
+            if size and size + length > record_bytes_max:
+                if taken:
+                    groups[-1].append(msgspec.structs.replace(statement, parameter_sets=tuple(taken)))
+                groups.append([])
+                taken, size = [], 0
+            taken.append(parameters)
+            size += length
+        groups[-1].append(msgspec.structs.replace(statement, parameter_sets=tuple(taken)))
+    first = [msgspec.structs.replace(unit, statements=tuple(group), more=True, result=b"") for group in groups[:-1]]
+    last = msgspec.structs.replace(unit, statements=tuple(groups[-1]))
+    return tuple(map(encode_unit, (*first, last)))

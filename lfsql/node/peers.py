@@ -1,0 +1,163 @@
+"""Links to the other nodes.
+
+Each node dials each other: what a node says goes out on the connection it dialed, what it hears comes in on those
+it accepted.  Two connections a pair instead of one, and in return no tie to break about whose connection counts,
+and a half-dead one harms one direction only.
+
+Nothing is queued for a peer that is not connected, and little for one that is slow: consensus repeats what still
+matters, and an old message is worth nothing.  When a peer dials us, our own next attempt to dial it starts at once:
+it has just proved to be there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from secrets import SystemRandom
+from typing import Final
+
+import msgspec
+import trio
+
+from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
+from lfsql.core.ids import NodeId
+from lfsql.core.messages import PeerMessage, SnapshotChunk, SnapshotReceived
+from lfsql.errors import LfsqlError, LinkLost, LinkRefused, ProtocolViolation, QueueFull
+from lfsql.net.connection import Connection
+from lfsql.net.handshake import Identity
+from lfsql.net.link import connect
+
+logger: Final = logging.getLogger(__name__)
+
+_BACKOFF_MIN: Final = 0.05
+_BACKOFF_MAX: Final = 2.0
+
+_decode: Final = msgspec.msgpack.Decoder(PeerMessage).decode
+_draw: Final = SystemRandom().random
+
+
+class Peer:
+    """One other node: our link to it."""
+
+    def __init__(self, node: NodeId, address: str) -> None:
+        self.node = node
+        self.address = address
+        self.connection: Connection | None = None
+        self.incoming: set[Connection] = set()
+        self.wake = trio.Event()
+        self.refusal = ""
+
+
+class Peers:
+    """All other nodes.  `run` must run in a task; `serve` runs for each link that a peer opened."""
+
+    def __init__(
+        self,
+        addresses: dict[NodeId, str],
+        identity: Identity,
+        key: bytes,
+        *,
+        step: Callable[[Input], None],
+        frame_bytes_max: int,
+        queue_bytes_max: int,
+    ) -> None:
+        self._peers = {node: Peer(node, address) for node, address in addresses.items()}
+        self._identity = identity
+        self._key = key
+        self._step = step
+        self._frame_bytes_max = frame_bytes_max
+        self._queue_bytes_max = queue_bytes_max
+
+    def send(self, to: NodeId, message: PeerMessage) -> None:
+        """Send to a peer that is connected; otherwise drop the message."""
+        peer = self._peers.get(to)
+        if peer is None or peer.connection is None:
+            return
+        try:
+            peer.connection.send_nowait(message)
+        except LinkLost:
+            return
+        except QueueFull:
+            logger.warning("node '%s' does not take what is sent to it; a message was dropped", to)
+
+    def connected(self, node: NodeId) -> bool:
+        peer = self._peers.get(node)
+        return peer is not None and peer.connection is not None
+
+    def close(self, node: NodeId) -> None:
+        """Close the links to and from `node`; both ends will dial again."""
+        peer = self._peers.get(node)
+        if peer is None:
+            return
+        for connection in (*peer.incoming, peer.connection):
+            if connection is not None:
+                connection.close()
+
+    async def run(self) -> None:
+        """Dial every peer, again whenever its link is lost, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for peer in self._peers.values():
+                nursery.start_soon(self._keep_connected, peer)
+
+    async def serve(self, connection: Connection, identity: Identity) -> None:
+        """Hear a peer.  Raises LinkLost, ProtocolViolation; LinkRefused when the node is not of this cluster."""
+        peer = self._peers.get(identity.node)
+        if peer is None:
+            raise LinkRefused(f"node '{identity.node}' is not in this cluster's configuration")
+        peer.incoming.add(connection)
+        peer.wake.set()
+        try:
+            while True:
+                for message in await connection.receive(_decode):
+                    if isinstance(message, SnapshotChunk | SnapshotReceived):
+                        raise ProtocolViolation("snapshots are not transferred by this version")
+                    self._step(Received(peer.node, message))
+        finally:
+            peer.incoming.discard(connection)
+
+    async def _keep_connected(self, peer: Peer) -> None:
+        pause = _BACKOFF_MIN
+        while True:
+            peer.wake = trio.Event()
+            try:
+                await self._stay_connected(peer)
+                pause = _BACKOFF_MIN
+            except LinkLost as error:
+                logger.debug("node '%s': %s", peer.node, error)
+            except (LinkRefused, ProtocolViolation) as error:
+                self._report(peer, error)
+            with trio.move_on_after(pause * (0.5 + _draw() / 2)):
+                await peer.wake.wait()
+            pause = min(2 * pause, _BACKOFF_MAX)
+
+    async def _stay_connected(self, peer: Peer) -> None:
+        """Returns when an established link is lost; raises when none could be established."""
+        connection, _ = await connect(
+            peer.address,
+            self._identity,
+            self._key,
+            expected_node=peer.node,
+            frame_bytes_max=self._frame_bytes_max,
+            queue_bytes_max=self._queue_bytes_max,
+        )
+        peer.connection, peer.refusal = connection, ""
+        logger.info("connected to node '%s' at %s", peer.node, peer.address)
+
+        async def listen() -> None:
+            self._step(PeerConnected(peer.node))
+            while True:
+                await connection.receive(_decode)
+
+        try:
+            await connection.carry(listen)
+        except LinkLost as error:
+            logger.info("lost the link to node '%s': %s", peer.node, error)
+        finally:
+            connection.close()
+            peer.connection = None
+        self._step(PeerLost(peer.node))
+
+    def _report(self, peer: Peer, error: LfsqlError) -> None:
+        if error.message != peer.refusal:
+            logger.error("node '%s' at %s: %s", peer.node, peer.address, error.message)
+        peer.refusal = error.message

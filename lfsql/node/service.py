@@ -1,0 +1,331 @@
+"""A node, put together: opens what is on disk, wires the parts, runs them, and stops them in order.
+
+    link ─▶ asking ─┬─▶ writer ─▶ engine thread        (when primary)
+                    └─▶ reading ─▶ local reads
+    peers ◀─▶ driver (consensus, statement log) ─▶ applier ─▶ engine thread   (when not)
+
+The writer and the applier never use the engine at the same time: one task, `Node._execute`, runs one or the other.
+
+Stopping.  Cancelling `run_node` is an order to stop in an orderly way: the writer refuses new work and finishes what
+is logged, the lead is handed to another node, then everything closes.  That takes at most a few seconds, and what it
+did not achieve costs the others an election and nobody any data.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from lfsql.config import NodeConfig
+from lfsql.core.effects import Restored, Transfer
+from lfsql.core.ids import Index, NodeId, Term
+from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member
+from lfsql.core.settings import ConsensusSettings
+from lfsql.errors import Diverged, LfsqlError, ShuttingDown
+from lfsql.net.cluster_key import load_key
+from lfsql.net.connection import Connection
+from lfsql.net.handshake import NODE, Identity
+from lfsql.net.listener import Listener, bind
+from lfsql.node.applier import Applier
+from lfsql.node.asking import AskerLink
+from lfsql.node.directory import data_directory
+from lfsql.node.driver import Driver, restore
+from lfsql.node.engine_thread import EngineThread
+from lfsql.node.peers import Peers
+from lfsql.node.progress import Progress
+from lfsql.node.reading import ReadService
+from lfsql.node.status import StatusService
+from lfsql.node.writer import Writer
+from lfsql.storage.determinism import fingerprint
+from lfsql.storage.functions import register
+from lfsql.storage.reads import LocalReads
+from lfsql.storage.statement_log import StatementLog
+
+logger: Final = logging.getLogger(__name__)
+
+_QUIT_S_MAX: Final = 3.0
+_ROLES: Final = {"voter": VOTER, "learner": LEARNER, "witness": WITNESS}
+
+
+async def run_node(
+    config: NodeConfig,
+    *,
+    listening: socket.socket | None = None,
+    task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a node until cancelled; then stop it in an orderly way.
+
+    `listening`: a bound socket to serve instead of binding `config.listen`.  `task_status` is told when the node
+    takes part in the cluster.  Raises ConfigError and its children before that (directory, key, address), and
+    DiskFailed, DiskFull, DataCorrupted, InvariantBroken whenever going on could lose data: start again, which
+    replays the log.
+    """
+    key = load_key(config.cluster_key_file)
+    with data_directory(config.data_dir, config.cluster_id, config.name) as directory:
+        listening = listening or bind(config.listen)
+        try:
+            await _run_in(directory, config, key, listening, task_status)
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+        finally:
+            listening.close()
+
+
+async def _run_in(
+    directory: Path,
+    config: NodeConfig,
+    key: bytes,
+    listening: socket.socket,
+    task_status: trio.TaskStatus[Node],
+) -> None:
+    stop = trio.Event()
+
+    async def run_shielded(*, task_status: trio.TaskStatus[Node]) -> None:
+        with trio.CancelScope(shield=True):
+            async with AsyncExitStack() as stack:
+                thread = await stack.enter_async_context(
+                    EngineThread(directory / "data.db", unit_bytes_max=config.limits.unit_bytes_max)
+                )
+                log = await stack.enter_async_context(StatementLog(directory / "log.db"))
+                reads = await stack.enter_async_context(
+                    LocalReads(
+                        directory / "data.db",
+                        readers_max=config.limits.read_threads_max,
+                        rows_inline_max=config.limits.chunk_rows_max,
+                        bytes_inline_max=config.limits.chunk_bytes_max,
+                    )
+                )
+                restored = await restore(log, thread.engine.position)
+                async with trio.open_nursery() as nursery:
+                    node = Node(config, key, log, thread, reads, nursery)
+                    node.start(restored, listening)
+                    task_status.started(node)
+                    await stop.wait()
+                    await node.quit()
+                    nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        node = await nursery.start(run_shielded)
+        task_status.started(node)
+        try:
+            await trio.sleep_forever()
+        finally:
+            stop.set()
+
+
+class Node:
+    """One running node, and the Observer of its own consensus."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        key: bytes,
+        log: StatementLog,
+        thread: EngineThread,
+        reads: LocalReads,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.config = config
+        self._key = key
+        self._log = log
+        self._thread = thread
+        self._nursery = nursery
+        self._identity = Identity(config.cluster_id, config.name, NODE, fingerprint(register))
+        self.progress = Progress(thread.engine.position, thread.engine.schema_index)
+        self._reads = ReadService(reads, self.progress, config.limits, nursery)
+        self.driver: Driver
+        self._writer: Writer
+        self._applier: Applier
+        self._status: StatusService
+        self._elected: tuple[Term, Index] | None = None
+        self._quitting = False
+        self._changed = trio.Event()
+        self._links = 0
+
+    def start(self, restored: Restored, listening: socket.socket) -> None:
+        """Start all tasks in the nursery."""
+        config, limits, nursery = self.config, self.config.limits, self._nursery
+        addresses = {peer.name: peer.address for peer in config.peers if peer.name != config.name}
+        peers = Peers(
+            addresses,
+            self._identity,
+            self._key,
+            step=lambda given: self.driver.step(given),
+            frame_bytes_max=limits.frame_bytes_max,
+            queue_bytes_max=limits.link_queue_bytes_max,
+        )
+        self.driver = driver = Driver(
+            config.name,
+            configuration_of(config),
+            self._log,
+            restored,
+            settings_of(config),
+            send=peers.send,
+            close_peer=peers.close,
+            observer=self,
+        )
+        self._writer = Writer(config.name, self._thread, driver, self.progress, limits)
+        self._applier = Applier(self._thread, driver, self.progress, limits.apply_entries_max, self._quarantine)
+        self._status = StatusService(config, self._identity, self._key, driver, self.progress)
+        self.progress.on_schema_change = self._status.change
+        listener = Listener(
+            listening,
+            self._identity,
+            self._key,
+            serve_peer=peers.serve,
+            serve_asker=self._serve_asker,
+            peers_max=4 * len(config.peers),
+            askers_max=limits.links_max,
+            handshake_ms_max=limits.handshake_ms_max,
+            frame_bytes_max=limits.frame_bytes_max,
+            queue_bytes_max=limits.link_queue_bytes_max,
+        )
+        nursery.start_soon(driver.run)
+        nursery.start_soon(self._execute)
+        nursery.start_soon(self._status.run)
+        nursery.start_soon(peers.run)
+        nursery.start_soon(listener.run)
+
+    @property
+    def is_serving(self) -> bool:
+        """This node is primary and takes writes."""
+        return self._status.serving
+
+    async def wait_changed(self) -> None:
+        """Return when the primary or this node's part changes."""
+        await self._changed.wait()
+
+    async def quit(self) -> None:
+        """Stop taking work, finish what is logged, hand over the lead; give up after a few seconds."""
+        self._quitting = True
+        self._writer.quit(ShuttingDown(f"node '{self.config.name}' is shutting down"))
+        with trio.move_on_after(_QUIT_S_MAX):
+            while self._status.serving:
+                await self.wait_changed()
+            await self._hand_over()
+
+    # -- Observer --------------------------------------------------------------------------------------------
+
+    def committed(self, index: Index) -> None:
+        self._writer.committed(index)
+        self._applier.notify()
+
+    def durable(self, index: Index) -> None:
+        self._writer.durable(index)
+
+    def became_primary(self, term: Term, index: Index) -> None:
+        self._elected = (term, index)
+        self._applier.notify()
+        if self._status.quarantined:
+            self._nursery.start_soon(self._hand_over)
+
+    def stepped_down(self, primary: NodeId) -> None:
+        logger.warning("no longer primary%s", f", node '{primary}' is" if primary else "")
+        self._elected = None
+        self._writer.depose()
+
+    def primary_changed(self, primary: NodeId) -> None:
+        if primary:
+            logger.info("node '%s' is primary in term %d", primary, self.driver.consensus.term)
+        if primary == self.config.name:
+            self._writer.expect_reign()
+        else:
+            self._writer.depose()
+        self._tell()
+
+    # -- Inside ----------------------------------------------------------------------------------------------
+
+    async def _execute(self) -> None:
+        """Whoever uses the engine: the applier, and between elections won and lost the writer."""
+        while True:
+            await self._applier.follow(self._may_reign)
+            if self._elected is None:
+                continue
+            term, _ = self._elected
+            self._status.serving = True
+            self._tell()
+            logger.info("serving writes in term %d", term)
+            try:
+                await self._writer.reign(term, self.driver.consensus.committed)
+            finally:
+                self._status.serving = False
+                self._tell()
+
+    async def _hand_over(self) -> None:
+        """Have another node lead, when this one does and there is another; returns when it does."""
+        consensus, name = self.driver.consensus, self.config.name
+        successors = [peer.name for peer in self.config.peers if peer.role == "voter" and peer.name != name]
+        if consensus.primary == name and successors:
+            successor = max(successors, key=consensus.matched)
+            logger.info("handing the lead to node '%s'", successor)
+            self.driver.step(Transfer(successor))
+            while consensus.primary in ("", name):
+                await self.wait_changed()
+
+    def _may_reign(self, applied: Index) -> bool:
+        if self._elected is None or self._quitting:
+            return False
+        term, index = self._elected
+        return applied >= max(index, self._writer.resume_index(term))
+
+    def _quarantine(self) -> None:
+        self._status.quarantined = True
+        self._reads.fault = Diverged(f"the database of node '{self.config.name}' differs from the primary's")
+        self._tell()
+        self._nursery.start_soon(self._hand_over)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+        self._status.change()
+
+    async def _serve_asker(self, connection: Connection, peer: Identity) -> None:
+        self._links += 1
+        link = AskerLink(self._links, connection, peer, self._writer, self._reads, self._status.answer)
+        self._status.links[link.number] = link
+        link.answer(self._status.heartbeat())
+        try:
+            await link.serve()
+        finally:
+            del self._status.links[link.number]
+
+
+def configuration_of(config: NodeConfig) -> Configuration:
+    """The cluster's members as consensus knows them."""
+    return Configuration(
+        tuple(Member(peer.name, _ROLES[peer.role], peer.priority, peer.address) for peer in config.peers)
+    )
+
+
+def settings_of(config: NodeConfig) -> ConsensusSettings:
+    """Consensus' times and limits from the node's."""
+    limits = config.limits
+    record_bytes_max = limits.frame_bytes_max - (1 << 20)
+    return ConsensusSettings(
+        heartbeat=config.heartbeat_ms / 1000,
+        election_timeout_min=config.election_timeout_ms_min / 1000,
+        election_timeout_max=config.election_timeout_ms_max / 1000,
+        message_bytes_max=limits.append_bytes_max,
+        in_flight_bytes_max=limits.append_bytes_max * limits.inflight_appends_max,
+        in_flight_messages_max=limits.inflight_appends_max,
+        tail_bytes_max=max(limits.log_cache_bytes_max, record_bytes_max),
+        uncommitted_bytes_max=4 * record_bytes_max,
+        record_bytes_max=record_bytes_max,
+    )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the node: the first error that is ours, or else the first."""
+    leaves: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    for error in pending:
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((leaf for leaf in leaves if isinstance(leaf, LfsqlError)), leaves[0])

@@ -1,0 +1,177 @@
+"""What a node says of itself: heartbeats to proxies, and the answer to `lfsql status`.
+
+Heartbeats are pushed, so that a proxy learns of a new primary when there is one, not when it asks.
+
+Status is gathered by whichever node is asked, primary or not: it asks every other node for that node's own line, over
+a link of its own, and what does not answer in time is unreachable.  So `lfsql status` tells the truth in the very
+situations in which it is needed: without a primary, or with two nodes that each believe something else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from typing import Final
+
+import trio
+
+from lfsql.config import NodeConfig
+from lfsql.core.ids import NodeId
+from lfsql.core.requests import (
+    LEARNER,
+    PRIMARY,
+    REPLICA,
+    UNREACHABLE,
+    WITNESS,
+    Heartbeat,
+    NodeStatus,
+    ProxyStatus,
+    Status,
+    StatusRequest,
+)
+from lfsql.errors import LfsqlError
+from lfsql.net.handshake import COMMAND, Identity
+from lfsql.net.link import open_link
+from lfsql.node.asking import AskerLink
+from lfsql.node.driver import Driver
+from lfsql.node.progress import Progress
+
+logger: Final = logging.getLogger(__name__)
+
+HEARTBEAT_S: Final = 0.1
+GATHER_S_MAX: Final = 1.0
+
+
+class StatusService:
+    """`run` must run in a task.  `links`, of proxies and commands, is kept up to date by whoever serves them."""
+
+    def __init__(
+        self, config: NodeConfig, identity: Identity, key: bytes, driver: Driver, progress: Progress
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._key = key
+        self._driver = driver
+        self._progress = progress
+        self._nursery: trio.Nursery | None = None
+        self._changed = trio.Event()
+        self._level_at = trio.current_time()
+        self.links: dict[int, AskerLink] = {}
+        self.serving = False
+        """This node is primary and its writer takes work."""
+        self.quarantined = False
+
+    def change(self) -> None:
+        """Something that proxies wait for changed: tell them now."""
+        self._changed.set()
+
+    def heartbeat(self) -> Heartbeat:
+        consensus = self._driver.consensus
+        return Heartbeat(
+            node=self._config.name,
+            role=self._role(),
+            term=consensus.term,
+            primary=consensus.primary,
+            commit_index=consensus.commit_index,
+            applied_index=self._progress.index,
+            schema_index=self._progress.schema_index,
+            pid=os.getpid(),
+        )
+
+    def answer(self, asker: AskerLink, question: StatusRequest) -> None:
+        """Answer a StatusRequest: with this node's own line to another node, with all to anybody else."""
+        if asker.peer.node:
+            asker.answer(self._status(question.request, [self._own_line()]))
+        elif self._nursery is not None:
+            self._nursery.start_soon(self._gather, asker, question)
+
+    async def run(self) -> None:
+        """Push heartbeats until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            while True:
+                self._changed = trio.Event()
+                if self._progress.index >= self._driver.consensus.commit_index:
+                    self._level_at = trio.current_time()
+                if self.links:
+                    heartbeat = self.heartbeat()
+                    for link in list(self.links.values()):
+                        if link.hello is not None or not link.peer.node:
+                            link.answer(heartbeat)
+                with trio.move_on_after(HEARTBEAT_S):
+                    await self._changed.wait()
+
+    def _role(self) -> str:
+        if self.quarantined:
+            return UNREACHABLE
+        role = self._driver.consensus.role
+        if role == PRIMARY and not self.serving:
+            # Elected, but not ready to write: a proxy that believed it would only be refused.
+            return REPLICA
+        return role
+
+    def _own_line(self) -> NodeStatus:
+        consensus = self._driver.consensus
+        lag = max(consensus.commit_index - self._progress.index, 0)
+        lag_ms = int((trio.current_time() - self._level_at) * 1000) if lag else 0
+        role = consensus.role
+        return NodeStatus(
+            name=self._config.name,
+            role=role,
+            pid=os.getpid(),
+            address=self._config.me.address,
+            healthy=not self.quarantined and bool(consensus.primary) and (role != PRIMARY or self.serving),
+            applied_index=self._progress.index,
+            lag_entries=lag,
+            lag_ms=lag_ms,
+        )
+
+    def _status(self, request: int, lines: Iterable[NodeStatus]) -> Status:
+        consensus = self._driver.consensus
+        proxies = tuple(
+            ProxyStatus(link.hello.pid, link.hello.address) for link in self.links.values() if link.hello is not None
+        )
+        return Status(request, consensus.primary, consensus.term, consensus.commit_index, tuple(lines), proxies)
+
+    async def _gather(self, asker: AskerLink, question: StatusRequest) -> None:
+        found: dict[NodeId, Status] = {}
+        others = [peer for peer in self._config.peers if peer.name != self._config.name]
+        with trio.move_on_after(GATHER_S_MAX):
+            async with trio.open_nursery() as nursery:
+                for peer in others:
+                    nursery.start_soon(self._ask, peer.name, peer.address, found)
+        own = self._status(question.request, [])
+        newest = max((own, *found.values()), key=lambda status: (status.term, bool(status.primary)))
+        commit_index = max(own.commit_index, *(status.commit_index for status in found.values()), 0)
+        lines: list[NodeStatus] = []
+        for peer in self._config.peers:
+            if peer.name == self._config.name:
+                lines.append(self._own_line())
+            elif peer.name in found and found[peer.name].nodes:
+                lines.append(found[peer.name].nodes[0])
+            else:
+                lines.append(NodeStatus(peer.name, UNREACHABLE, 0, peer.address, False, 0, 0, 0))
+        lines = [_with_lag(line, commit_index) for line in lines]
+        primary = newest.primary if any(line.name == newest.primary and line.healthy for line in lines) else ""
+        asker.answer(Status(question.request, primary, newest.term, commit_index, tuple(lines), own.proxies))
+
+    async def _ask(self, node: NodeId, address: str, found: dict[NodeId, Status]) -> None:
+        identity = Identity(self._identity.cluster_id, self._identity.node, COMMAND)
+        try:
+            async with open_link(address, identity, self._key, expected_node=node) as link:
+                answer = await link.request(StatusRequest(link.next_request()))
+        except LfsqlError as error:
+            logger.debug("node '%s' does not tell its status: %s", node, error.message)
+            return
+        if isinstance(answer, Status):
+            found[node] = answer
+
+
+def _with_lag(line: NodeStatus, commit_index: int) -> NodeStatus:
+    """Lag in entries against the highest commit index that any node told of."""
+    if line.role not in (PRIMARY, REPLICA, LEARNER, WITNESS):
+        return line
+    lag = max(commit_index - line.applied_index, 0)
+    return NodeStatus(
+        line.name, line.role, line.pid, line.address, line.healthy, line.applied_index, lag, line.lag_ms
+    )

@@ -1,0 +1,68 @@
+"""A question that waits for the writer, who asked it, and how an error becomes a value."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lfsql.core.ids import Index
+from lfsql.core.requests import ABORTED, Answer, Describe, Fault, LookUp, Outcome, Result, Submit
+from lfsql.errors import LfsqlError
+
+
+class Asker(Protocol):
+    """One link of a proxy or a command.  Numbers grow in the order in which links were accepted."""
+
+    number: int
+
+    def answer(self, message: Answer) -> None:
+        """Send an answer; drop it when the link is gone.  Never raises."""
+
+
+class Work:
+    """One question on its way through the writer.
+
+    `known_new`: this primary has seen an earlier sequence of the client, so nothing can be recorded of this one.
+    `stopped`: a cancel or a time limit; set by the loop, read by the engine's thread.
+    """
+
+    __slots__ = ("asker", "client", "known_new", "question", "sequence", "size", "stopped")
+
+    def __init__(self, asker: Asker, question: Submit | LookUp | Describe, size: int) -> None:
+        self.asker = asker
+        self.question = question
+        self.size = size
+        self.client = question.client
+        self.sequence = 0 if isinstance(question, Describe) else question.sequence
+        self.known_new = False
+        self.stopped: LfsqlError | None = None
+
+
+def fault_of(error: LfsqlError) -> Fault:
+    """The error as a value for the link."""
+    return Fault(
+        error.sqlstate,
+        error.message,
+        error.detail,
+        error.hint,
+        error.schema,
+        error.table,
+        error.column,
+        error.datatype,
+        error.constraint,
+    )
+
+
+def refusal(
+    request: int,
+    error: LfsqlError,
+    *,
+    results: tuple[Result, ...] = (),
+    state: int = ABORTED,
+    schema_index: Index = 0,
+) -> Outcome:
+    return Outcome(request, state, results, fault_of(error), schema_index=schema_index)
+
+
+def run_ms_max(work: Work) -> int:
+    """How long the work may run; 0 = no limit."""
+    return work.question.run_ms_max if isinstance(work.question, Submit) else 0

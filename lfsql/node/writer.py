@@ -1,0 +1,572 @@
+"""The write path: from a Submit that arrives to an Outcome that is true.
+
+Everything here runs in the event loop and never waits.  Each event (a question, a finished job, a commit, a timer)
+updates the state and calls `_pump`, which starts the next job when the engine's thread is free.  Tasks and
+conditions in between would cost a pass of the scheduler each, several for every statement of a transaction.
+
+Order.  Questions queue in order of arrival.  The pump takes either a run of one-shot units, which becomes a batch, or
+one Submit that ends in HOLD, whose client then owns the writer until it commits, rolls back, idles too long or
+goes away.  A batch or a finished transaction is proposed to consensus as one layer; the next executes on top at once.
+COMMIT comes when the quorum holds the youngest layer and nobody owns the writer; so that this is reached under any
+load, no layer is added once the stack is old, high or large (`_is_full`).
+
+A result within an open transaction is answered at once, though layers below it may still wait for their quorum.  If
+they are lost, so is the transaction, and its client is told; a transaction that only read waits like any other.
+
+When SQLite loses the whole transaction (BatchLost), the layers below are in the log but no longer in SQLite.  Then
+the reign pauses: the applier brings SQLite to the end of what was proposed, as on a replica, and the reign resumes.
+
+Leadership lost: SQLite rolls back, work in the log gets OutcomeUnknown, all other gets NotPrimary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import msgspec
+import trio
+
+from lfsql.config import NodeLimits
+from lfsql.core.effects import ProposalRefused
+from lfsql.core.entry import UNIT
+from lfsql.core.ids import Index, NodeId, Term
+from lfsql.core.requests import ABORTED, COMMITTED, HOLD, OPEN, ROLLBACK, Describe, Described, LookUp, Outcome, Submit
+from lfsql.errors import (
+    IdleInTransaction,
+    InvariantBroken,
+    LfsqlError,
+    LinkLost,
+    NotPrimary,
+    OutcomeUnknown,
+    QueryCanceled,
+    QueueFull,
+    SerializationFailure,
+    ShuttingDown,
+)
+from lfsql.node.alarm import NEVER, Alarm
+from lfsql.node.batch import Plan, Ran, Report, RunControl, UnitClock, UnitRunner, superseded
+from lfsql.node.clients import Clients, Owner
+from lfsql.node.driver import Driver
+from lfsql.node.engine_thread import Done, EngineThread
+from lfsql.node.layers import Promise, Stack, Waiting
+from lfsql.node.progress import Progress
+from lfsql.node.work import Asker, Work, fault_of, refusal, run_ms_max
+
+logger: Final = logging.getLogger(__name__)
+
+_QUEUE_BYTES_MAX: Final = 256 << 20
+_OWNER_QUEUE_MAX: Final = 1_000
+
+
+class Writer:
+    """One node's writer.  It serves during `reign`; at all other times it refuses."""
+
+    def __init__(
+        self, node: NodeId, thread: EngineThread, driver: Driver, progress: Progress, limits: NodeLimits
+    ) -> None:
+        self._node = node
+        self._thread = thread
+        self._driver = driver
+        self._progress = progress
+        self._limits = limits
+        self._control = RunControl(thread.engine.interrupt)
+        self._runner = UnitRunner(thread.engine, self._control, UnitClock())
+        self._clients = Clients(limits.client_records_max)
+        self._waiting = Waiting()
+        self._stack = Stack()
+
+        self._term: Term = 0
+        self._reigning = False
+        self._expecting = False
+        """Not serving now, but soon: questions wait."""
+        self._catch_up = False
+        self._ending: LfsqlError | None = None
+        self._quitting: LfsqlError | None = None
+        self._finished = trio.Event()
+        self._failure: BaseException | None = None
+
+        self._busy = False
+        self._running: tuple[Work, ...] = ()
+        self._queue: deque[Work] = deque()
+        self._queue_bytes = 0
+        self._owner: Owner | None = None
+        self._abandon = False
+        """The owner's unit is to be undone; nothing else happens before."""
+        self._proposed: Index = 0
+        self._committed: Index = 0
+        self._idle_alarm = Alarm(self._check_idle)
+        self._run_alarm = Alarm(self._check_running)
+
+    # -- Questions -------------------------------------------------------------------------------------------
+
+    def resume_index(self, term: Term) -> Index:
+        """What must be applied before this writer may reign again in `term`."""
+        return self._proposed if term == self._term else 0
+
+    def owns(self, client: str) -> bool:
+        """Whether the client's transaction holds the writer."""
+        return self._owner is not None and self._owner.client == client
+
+    def ask(self, work: Work) -> None:
+        """Take a Submit or LookUp, or a Describe of a client that owns the writer.  Answered in any case."""
+        if self._quitting is not None:
+            self._refuse(work, self._quitting)
+            return
+        if not self._reigning and not self._expecting:
+            self._refuse(work, self._not_primary())
+            return
+        client = self._clients.spoke(work.client, work.asker.number)
+        if client is None:
+            self._refuse(work, LinkLost(f"client '{work.client}' speaks on a newer link"))
+            return
+        if client.ended is not None and isinstance(work.question, Submit):
+            sequence, why = client.ended
+            if sequence == work.sequence:
+                self._refuse(work, why)
+                return
+            client.ended = None
+        owner = self._owner
+        if owner is not None and owner.client == work.client and not self._abandon:
+            if owner.link != work.asker.number:
+                # The same client on a new link: its old one is gone, and with it the transaction.
+                self._drop_owner(None)
+            elif not isinstance(work.question, LookUp):
+                self._ask_owner(owner, work)
+                return
+        self._enqueue(work)
+
+    def cancel(self, asker: Asker, request: int) -> None:
+        """Make the asker's request fail with 57014 when it waits or runs; nothing otherwise."""
+        error = QueryCanceled("canceling statement due to user request")
+
+        def is_meant(work: Work) -> bool:
+            return work.asker is asker and work.question.request == request
+
+        for work in self._running:
+            if is_meant(work):
+                self._control.stop(work, error)
+                return
+        self._drop_queued(is_meant, error)
+        for work in self._owner.queue if self._owner is not None else ():
+            if is_meant(work):
+                self._control.stop(work, error)
+
+    def forget(self, asker: Asker, client: str) -> None:
+        """The client's session ended: roll back what it holds, drop what it queued."""
+        if not self._clients.forget(client, asker.number):
+            return
+        self._drop_queued(lambda work: work.client == client, None)
+        if self.owns(client):
+            self._drop_owner(None)
+
+    def asker_lost(self, asker: Asker) -> None:
+        """The link is gone: so are its transactions and what it queued."""
+        self._drop_queued(lambda work: work.asker is asker, None)
+        if self._owner is not None and self._owner.link == asker.number:
+            self._drop_owner(None)
+
+    # -- What consensus says ---------------------------------------------------------------------------------
+
+    def committed(self, index: Index) -> None:
+        """A quorum holds the log up to `index`."""
+        self._committed = index
+        self._waiting.committed(index)
+        self._pump()
+
+    def durable(self, index: Index) -> None:
+        """This node's disk holds the log up to `index`."""
+        self._waiting.durable(index)
+
+    def expect_reign(self) -> None:
+        """This node was elected: from now on questions wait for the reign instead of being refused."""
+        self._expecting = True
+
+    def depose(self) -> None:
+        """This node is not, or no longer, primary."""
+        self._expecting = False
+        self._waiting.fail(OutcomeUnknown("the primary lost its place before the outcome was known"))
+        if self._reigning:
+            self._end(self._not_primary())
+        else:
+            self._drop_queued(lambda _work: True, self._not_primary())
+
+    def quit(self, error: LfsqlError) -> None:
+        """Take nothing new, refuse what waits, and end the reign when what is logged is committed or lost."""
+        self._quitting = error
+        self._drop_queued(lambda _work: True, error)
+        if self._owner is not None:
+            self._drop_owner(error)
+        self._pump()
+
+    # -- The reign -------------------------------------------------------------------------------------------
+
+    async def reign(self, term: Term, committed: Index) -> None:
+        """Serve as primary of `term` until deposed, or until SQLite must catch up with what was proposed.
+
+        The engine must stand at the end of the log.  Raises what must end the node: DiskFailed and the like.
+        """
+        if term != self._term:
+            self._clients.new_term()
+            self._proposed = 0
+        self._term, self._committed = term, committed
+        self._proposed = max(self._proposed, committed)
+        self._ending, self._failure, self._catch_up = None, None, False
+        self._finished = trio.Event()
+        self._reigning, self._expecting = True, True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._idle_alarm.run)
+            nursery.start_soon(self._run_alarm.run)
+            try:
+                self._pump()
+                await self._finished.wait()
+            finally:
+                if not self._finished.is_set():
+                    # Cancelled: the engine is closed next, so what runs and what is open must end first.
+                    self._end(ShuttingDown("the node is shutting down"))
+                    with trio.CancelScope(shield=True):
+                        await self._finished.wait()
+            nursery.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    def _end(self, error: LfsqlError) -> None:
+        if self._ending is None:
+            self._ending = error
+            self._expecting = False
+        for work in self._running:
+            self._control.stop(work, error)
+        self._pump()
+
+    # -- The pump --------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Start the next job, when there is one and the thread is free."""
+        if self._busy or not self._reigning:
+            return
+        if self._ending is None and self._quitting is not None and self._owner is None and not self._stack.layers:
+            self._ending = self._quitting
+        if self._ending is not None or self._catch_up:
+            self._start_rollback()
+        elif self._abandon:
+            self._start_abandon()
+        else:
+            plan = self._choose()
+            if plan is not None:
+                self._start(plan)
+
+    def _choose(self) -> Plan | None:
+        stack, owner = self._stack, self._owner
+        if owner is not None:
+            return Plan(works=(owner.queue[0],), held=True) if owner.queue else None
+        commit = None
+        if stack.layers and stack.top.index <= self._committed:
+            commit = (stack.top, tuple(stack.unit_indexes))
+        works: tuple[Work, ...] = ()
+        if self._queue and (commit is not None or not stack.is_full(trio.current_time())):
+            works = self._take()
+        if not works and commit is None:
+            return None
+        held = self._owner is not None
+        begin = bool(works) and (commit is not None or not stack.begun)
+        return Plan(commit=commit, begin=begin, works=works, held=held, opens=held)
+
+    def _take(self) -> tuple[Work, ...]:
+        """From the queue: one that becomes the owner, or else a batch."""
+        taken: list[Work] = []
+        clients: set[str] = set()
+        size = 0
+        limits = self._limits
+        while self._queue and len(taken) < limits.batch_units_max and size < limits.batch_bytes_max:
+            work = self._queue[0]
+            holds = isinstance(work.question, Submit) and work.question.end == HOLD
+            if taken and (holds or work.client in clients):
+                break
+            self._queue.popleft()
+            self._queue_bytes -= work.size
+            if self._is_repeated(work):
+                continue
+            if holds:
+                self._owner = Owner(work)
+                return (work,)
+            clients.add(work.client)
+            taken.append(work)
+            size += work.size
+        return tuple(taken)
+
+    def _is_repeated(self, work: Work) -> bool:
+        """Whether the work is logged and not yet committed; its answer then waits with the first one's."""
+        question = work.question
+        if isinstance(question, Submit):
+            work.known_new = self._clients.is_new(work.client, work.sequence)
+            if work.known_new:
+                return False
+        promise = self._waiting.in_flight(work.client)
+        if promise is None or promise.work.sequence < work.sequence or not isinstance(promise.answer, Outcome):
+            return False
+        if promise.work.sequence == work.sequence:
+            answer = msgspec.structs.replace(promise.answer, request=question.request)
+        else:
+            answer = Outcome(question.request, ABORTED, (), superseded(work.client, work.sequence))
+        self._promise(work, answer)
+        return True
+
+    def _start(self, plan: Plan) -> None:
+        self._busy = True
+        self._running = plan.works
+        self._stack.begun = self._stack.begun or plan.begin
+        limits = [limit for work in plan.works if (limit := run_ms_max(work))]
+        if limits:
+            self._run_alarm.set(trio.current_time() + min(limits) / 1000)
+        runner = self._runner
+        self._thread.start(lambda _engine: runner.run(plan), partial(self._ran, plan))
+
+    def _start_rollback(self) -> None:
+        self._busy = True
+        begun, self._stack.begun = self._stack.begun, False
+        self._thread.start(lambda engine: engine.rollback() if begun else None, self._rolled_back)
+
+    def _start_abandon(self) -> None:
+        self._busy = True
+        runner = self._runner
+        self._thread.start(lambda _engine: runner.abandon(), self._abandoned)
+
+    # -- Results of jobs: called by trio's own machinery, where an exception would be its internal error -----
+
+    def _ran(self, plan: Plan, done: Done[Report]) -> None:
+        try:
+            self._take_report(plan, done.unwrap())
+            self._busy = False
+            self._pump()
+        except BaseException as error:
+            self._fail(error)
+
+    def _abandoned(self, done: Done[Report]) -> None:
+        try:
+            report = done.unwrap()
+            self._abandon = False
+            self._give_up_ownership()
+            if report.lost:
+                self._lose(report)
+            self._busy = False
+            self._pump()
+        except BaseException as error:
+            self._fail(error)
+
+    def _rolled_back(self, done: Done[None]) -> None:
+        try:
+            done.unwrap()
+            self._stack.clear()
+            self._abandon = False
+            if self._ending is not None:
+                if self._owner is not None:
+                    self._end_transaction(self._owner, self._ending)
+                self._give_up_ownership()
+                self._drop_queued(lambda _work: True, self._ending)
+            self._busy = self._reigning = False
+            self._finished.set()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._busy = self._reigning = self._expecting = False
+        self._finished.set()
+
+    def _take_report(self, plan: Plan, report: Report) -> None:
+        self._running = ()
+        if plan.commit is not None:
+            self._stack.clear()
+            self._stack.begun = plan.begin
+            self._progress.advance(plan.commit[0], report.committed_schema_index)
+        if report.lost:
+            self._lose(report)
+        if plan.held:
+            self._take_held(plan, report.ran[0])
+        elif plan.works:
+            self._take_batch(report)
+
+    def _take_batch(self, report: Report) -> None:
+        logged = [ran for ran in report.ran if ran.bodies]
+        if logged and not self._propose(logged):
+            for ran in report.ran:
+                self._refuse(ran.work, self._not_primary())
+            return
+        for ran in report.ran:
+            if not ran.bodies:
+                self._promise(ran.work, ran.outcome)
+
+    def _take_held(self, plan: Plan, ran: Ran) -> None:
+        owner = self._owner
+        if owner is None:
+            raise InvariantBroken("a transaction's Submit ran while nobody owned the writer")
+        owner.queue.popleft()
+        outcome, question = ran.outcome, ran.work.question
+        if not isinstance(outcome, Outcome) or outcome.state == OPEN:
+            ran.work.asker.answer(outcome)
+            if isinstance(question, Submit):
+                cap = self._limits.transaction_idle_ms_max
+                owner.idle_ms_max = min(question.idle_ms_max or cap, cap)
+            owner.idle_since = trio.current_time()
+            self._idle_alarm.set(owner.idle_since + owner.idle_ms_max / 1000)
+            return
+        self._abandon = False
+        if outcome.state == ABORTED and isinstance(question, Submit) and question.end != ROLLBACK and not plan.opens:
+            self._end_transaction(owner, SerializationFailure("the transaction was rolled back by an earlier error"))
+        self._give_up_ownership()
+        if ran.bodies:
+            if not self._propose([ran]):
+                self._refuse(ran.work, self._not_primary())
+        elif outcome.state == ABORTED and not plan.opens:
+            # Its rollback, or the error that ended it: the client has seen all that this says already.
+            ran.work.asker.answer(outcome)
+        else:
+            self._promise(ran.work, outcome)
+
+    def _propose(self, logged: list[Ran]) -> bool:
+        """Hand one layer to consensus.  False: refused, nothing was logged, and the reign ends."""
+        bodies = tuple((UNIT, body) for ran in logged for body in ran.bodies)
+        answer = self._driver.propose(self._term, bodies)
+        if isinstance(answer, ProposalRefused):
+            logger.warning("consensus refused %d units: %s", len(logged), answer.reason)
+            self._end(NotPrimary(primary=answer.primary))
+            return False
+        index = answer.first - 1
+        unit_indexes: list[Index] = []
+        for ran in logged:
+            index += len(ran.bodies)
+            unit_indexes.append(index)
+            outcome = ran.outcome
+            if not isinstance(outcome, Outcome):
+                raise InvariantBroken("something else than a unit was logged")
+            if ran.schema_changed:
+                self._runner.name_schema(outcome.schema_index, index)
+            self._waiting.add(Promise(ran.work, self._finished_outcome(outcome, index), index), logged=True)
+            self._clients.ran(ran.work.client, ran.work.sequence)
+        size = sum(len(body) for _, body in bodies)
+        self._stack.add(self._driver.consensus.last, unit_indexes, size, trio.current_time())
+        self._proposed = answer.last
+        return True
+
+    def _promise(self, work: Work, answer: Outcome | Described) -> None:
+        """Answer once everything that the answer was computed on is committed."""
+        if isinstance(answer, Outcome):
+            answer = self._finished_outcome(answer, self._proposed)
+        if self._proposed > self._committed:
+            self._waiting.add(Promise(work, answer, self._proposed), logged=False)
+        else:
+            work.asker.answer(answer)
+
+    def _finished_outcome(self, outcome: Outcome, index: Index) -> Outcome:
+        """With the index it is true at, and the schema by its place in the log."""
+        schema_index = self._runner.schema_name(outcome.schema_index)
+        if outcome.state != COMMITTED or outcome.index:
+            index = outcome.index
+        return msgspec.structs.replace(outcome, index=index, schema_index=schema_index)
+
+    def _lose(self, report: Report) -> None:
+        """SQLite rolled back everything since begin(): layers below must be applied again from the log."""
+        self._queue.extendleft(reversed(report.survivors))
+        self._queue_bytes += sum(work.size for work in report.survivors)
+        self._catch_up = self._stack.layers > 0
+        self._stack.clear()
+
+    # -- Owning the writer -----------------------------------------------------------------------------------
+
+    def _ask_owner(self, owner: Owner, work: Work) -> None:
+        if len(owner.queue) >= _OWNER_QUEUE_MAX:
+            self._refuse(work, QueueFull(f"{_OWNER_QUEUE_MAX} requests of one transaction wait"))
+            return
+        owner.queue.append(work)
+        self._pump()
+
+    def _drop_owner(self, error: LfsqlError | None) -> None:
+        """Undo the owner's transaction.  `error` is what its client hears next; None when nobody is there."""
+        owner = self._owner
+        if owner is None:
+            raise InvariantBroken("nobody owns the writer")
+        self._end_transaction(owner, error)
+        self._abandon = True
+        for work in self._running:
+            self._control.stop(work, error or QueryCanceled("the client went away"))
+        self._pump()
+
+    def _end_transaction(self, owner: Owner, error: LfsqlError | None) -> None:
+        """What the client has sent or still sends for this transaction gets `error`, not a transaction anew."""
+        client = self._clients.find(owner.client)
+        if client is not None and error is not None:
+            client.ended = (owner.sequence, error)
+        for work in [work for work in owner.queue if work not in self._running]:
+            owner.queue.remove(work)
+            if error is not None:
+                self._refuse(work, error)
+
+    def _give_up_ownership(self) -> None:
+        """What the client sent after the end of its transaction takes its turn, before others."""
+        if self._owner is not None:
+            queued = self._owner.queue
+            self._owner = None
+            self._queue.extendleft(reversed(queued))
+            self._queue_bytes += sum(work.size for work in queued)
+
+    def _check_idle(self) -> float:
+        owner = self._owner
+        if owner is None or owner.queue or self._busy or self._abandon:
+            return NEVER
+        due = owner.idle_since + owner.idle_ms_max / 1000
+        if trio.current_time() < due:
+            return due
+        logger.info("client '%s' let its transaction idle for %d ms", owner.client, owner.idle_ms_max)
+        self._drop_owner(IdleInTransaction("terminating connection due to idle-in-transaction timeout"))
+        return NEVER
+
+    def _check_running(self) -> float:
+        running = self._control.running()
+        if running is None:
+            return NEVER
+        work, seconds = running
+        limit = run_ms_max(work) / 1000
+        if not limit:
+            # Another one of the batch has a limit, and may be next.
+            limits = [limit for work in self._running if (limit := run_ms_max(work))]
+            return trio.current_time() + min(limits) / 1000 if limits else NEVER
+        if seconds < limit:
+            return trio.current_time() + limit - seconds
+        self._control.stop(work, QueryCanceled("canceling statement due to statement timeout"))
+        return NEVER
+
+    # -- The queue -------------------------------------------------------------------------------------------
+
+    def _enqueue(self, work: Work) -> None:
+        if len(self._queue) >= self._limits.write_queue_units_max or self._queue_bytes >= _QUEUE_BYTES_MAX:
+            self._refuse(work, QueueFull(f"{len(self._queue)} units wait to be written"))
+            return
+        self._queue.append(work)
+        self._queue_bytes += work.size
+        self._pump()
+
+    def _drop_queued(self, is_meant: Callable[[Work], bool], error: LfsqlError | None) -> None:
+        """Remove from the queue, answering with `error` unless nobody is there to hear it."""
+        kept: deque[Work] = deque()
+        for work in self._queue:
+            if not is_meant(work):
+                kept.append(work)
+                continue
+            self._queue_bytes -= work.size
+            if error is not None:
+                self._refuse(work, error)
+        self._queue = kept
+
+    def _refuse(self, work: Work, error: LfsqlError) -> None:
+        request = work.question.request
+        if isinstance(work.question, Describe):
+            work.asker.answer(Described(request, fault=fault_of(error)))
+        else:
+            work.asker.answer(refusal(request, error, schema_index=self._progress.schema_index))
+
+    def _not_primary(self) -> NotPrimary:
+        primary = self._driver.consensus.primary
+        return NotPrimary(primary="" if primary == self._node else primary)

@@ -1,0 +1,177 @@
+"""Three real nodes: elect, write, replicate, lose the primary, go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+
+from lfsql.core.requests import (
+    ABORTED,
+    COMMIT,
+    COMMITTED,
+    HOLD,
+    OPEN,
+    PRIMARY,
+    REPLICA,
+    ROLLBACK,
+    Heartbeat,
+    LookUp,
+    Outcome,
+    Status,
+    StatusRequest,
+)
+from tests.node.clusters import Session, cluster_of, read
+
+
+async def test_writes_reach_every_node_alike(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        async with cluster.link(primary) as link:
+            session = Session(link, "a")
+            created = await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY, v text, at text)")
+            assert created.state == COMMITTED
+            for number in range(20):
+                outcome = await session.submit(f"INSERT INTO t (v, at) VALUES ('v{number}', datetime('now'))")
+                assert outcome.state == COMMITTED, outcome
+                assert outcome.index > created.index
+        await cluster.level()
+        contents = [cluster.content(name, "SELECT * FROM t") for name in cluster.configs]
+        assert len(contents[0]) == 20
+        assert contents[0] == contents[1] == contents[2]
+        states = [cluster.content(name, "SELECT * FROM _lfsql_state") for name in cluster.configs]
+        assert states[0] == states[1] == states[2]
+
+
+async def test_acknowledged_writes_survive_the_primary(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        first = await cluster.primary()
+        async with cluster.link(first) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            for _ in range(10):
+                assert (await session.submit("INSERT INTO t DEFAULT VALUES")).state == COMMITTED
+        await cluster.stop(first)
+        second = await cluster.primary()
+        assert second != first
+        async with cluster.link(second) as link:
+            answer = await link.request(LookUp(link.next_request(), "a", 11))
+            assert isinstance(answer, Outcome)
+            assert answer.state == COMMITTED
+            assert (await read(link, "SELECT count(*) FROM t", min_index=answer.index, wait_ms_max=5000)).rows == (
+                (10,),
+            )
+            later = Session(link, "b")
+            assert (await later.submit("INSERT INTO t DEFAULT VALUES")).state == COMMITTED
+        await cluster.start(first)
+        await cluster.level()
+        assert cluster.content(first, "SELECT count(*) FROM t") == [(11,)]
+
+
+async def test_a_transaction_of_several_submits(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session = Session(link, "a")
+        await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        opened = await session.submit("INSERT INTO t VALUES (1)", end=HOLD)
+        assert opened.state == OPEN
+        failed = await session.submit("INSERT INTO t VALUES (1)", end=HOLD, same=True)
+        assert failed.state == OPEN
+        assert failed.fault is not None
+        assert failed.fault.sqlstate == "23505"
+        done = await session.submit("SELECT count(*) FROM t", end=COMMIT, same=True)
+        assert done.state == COMMITTED
+        assert done.results[0].rows == ((1,),)
+        await session.submit("INSERT INTO t VALUES (2)", end=HOLD)
+        back = await session.submit(end=ROLLBACK, same=True)
+        assert back.state == ABORTED
+        assert back.fault is None
+        assert (await read(link, "SELECT id FROM t", min_index=done.index, wait_ms_max=5000)).rows == ((1,),)
+
+
+async def test_a_transaction_that_idles_is_rolled_back_and_told(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session, other = Session(link, "a"), Session(link, "b")
+        await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        await session.submit("INSERT INTO t VALUES (1)", end=HOLD, idle_ms_max=50)
+        waited = await other.submit("INSERT INTO t VALUES (1)")
+        assert waited.state == COMMITTED
+        late = await session.submit("INSERT INTO t VALUES (2)", end=HOLD, same=True)
+        assert late.state == ABORTED
+        assert late.fault is not None
+        assert late.fault.sqlstate == "25P03"
+        assert (await session.submit("INSERT INTO t VALUES (3)")).state == COMMITTED
+
+
+async def test_a_failing_unit_hurts_no_other_of_its_batch(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY, v int CHECK (v < 90))")
+            outcomes: dict[int, Outcome] = {}
+
+            async def insert(number: int) -> None:
+                verb = "INSERT OR ROLLBACK" if number % 10 == 5 else "INSERT"
+                value = 99 if number % 5 == 0 else number % 50
+                session = Session(link, f"c{number}")
+                outcomes[number] = await session.submit(f"{verb} INTO t VALUES ({number}, {value})")
+
+            async with trio.open_nursery() as nursery:
+                for number in range(60):
+                    nursery.start_soon(insert, number)
+        states = {number: outcome.state for number, outcome in outcomes.items()}
+        assert states == {number: ABORTED if number % 5 == 0 else COMMITTED for number in range(60)}
+        await cluster.level()
+        for name in cluster.configs:
+            assert cluster.content(name, "SELECT count(*) FROM t WHERE id % 5") == [(48,)]
+            assert cluster.content(name, "SELECT count(*) FROM t") == [(48,)]
+
+
+async def test_a_repeated_unit_is_answered_not_run(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            first = await session.submit("INSERT INTO t DEFAULT VALUES RETURNING id")
+            again = await session.submit_numbered(2, "INSERT INTO t DEFAULT VALUES RETURNING id")
+            assert again.state == COMMITTED
+            assert (again.results, again.index) == (first.results, first.index)
+            both: list[Outcome] = []
+
+            async def send() -> None:
+                both.append(await session.submit_numbered(3, "INSERT INTO t DEFAULT VALUES"))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send)
+                nursery.start_soon(send)
+            assert [outcome.state for outcome in both] == [COMMITTED, COMMITTED]
+            assert both[0].index == both[1].index
+            old = await session.submit_numbered(1, "INSERT INTO t DEFAULT VALUES")
+            assert old.state == ABORTED
+            assert old.fault is not None
+        await cluster.level()
+        assert cluster.content("n1", "SELECT count(*) FROM t") == [(2,)]
+
+
+async def test_a_client_that_goes_away_lets_the_writer_go(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster:
+        primary = await cluster.primary()
+        async with cluster.link(primary) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            async with cluster.link(primary) as leaving:
+                await Session(leaving, "a").submit("INSERT INTO t VALUES (1)", end=HOLD)
+            assert (await Session(link, "b").submit("INSERT INTO t VALUES (1)")).state == COMMITTED
+
+
+async def test_heartbeats_and_status(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        heard: list[Heartbeat] = []
+        async with cluster.link(primary, heard.append) as link:
+            await Session(link, "a").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            await cluster.level()
+            status = await link.request(StatusRequest(link.next_request()))
+        assert isinstance(status, Status)
+        assert status.primary == primary
+        assert sorted(node.role for node in status.nodes) == [PRIMARY, REPLICA, REPLICA]
+        assert all(node.healthy for node in status.nodes)
+        assert heard[0].role == PRIMARY
+        assert heard[0].primary == primary
