@@ -61,20 +61,6 @@ def lfsql_server(server: Server) -> Server:
     return server
 
 
-@pytest.fixture
-def connection(server: Server) -> Iterator[psycopg.Connection]:
-    """psycopg 3, as it comes: transactions open by themselves."""
-    with psycopg.connect(server.dsn) as opened:
-        yield opened
-        opened.rollback()
-
-
-@pytest.fixture
-def autocommit(server: Server) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(server.dsn, autocommit=True) as opened:
-        yield opened
-
-
 _numbers = itertools.count(1)
 
 
@@ -85,3 +71,17 @@ def table(server: Server) -> Iterator[str]:
     yield name
     with psycopg.connect(server.dsn, autocommit=True) as cleaner:
         cleaner.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+@pytest.fixture
+def connection(server: Server, table: str) -> Iterator[psycopg.Connection]:
+    """psycopg 3, as it comes.  Needs `table` so as to be closed before that is dropped: it may hold locks."""
+    with psycopg.connect(server.dsn) as opened:
+        yield opened
+        opened.rollback()
+
+
+@pytest.fixture
+def autocommit(server: Server, table: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(server.dsn, autocommit=True) as opened:
+        yield opened
