@@ -31,6 +31,7 @@ CLASS: Final = 1259
 CONSTRAINT: Final = 2606
 DEFAULT: Final = 2604
 TYPE: Final = 1247
+C_COLLATION: Final = 950
 SEQUENCE_COLUMNS: Final = (("last_value", oids.INT8), ("log_cnt", oids.INT8), ("is_called", oids.BOOL))
 
 _COMPOSITE: Final[Mapping[str, Value]] = {
@@ -101,7 +102,7 @@ def _system_attributes() -> tuple[Row, ...]:
             PG_CATALOG,
             "pg_attribute",
             (
-                _attribute(relation.oid, column)
+                _system_attribute(relation.oid, column)
                 for database in DATABASES
                 for relation in relations(database).values()
                 for column in relation.columns
@@ -242,6 +243,12 @@ def _attribute(relation_oid: int, column: Column, has_default: bool = False) -> 
         "attislocal": 1,
         "attcollation": kind.collation,
     }
+
+
+def _system_attribute(relation_oid: int, column: Column) -> Mapping[str, Value]:
+    """Text in the catalogs is of collation "C", whatever the database's is."""
+    attribute = _attribute(relation_oid, column)
+    return {**attribute, "attcollation": C_COLLATION} if attribute["attcollation"] else attribute
 
 
 def _defaults(model: Model) -> Iterator[Mapping[str, Value]]:

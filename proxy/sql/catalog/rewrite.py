@@ -50,8 +50,8 @@ def concerns_catalogs(text: str) -> bool:
 
 def rewrite(tree: exp.Expr) -> exp.Expr:
     """The tree in the translator's words.  The one given is changed."""
-    selects = list(tree.find_all(exp.Select))
-    for number, select in enumerate(selects):
+    # Inner queries first: an outer one may copy an inner one into its FROM.
+    for number, select in enumerate(reversed(list(tree.find_all(exp.Select)))):
         _no_partitions(select)
         _name_tableoids(select)
         inline_laterals(select)

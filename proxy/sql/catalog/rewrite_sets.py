@@ -204,6 +204,8 @@ def lockstep(select: exp.Select, number: int) -> None:
         column: exp.Expr = exp.column("x" if part == "x" else "n", sources[key])
         if part == "subscript" and is_vector(array):
             column = exp.Paren(this=exp.Sub(this=column, expression=exp.Literal.number(1)))
+        if part != "x":
+            column = exp.Cast(this=column, to=exp.DataType.build("int"))
         if isinstance(value.parent, exp.Alias):
             value.replace(column)
         else:
