@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 
 _NAME_BYTES = 63
 
 
-def choose_name(table: str, columns: Sequence[str], label: str, taken: Collection[str]) -> str:
+def choose_name(table: str, columns: Sequence[str], label: str, taken: Container[str]) -> str:
     """`table_column_label`, cut to 63 bytes as PostgreSQL cuts it, with a number when it is taken."""
     middle = "_".join(columns)
     number = 0

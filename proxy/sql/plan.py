@@ -7,7 +7,7 @@ lifted out of the text follow as further numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from proxy.sql.utility import Utility
@@ -70,3 +70,9 @@ class Plan:
     """psycopg and others watch for DROP/ALTER/DISCARD tags; set when prepared plans must be made again."""
     schema_index: int = -1
     """The schema this was planned for; -1: any (it names no relation)."""
+    hints: tuple[tuple[str, str], ...] = ()
+    """Settings for this statement alone, from `/* lfsql: name=value */` comments; names without `lfsql.`."""
+    catalog: bool = False
+    """Reads pg_catalog, information_schema or lfsql relations."""
+    memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
+    """What executing it has worked out and may use again: row encoders by format, that it runs long."""

@@ -1,12 +1,32 @@
-"""A statement's text -> its Plan.  (Signatures; the body follows.)"""
+"""A statement's text -> its Plan: a pure function of text, schema and what the client said of its parameters.
+
+The first word decides who reads the statement: the utility grammar, the DDL grammar, or sqlglot and the translator.
+What none of them can read is an error with PostgreSQL's words; nothing is passed on unread.
+"""
 
 from __future__ import annotations
 
-from proxy.sql.lexer import Dialect, Source, split
-from proxy.sql.plan import Plan
-from proxy.sql.schema import Schema
+from collections.abc import Collection
 
-__all__ = ["Dialect", "Source", "plan", "split"]
+from lfsql.errors import InsufficientPrivilege, StatementSyntax, StatementTooComplex
+from proxy.sql.catalog.rewrite import concerns_catalogs, rewrite
+from proxy.sql.classify import classify, unlocked
+from proxy.sql.create_table import into_target, parse_select_into
+from proxy.sql.ddl import parse_ddl
+from proxy.sql.ddl_text import Ddl
+from proxy.sql.lexer import PUNCTUATION, WORD, Dialect, Source, Token, hints, split, tokens
+from proxy.sql.parsing import parse_statement
+from proxy.sql.passthrough import plan_sqlite
+from proxy.sql.plan import Kind, Plan
+from proxy.sql.schema import Schema
+from proxy.sql.token_cursor import Cursor
+from proxy.sql.translate import translate
+from proxy.sql.utilities import parse_utility, tag_of
+from proxy.sql.utility import CopyIn, CopyOut, Discard, Maintenance, Utility
+
+__all__ = ["Dialect", "Source", "plan", "plan_tokens", "split"]
+
+_QUERIES = frozenset(("select", "insert", "update", "delete", "values", "with", "table"))
 
 
 def plan(
@@ -15,10 +35,135 @@ def plan(
     *,
     dialect: Dialect = "postgresql",
     parameter_oids: tuple[int, ...] = (),
-    search_path: tuple[str, ...] = ("public",),
 ) -> Plan:
     """Plan one statement (see `split`); '' and comments alone give Kind.EMPTY.
 
-    Raises StatementError subclasses and FeatureNotSupported; positions count within `text`.
+    `parameter_oids` are those of the client's Parse; 0 and what is missing are inferred.  Raises StatementError
+    subclasses and FeatureNotSupported; positions count from 1 within `text`.
     """
-    raise NotImplementedError
+    if dialect == "sqlite":
+        return plan_sqlite(text, schema, parameter_oids)
+    return plan_tokens(text, tokens(text), schema, parameter_oids)
+
+
+def plan_tokens(
+    text: str,
+    found: list[Token],
+    schema: Schema,
+    parameter_oids: tuple[int, ...] = (),
+    lifted: Collection[int] = (),
+    lifted_oids: tuple[int, ...] = (),
+    first_number: int = 0,
+) -> Plan:
+    """`plan`, for tokens; those numbered in `lifted` become variables from `first_number` on (`proxy.sql.cache`)."""
+    while found and found[-1].text == ";":
+        found = found[:-1]
+    if not found:
+        return Plan(Kind.EMPTY, "", hints=hints(text))
+    _only_one(found)
+    first = found[0]
+    try:
+        if first.text == "(" or (first.kind == WORD and first.value in _QUERIES):
+            found_plan = _query(text, found, schema, parameter_oids, lifted, lifted_oids, first_number)
+        else:
+            found_plan = _other(text, found, schema, parameter_oids)
+    except RecursionError:
+        raise StatementTooComplex("stack depth limit exceeded") from None
+    return found_plan
+
+
+def _only_one(found: list[Token]) -> None:
+    depth = 0
+    for token in found:
+        if token.kind == PUNCTUATION:
+            depth += (token.text in "([") - (token.text in ")]")
+            if token.text == ";" and depth <= 0:
+                raise StatementSyntax("cannot insert multiple commands into a prepared statement")
+
+
+def _query(
+    text: str,
+    found: list[Token],
+    schema: Schema,
+    parameter_oids: tuple[int, ...],
+    lifted: Collection[int],
+    lifted_oids: tuple[int, ...],
+    first_number: int,
+) -> Plan:
+    if found[0].value in ("select", "with") and into_target(found) is not None:
+        ddl = parse_select_into(Cursor(text, found), schema, parameter_oids)
+        if ddl is not None:
+            return _ddl(text, ddl, schema)
+    tree = parse_statement(_table_command(found), lifted, first_number)
+    if concerns_catalogs(text):
+        rewritten = rewrite(tree)
+        tree = rewritten if isinstance(rewritten, type(tree)) else tree
+    translation = translate(unlocked(tree), schema, parameter_oids, lifted_oids)
+    kind, reason = classify(tree, translation)
+    if kind is Kind.WRITE and "_lfsql_" in text and any(token.value.startswith("_lfsql_") for token in found):
+        raise InsufficientPrivilege('names beginning with "_lfsql_" are reserved')
+    return Plan(
+        kind=kind,
+        tag=translation.tag,
+        statements=(translation.sql,),
+        parameters=translation.parameters,
+        columns=translation.columns,
+        returns_rows=translation.returns_rows,
+        reason=reason,
+        lifted=translation.lifted,
+        session_calls=translation.session_calls,
+        schema_index=schema.index,
+        hints=hints(text),
+        catalog=translation.catalog,
+    )
+
+
+def _table_command(found: list[Token]) -> list[Token]:
+    """TABLE t is SELECT * FROM t."""
+    first = found[0]
+    if first.kind != WORD or first.value != "table":
+        return found
+    start = first.start
+    words = [Token(WORD, word, word, start) for word in ("select",)]
+    return [*words, Token("operator", "*", "*", start), Token(WORD, "from", "from", start), *found[1:]]
+
+
+def _other(text: str, found: list[Token], schema: Schema, parameter_oids: tuple[int, ...]) -> Plan:
+    cursor = Cursor(text, found)
+    ddl = parse_ddl(cursor, schema, parameter_oids)
+    if ddl is not None:
+        return _ddl(text, ddl, schema)
+    utility = parse_utility(cursor, schema)
+    if utility is None:
+        raise cursor.error()
+    return plan_utility(utility, schema, hints(text))
+
+
+def plan_utility(utility: Utility, schema: Schema, said: tuple[tuple[str, str], ...] = ()) -> Plan:
+    return Plan(
+        kind=Kind.UTILITY,
+        tag=tag_of(utility),
+        utility=utility,
+        reason="utility",
+        drops_plans=isinstance(utility, Discard) and utility.what in ("all", "plans"),
+        schema_index=schema.index if isinstance(utility, (CopyIn, CopyOut)) else -1,
+        hints=said,
+    )
+
+
+def _ddl(text: str, ddl: Ddl, schema: Schema) -> Plan:
+    if not ddl.statements:
+        # Nothing to do: IF EXISTS of what is not there, or what this tier has no use for.
+        return Plan(
+            Kind.UTILITY, ddl.tag, utility=Maintenance(ddl.tag), reason="no effect", schema_index=schema.index
+        )
+    return Plan(
+        kind=Kind.WRITE if ddl.writes_only else Kind.DDL,
+        tag=ddl.tag,
+        statements=ddl.statements,
+        parameters=ddl.parameters,
+        reason=ddl.tag.lower(),
+        drops_plans=ddl.tag.startswith(("ALTER", "DROP")),
+        schema_index=schema.index,
+        hints=hints(text),
+    )

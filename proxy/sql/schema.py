@@ -75,6 +75,8 @@ class Relation:
     checks: tuple[Check, ...] = ()
     triggers: tuple[str, ...] = ()
     """CREATE TRIGGER texts, made in the sqlite dialect; a table rebuild makes them again."""
+    owner: tuple[str, str] | None = None
+    """Of a sequence that belongs to a serial or identity column: its table and column."""
 
     def column(self, name: str) -> Column | None:
         for column in self.columns:

@@ -67,14 +67,14 @@ def schema_from_rows(rows: Iterable[_Row], index: int) -> Schema:
     keys = {table: _primary_key(columns) for table, columns in parts["column"].items()}
     relations: dict[str, Relation] = {}
     taken: set[int] = set()
-    names = sorted((*parts["relation"], *parts["sequence"]))
+    names = sorted({*parts["relation"], *parts["sequence"]})
     for name in names:
         oid = relation_oid(name)
         while oid in taken:  # two names with one checksum: the later in order moves on
             oid += 1
         taken.add(oid)
-        if name in parts["sequence"] and name not in parts["relation"]:
-            relations[name] = _sequence(name, oid)
+        if name in parts["sequence"]:  # whose view has the name too
+            relations[name] = _sequence(name, oid, parts["sequence"][name][0])
             continue
         _, _, kind, sql, *_ = parts["relation"][name][0]
         described = {part: parts[part][name] for part in ("column", "index", "foreign", "trigger", "sidecar")}
@@ -82,13 +82,14 @@ def schema_from_rows(rows: Iterable[_Row], index: int) -> Schema:
     return Schema(index, relations)
 
 
-def _sequence(name: str, oid: int) -> Relation:
+def _sequence(name: str, oid: int, row: _Row) -> Relation:
     columns = (
         Column("last_value", oids.INT8, -1, 1, "int8 integer", not_null=True),
         Column("log_cnt", oids.INT8, -1, 2, "int8 integer", not_null=True),
         Column("is_called", oids.BOOL, -1, 3, "bool integer", not_null=True),
     )
-    return Relation(name, oid, "sequence", columns, "")
+    owner = (str(row[2]), str(row[3])) if row[2] is not None else None
+    return Relation(name, oid, "sequence", columns, "", owner=owner)
 
 
 def _primary_key(columns: list[_Row]) -> tuple[str, ...]:
