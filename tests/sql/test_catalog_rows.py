@@ -159,7 +159,7 @@ def test_definitions_are_printed_as_postgresql_does(filled: apsw.Connection) -> 
 
 def test_foreign_key_actions_and_deferral() -> None:
     column = Column("a", 23, -1, 1, "int4 integer", primary_key=1)
-    key = ForeignKey("", ("a",), "Other", (), "CASCADE", "SET NULL", deferrable=True)
+    key = ForeignKey("", ("a",), "Other", (), "CASCADE", "SET NULL", deferrable=True, initially_deferred=True)
     schema = Schema(
         1,
         {
@@ -272,6 +272,21 @@ def test_serial_sequences(filled: apsw.Connection) -> None:
     ) == [("typed_big_seq", "big", "i"), ("typed_id_seq", "id", "a")]
 
 
+def test_a_sequence_may_be_named_as_it_likes() -> None:
+    column = Column("a", 21, -1, 1, "int2 integer", default="nextval('s'::regclass)")
+    schema = Schema(
+        1,
+        {
+            "t": Relation("t", 20000, "table", (column,), ""),
+            "s": Relation("s", 20001, "sequence", (), "", owner=("t", "a")),
+        },
+    )
+    connection = connect(schema, Facts())
+    assert ask(connection, "SELECT pg_get_serial_sequence('t', 'a')") == [("public.s",)]
+    assert ask(connection, "SELECT seqrelid, seqtypid, seqmax FROM pg_sequence") == [(20001, 21, 32767)]
+    assert ask(connection, "SELECT relname FROM pg_class WHERE relkind = 'S'") == [("s",)]
+
+
 @pytest.mark.parametrize(
     ("size", "text"),
     [
@@ -297,7 +312,9 @@ def test_small_functions(filled: apsw.Connection) -> None:
         filled,
         "SELECT pg_encoding_to_char(6), pg_char_to_encoding('utf-8'), pg_char_to_encoding('x'), pg_get_userbyid(10),"
         " pg_get_userbyid(9), has_table_privilege('reader', 'track', 'select'), row_security_active('track'),"
-        " pg_table_is_visible(1259), pg_table_is_visible(15001), pg_table_is_visible(3), lfsql_regtype_names('[23,25]'), getdatabaseencoding(),"
+        " pg_table_is_visible(1259), pg_table_is_visible(15001), pg_table_is_visible(3),"
+        " lfsql_regtype_names('[23,25]'),"
+        " getdatabaseencoding(),"
         " pg_get_function_arguments(1), pg_get_function_result(750), lfsql_regoper_out(96), obj_description(1, 'x')",
     ) == [
         (

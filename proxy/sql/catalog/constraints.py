@@ -98,7 +98,7 @@ def _constraint(constraint: Constraint) -> Mapping[str, Value]:
         operators = array(_EQUALITY.get(types[number], 0) for number in constraint.columns)
         row |= {
             "condeferrable": int(key.deferrable),
-            "condeferred": int(key.deferrable),
+            "condeferred": int(key.deferrable and key.initially_deferred),
             "confrelid": constraint.target.oid if constraint.target is not None else 0,
             "confupdtype": _ACTIONS[key.on_update.upper()],
             "confdeltype": _ACTIONS[key.on_delete.upper()],

@@ -197,13 +197,15 @@ def _not_nulls(model: Model) -> Iterator[tuple[Relation, Column, str]]:
 
 def _table_constraints(model: Model, catalog: str) -> Iterator[Mapping[str, Value]]:
     for constraint in model.constraints:
-        deferrable = "YES" if constraint.key is not None and constraint.key.deferrable else "NO"
+        key = constraint.key
+        deferrable = key is not None and key.deferrable
+        deferred = key is not None and key.initially_deferred
         yield {
             **_named(constraint, catalog),
             **_of_table(constraint.relation, catalog),
             "constraint_type": _CONSTRAINT_WORDS[constraint.kind],
-            "is_deferrable": deferrable,
-            "initially_deferred": deferrable,
+            "is_deferrable": "YES" if deferrable else "NO",
+            "initially_deferred": "YES" if deferred else "NO",
             "enforced": "YES",
             "nulls_distinct": "YES" if constraint.kind == "u" else None,
         }

@@ -92,7 +92,9 @@ class Constraint:
         for word, action in (("UPDATE", self.key.on_update), ("DELETE", self.key.on_delete)):
             if action.upper() not in ("", "NO ACTION"):
                 text += f" ON {word} {action.upper()}"
-        return text + (" DEFERRABLE INITIALLY DEFERRED" if self.key.deferrable else "")
+        if self.key.deferrable:
+            text += " DEFERRABLE INITIALLY DEFERRED" if self.key.initially_deferred else " DEFERRABLE"
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,18 +323,30 @@ def _with_target_indexes(constraints: list[Constraint], indexes: list[IndexObjec
 
 
 def _sequences(visible: list[Relation], numbers: _Numbers) -> list[Sequence]:
-    """Sequences of their own, and one for each serial or identity column."""
-    owned: dict[str, tuple[Relation, Column]] = {}
-    for table in visible:
-        for column in table.columns:
-            if column.identity and table.kind == "table":
-                owned[sequence_name(table, column)] = (table, column)
+    """Sequences of their own, and one for each serial or identity column, which may not be a relation anywhere."""
+    columns = {
+        (table.name, column.name): (table, column)
+        for table in visible
+        if table.kind == "table"
+        for column in table.columns
+    }
     found: dict[str, Sequence] = {}
+    served: set[tuple[str, str]] = set()
     for each in visible:
-        if each.kind != "sequence":
-            continue
-        found[each.name] = Sequence(each.oid, each.name, oids.INT8)
-    for name, (table, column) in owned.items():
-        oid = found[name].oid if name in found else numbers.of("sequence", name)
-        found[name] = Sequence(oid, name, column.oid, table.oid, column.number, column.identity)
+        if each.kind == "sequence":
+            owner = columns.get(each.owner) if each.owner is not None else None
+            found[each.name] = _owned(each.oid, each.name, owner)
+            if each.owner is not None:
+                served.add(each.owner)
+    for place, (table, column) in columns.items():
+        name = sequence_name(table, column)
+        if column.identity and place not in served and name not in found:
+            found[name] = _owned(numbers.of("sequence", name), name, (table, column))
     return [found[name] for name in sorted(found)]
+
+
+def _owned(oid: int, name: str, owner: tuple[Relation, Column] | None) -> Sequence:
+    if owner is None:
+        return Sequence(oid, name, oids.INT8)
+    table, column = owner
+    return Sequence(oid, name, column.oid, table.oid, column.number, column.identity)

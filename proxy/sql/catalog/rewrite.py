@@ -48,7 +48,7 @@ def concerns_catalogs(text: str) -> bool:
     return _MENTION.search(text) is not None
 
 
-def rewrite(tree: exp.Expr) -> exp.Expr:
+def rewrite(tree: exp.Expression) -> exp.Expression:
     """The tree in the translator's words.  The one given is changed."""
     # Inner queries first: an outer one may copy an inner one into its FROM.
     for number, select in enumerate(reversed(list(tree.find_all(exp.Select)))):
