@@ -135,3 +135,28 @@ def test_a_seed_is_a_run() -> None:
     first = run()
     assert len(first) > 100
     assert first == run()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_lease_ends_before_another_primary_can_commit(seed: int) -> None:
+    """The links to the primary close although it lives: the others may elect, but not while it may answer."""
+    settings = ConsensusSettings(lease=0.3, drift=0.1)
+    cluster = Cluster(seed, SHAPES["three"], settings, Network(), clock_drift=0.04)
+    assert cluster.run(2, lambda: cluster.primary() is not None)
+    cluster.run(1)
+    old = cluster.primary()
+    assert old is not None
+    cluster.partition({old.name})
+    for node in cluster.nodes.values():
+        if node is not old:
+            cluster.disconnect(node, old.name)
+    new = False
+    for token in range(150):
+        cluster.run(0.01)
+        cluster.read(old.name, token)
+        primary = cluster.primary()
+        if primary is not None and primary is not old:
+            new = True
+            cluster.propose(primary.name, (b"newer",))
+    assert new
+    assert cluster.reads_confirmed > 10
