@@ -251,6 +251,7 @@ class Calls:
 
     def _catalog_function(self, function: str, arguments: Sequence[Value]) -> Value:
         """A function of the catalogs: it takes what it is given, OIDs and names as text."""
+        self.analysis.catalog = True
         texts = [checked(settled(self.analysis, value)).sql for value in arguments]
         return Value(f"{function}({', '.join(texts)})", RESULT_TYPES[function])
 

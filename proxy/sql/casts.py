@@ -39,7 +39,7 @@ from proxy.pg.oids import (
     VARCHAR,
 )
 from proxy.pg.types import decode_text
-from proxy.sql.infer import INTEGERS, NUMBERS, REG, STRINGS, Level, castable, spelled
+from proxy.sql.infer import INTEGERS, NUMBERS, REG, STRINGS, Level, castable, spelled, type_label
 from proxy.sql.value import Analysis, Value, constant, quote
 
 _ZONED = re.compile(r"(?i)[\d:.]\s*(?:[+-]\d{1,2}(?::?\d{2}){0,2}|z|utc|gmt)\s*$|^\s*[-+]?infinity\s*$|^\s*epoch\s*$")
@@ -119,7 +119,8 @@ def _constant(analysis: Analysis, value: Value, target: int, typmod: int, level:
         sql = f"lfsql_text_to_timestamptz({quote(text)}, {analysis.time_zone()})"
         return _length(Value(sql, target, typmod, not_null=True), typmod, level)
     if target in REG:
-        return Value(_registered(text, target), target, not_null=True, simple=text.isdigit())
+        number = text if text.isdigit() else _registered(analysis, quote(text), target)
+        return Value(number, target, not_null=True, simple=text.isdigit())
     if target == CHAR:
         text = text[:1]
     stored = decode_text(TEXT if target in (VARCHAR, NAME, CHAR) else target, text)
@@ -127,11 +128,10 @@ def _constant(analysis: Analysis, value: Value, target: int, typmod: int, level:
     return _length(result, typmod, level)
 
 
-def _registered(text: str, target: int) -> str:
+def _registered(analysis: Analysis, sql: str, target: int) -> str:
     """A name in the catalogs as its number; the function is the catalogs' own."""
-    if text.isdigit():
-        return text
-    return f"lfsql_{'regnamespace' if target not in oids.NAMES else oids.NAMES[target]}({quote(text)})"
+    analysis.catalog = True
+    return f"lfsql_{type_label(target)}({sql})"
 
 
 def _width(oid: int) -> int:
@@ -227,8 +227,8 @@ def to_text(analysis: Analysis, sql: str, source: int) -> str:
         zone = f", {analysis.time_zone()}" if oids.ELEMENTS[source] == TIMESTAMPTZ else ""
         return f"lfsql_array_text({sql}, {oids.ELEMENTS[source]}{zone})"
     if source in REG:
-        kind = "regnamespace" if source not in oids.NAMES else oids.NAMES[source]
-        return f"lfsql_{kind}_out({sql})"
+        analysis.catalog = True
+        return f"lfsql_{type_label(source)}_out({sql})"
     return f"CAST({sql} AS TEXT)"
 
 
@@ -236,7 +236,7 @@ def _from_text(analysis: Analysis, sql: str, target: int) -> str:
     if target in (INT2, INT4, INT8):
         return f"lfsql_text_to_int({sql}, {_width(target)})"
     if target in REG:
-        return f"lfsql_{'regnamespace' if target not in oids.NAMES else oids.NAMES[target]}({sql})"
+        return _registered(analysis, sql, target)
     if target == OID:
         return f"lfsql_text_to_int({sql}, 8)"
     if target == TIMESTAMPTZ:

@@ -73,6 +73,6 @@ class Plan:
     hints: tuple[tuple[str, str], ...] = ()
     """Settings for this statement alone, from `/* lfsql: name=value */` comments; names without `lfsql.`."""
     catalog: bool = False
-    """Reads pg_catalog, information_schema or lfsql relations."""
+    """Reads pg_catalog, information_schema or lfsql relations, or calls their functions."""
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
     """What executing it has worked out and may use again: row encoders by format, that it runs long."""

@@ -27,4 +27,4 @@ class Translation:
     """Why it writes: 'insert', 'calls nextval'."""
     tag: str = "SELECT"
     catalog: bool = False
-    """Reads pg_catalog, information_schema or lfsql relations."""
+    """Reads pg_catalog, information_schema or lfsql relations, or calls their functions."""

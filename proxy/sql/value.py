@@ -126,7 +126,7 @@ class Analysis:
         """Names of functions that write: nextval, setval."""
         self.volatile = False
         self.catalog = False
-        """A relation of the catalogs is read."""
+        """A relation of the catalogs is read, or a function of theirs called."""
 
     def variable(self, number: int) -> Value:
         """Raises UndefinedParameter for $0 and in expressions of the schema."""
