@@ -93,6 +93,26 @@ class UnitClock:
         return self._latest
 
 
+class SchemaNames:
+    """The engine's number of a schema, and the log index of the record that made it.
+
+    A schema change has no place in the log before it is logged; until SQLite commits, the engine calls it by a
+    negative number of its own.  The loop tells the place, so that plans made for it are valid at once.
+    """
+
+    def __init__(self) -> None:
+        self._newest: tuple[Index, Index] = (0, 0)
+
+    def name(self, engine_index: Index, index: Index) -> None:
+        """The engine's schema `engine_index` is the one made by the record at `index`."""
+        self._newest = (engine_index, index)
+
+    def of(self, engine_index: Index) -> Index:
+        """The log index of the engine's schema `engine_index`, or that number itself while it has none."""
+        named, index = self._newest
+        return index if engine_index == named else engine_index
+
+
 class Ran:
     """What one work gave.  `bodies` is what must be logged before `outcome` is true; its `index` comes after."""
 
@@ -155,7 +175,7 @@ class UnitRunner:
         self._engine = engine
         self._control = control
         self._clock = clock
-        self._named: tuple[Index, Index] = (0, 0)
+        self.names = SchemaNames()
 
     def run(self, plan: Plan) -> Report:
         """Raises what commit() raises: after the quorum that is the end of the process."""
@@ -182,18 +202,6 @@ class UnitRunner:
         except BatchLost:
             report.lost = True
         return report
-
-    # A schema change has no place in the log before it is logged; until SQLite commits, the engine calls it by a
-    # negative number of its own.  The loop tells the place, so that plans made for it are valid at once.
-
-    def name_schema(self, engine_index: Index, index: Index) -> None:
-        """The engine's schema `engine_index` is the one made by the record at `index`."""
-        self._named = (engine_index, index)
-
-    def schema_name(self, engine_index: Index) -> Index:
-        """The log index of the engine's schema `engine_index`, or that number itself while it has none."""
-        named, index = self._named
-        return index if engine_index == named else engine_index
 
     # -- One-shot units --------------------------------------------------------------------------------------
 
@@ -290,7 +298,7 @@ class UnitRunner:
         if not isinstance(question, Submit):
             return
         wanted, actual = question.schema_index, self._engine.schema_index
-        if wanted not in (-1, actual, self.schema_name(actual)):
+        if wanted not in (-1, actual, self.names.of(actual)):
             raise StalePlan(f"the statement was planned for schema {wanted}, the database is at {actual}")
 
     def _open(self, work: Work) -> None:

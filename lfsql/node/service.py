@@ -139,6 +139,7 @@ class Node:
         self.progress = Progress(thread.engine.position, thread.engine.schema_index)
         self._reads = ReadService(reads, self.progress, config.limits, nursery)
         self.driver: Driver
+        self._peers: Peers
         self._writer: Writer
         self._applier: Applier
         self._status: StatusService
@@ -151,7 +152,7 @@ class Node:
         """Start all tasks in the nursery."""
         config, limits, nursery = self.config, self.config.limits, self._nursery
         addresses = {peer.name: peer.address for peer in config.peers if peer.name != config.name}
-        peers = Peers(
+        self._peers = peers = Peers(
             addresses,
             self._identity,
             self._key,
@@ -257,13 +258,17 @@ class Node:
                 self._tell()
 
     async def _hand_over(self) -> None:
-        """Have another node lead, when this one does and there is another; returns when it does."""
+        """Have another node lead, when this one does and another can; returns when it does, or did not in time."""
         consensus, name = self.driver.consensus, self.config.name
-        successors = [peer.name for peer in self.config.peers if peer.role == "voter" and peer.name != name]
-        if consensus.primary == name and successors:
-            successor = max(successors, key=consensus.matched)
-            logger.info("handing the lead to node '%s'", successor)
-            self.driver.step(Transfer(successor))
+        successors = [
+            peer.name for peer in self.config.peers if peer.role == "voter" and self._peers.connected(peer.name)
+        ]
+        if consensus.primary != name or not successors:
+            return
+        successor = max(successors, key=consensus.matched)
+        logger.info("handing the lead to node '%s'", successor)
+        self.driver.step(Transfer(successor))
+        with trio.move_on_after(self.config.election_timeout_ms_min / 1000):
             while consensus.primary in ("", name):
                 await self.wait_changed()
 

@@ -22,19 +22,17 @@ Leadership lost: SQLite rolls back, work in the log gets OutcomeUnknown, all oth
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import msgspec
 import trio
 
 from lfsql.config import NodeLimits
 from lfsql.core.effects import ProposalRefused
 from lfsql.core.entry import UNIT
 from lfsql.core.ids import Index, NodeId, Term
-from lfsql.core.requests import ABORTED, COMMITTED, HOLD, OPEN, ROLLBACK, Describe, Described, LookUp, Outcome, Submit
+from lfsql.core.requests import ABORTED, OPEN, ROLLBACK, Describe, Described, LookUp, Outcome, Submit
 from lfsql.errors import (
     IdleInTransaction,
     InvariantBroken,
@@ -48,17 +46,17 @@ from lfsql.errors import (
     ShuttingDown,
 )
 from lfsql.node.alarm import NEVER, Alarm
-from lfsql.node.batch import Plan, Ran, Report, RunControl, UnitClock, UnitRunner, superseded
+from lfsql.node.batch import Plan, Ran, Report, RunControl, UnitClock, UnitRunner
 from lfsql.node.clients import Clients, Owner
 from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import Done, EngineThread
-from lfsql.node.layers import Promise, Stack, Waiting
+from lfsql.node.ledger import Ledger
 from lfsql.node.progress import Progress
 from lfsql.node.work import Asker, Work, fault_of, refusal, run_ms_max
+from lfsql.node.write_queue import WriteQueue
 
 logger: Final = logging.getLogger(__name__)
 
-_QUEUE_BYTES_MAX: Final = 256 << 20
 _OWNER_QUEUE_MAX: Final = 1_000
 
 
@@ -76,8 +74,8 @@ class Writer:
         self._control = RunControl(thread.engine.interrupt)
         self._runner = UnitRunner(thread.engine, self._control, UnitClock())
         self._clients = Clients(limits.client_records_max)
-        self._waiting = Waiting()
-        self._stack = Stack()
+        self._ledger = Ledger(self._runner.names)
+        self._stack = self._ledger.stack
 
         self._term: Term = 0
         self._reigning = False
@@ -91,13 +89,10 @@ class Writer:
 
         self._busy = False
         self._running: tuple[Work, ...] = ()
-        self._queue: deque[Work] = deque()
-        self._queue_bytes = 0
+        self._queue = WriteQueue(limits.write_queue_units_max)
         self._owner: Owner | None = None
         self._abandon = False
         """The owner's unit is to be undone; nothing else happens before."""
-        self._proposed: Index = 0
-        self._committed: Index = 0
         self._idle_alarm = Alarm(self._check_idle)
         self._run_alarm = Alarm(self._check_running)
 
@@ -105,7 +100,7 @@ class Writer:
 
     def resume_index(self, term: Term) -> Index:
         """What must be applied before this writer may reign again in `term`."""
-        return self._proposed if term == self._term else 0
+        return self._ledger.proposed if term == self._term else 0
 
     def owns(self, client: str) -> bool:
         """Whether the client's transaction holds the writer."""
@@ -173,13 +168,12 @@ class Writer:
 
     def committed(self, index: Index) -> None:
         """A quorum holds the log up to `index`."""
-        self._committed = index
-        self._waiting.committed(index)
+        self._ledger.commit(index)
         self._pump()
 
     def durable(self, index: Index) -> None:
         """This node's disk holds the log up to `index`."""
-        self._waiting.durable(index)
+        self._ledger.durable(index)
 
     def expect_reign(self) -> None:
         """This node was elected: from now on questions wait for the reign instead of being refused."""
@@ -188,7 +182,7 @@ class Writer:
     def depose(self) -> None:
         """This node is not, or no longer, primary."""
         self._expecting = False
-        self._waiting.fail(OutcomeUnknown("the primary lost its place before the outcome was known"))
+        self._ledger.fail(OutcomeUnknown("the primary lost its place before the outcome was known"))
         if self._reigning:
             self._end(self._not_primary())
         else:
@@ -211,9 +205,8 @@ class Writer:
         """
         if term != self._term:
             self._clients.new_term()
-            self._proposed = 0
-        self._term, self._committed = term, committed
-        self._proposed = max(self._proposed, committed)
+        self._ledger.open_reign(committed, new_term=term != self._term)
+        self._term = term
         self._ending, self._failure, self._catch_up = None, None, False
         self._finished = trio.Event()
         self._reigning, self._expecting = True, True
@@ -262,56 +255,27 @@ class Writer:
         stack, owner = self._stack, self._owner
         if owner is not None:
             return Plan(works=(owner.queue[0],), held=True) if owner.queue else None
-        commit = None
-        if stack.layers and stack.top.index <= self._committed:
-            commit = (stack.top, tuple(stack.unit_indexes))
+        commit = self._ledger.due
         works: tuple[Work, ...] = ()
+        held = False
         if self._queue and (commit is not None or not stack.is_full(trio.current_time())):
-            works = self._take()
+            limits = self._limits
+            works, held = self._queue.take(limits.batch_units_max, limits.batch_bytes_max, self._is_answered)
+        if held:
+            self._owner = Owner(works[0])
         if not works and commit is None:
             return None
-        held = self._owner is not None
         begin = bool(works) and (commit is not None or not stack.begun)
         return Plan(commit=commit, begin=begin, works=works, held=held, opens=held)
 
-    def _take(self) -> tuple[Work, ...]:
-        """From the queue: one that becomes the owner, or else a batch."""
-        taken: list[Work] = []
-        clients: set[str] = set()
-        size = 0
-        limits = self._limits
-        while self._queue and len(taken) < limits.batch_units_max and size < limits.batch_bytes_max:
-            work = self._queue[0]
-            holds = isinstance(work.question, Submit) and work.question.end == HOLD
-            if taken and (holds or work.client in clients):
-                break
-            self._queue.popleft()
-            self._queue_bytes -= work.size
-            if self._is_repeated(work):
-                continue
-            if holds:
-                self._owner = Owner(work)
-                return (work,)
-            clients.add(work.client)
-            taken.append(work)
-            size += work.size
-        return tuple(taken)
-
-    def _is_repeated(self, work: Work) -> bool:
+    def _is_answered(self, work: Work) -> bool:
         """Whether the work is logged and not yet committed; its answer then waits with the first one's."""
-        question = work.question
-        if isinstance(question, Submit):
+        if isinstance(work.question, Submit):
             work.known_new = self._clients.is_new(work.client, work.sequence)
-            if work.known_new:
-                return False
-        promise = self._waiting.in_flight(work.client)
-        if promise is None or promise.work.sequence < work.sequence or not isinstance(promise.answer, Outcome):
+        answer = None if work.known_new else self._ledger.repetition(work)
+        if answer is None:
             return False
-        if promise.work.sequence == work.sequence:
-            answer = msgspec.structs.replace(promise.answer, request=question.request)
-        else:
-            answer = Outcome(question.request, ABORTED, (), superseded(work.client, work.sequence))
-        self._promise(work, answer)
+        self._ledger.promise(work, answer)
         return True
 
     def _start(self, plan: Plan) -> None:
@@ -397,7 +361,7 @@ class Writer:
             return
         for ran in report.ran:
             if not ran.bodies:
-                self._promise(ran.work, ran.outcome)
+                self._ledger.promise(ran.work, ran.outcome)
 
     def _take_held(self, plan: Plan, ran: Ran) -> None:
         owner = self._owner
@@ -424,53 +388,23 @@ class Writer:
             # Its rollback, or the error that ended it: the client has seen all that this says already.
             ran.work.asker.answer(outcome)
         else:
-            self._promise(ran.work, outcome)
+            self._ledger.promise(ran.work, outcome)
 
-    def _propose(self, logged: list[Ran]) -> bool:
+    def _propose(self, layer: list[Ran]) -> bool:
         """Hand one layer to consensus.  False: refused, nothing was logged, and the reign ends."""
-        bodies = tuple((UNIT, body) for ran in logged for body in ran.bodies)
-        answer = self._driver.propose(self._term, bodies)
+        answer = self._driver.propose(self._term, tuple((UNIT, body) for ran in layer for body in ran.bodies))
         if isinstance(answer, ProposalRefused):
-            logger.warning("consensus refused %d units: %s", len(logged), answer.reason)
+            logger.warning("consensus refused %d units: %s", len(layer), answer.reason)
             self._end(NotPrimary(primary=answer.primary))
             return False
-        index = answer.first - 1
-        unit_indexes: list[Index] = []
-        for ran in logged:
-            index += len(ran.bodies)
-            unit_indexes.append(index)
-            outcome = ran.outcome
-            if not isinstance(outcome, Outcome):
-                raise InvariantBroken("something else than a unit was logged")
-            if ran.schema_changed:
-                self._runner.name_schema(outcome.schema_index, index)
-            self._waiting.add(Promise(ran.work, self._finished_outcome(outcome, index), index), logged=True)
+        self._ledger.log(layer, answer.first, self._driver.consensus.last, trio.current_time())
+        for ran in layer:
             self._clients.ran(ran.work.client, ran.work.sequence)
-        size = sum(len(body) for _, body in bodies)
-        self._stack.add(self._driver.consensus.last, unit_indexes, size, trio.current_time())
-        self._proposed = answer.last
         return True
-
-    def _promise(self, work: Work, answer: Outcome | Described) -> None:
-        """Answer once everything that the answer was computed on is committed."""
-        if isinstance(answer, Outcome):
-            answer = self._finished_outcome(answer, self._proposed)
-        if self._proposed > self._committed:
-            self._waiting.add(Promise(work, answer, self._proposed), logged=False)
-        else:
-            work.asker.answer(answer)
-
-    def _finished_outcome(self, outcome: Outcome, index: Index) -> Outcome:
-        """With the index it is true at, and the schema by its place in the log."""
-        schema_index = self._runner.schema_name(outcome.schema_index)
-        if outcome.state != COMMITTED or outcome.index:
-            index = outcome.index
-        return msgspec.structs.replace(outcome, index=index, schema_index=schema_index)
 
     def _lose(self, report: Report) -> None:
         """SQLite rolled back everything since begin(): layers below must be applied again from the log."""
-        self._queue.extendleft(reversed(report.survivors))
-        self._queue_bytes += sum(work.size for work in report.survivors)
+        self._queue.put_back(report.survivors)
         self._catch_up = self._stack.layers > 0
         self._stack.clear()
 
@@ -507,10 +441,8 @@ class Writer:
     def _give_up_ownership(self) -> None:
         """What the client sent after the end of its transaction takes its turn, before others."""
         if self._owner is not None:
-            queued = self._owner.queue
-            self._owner = None
-            self._queue.extendleft(reversed(queued))
-            self._queue_bytes += sum(work.size for work in queued)
+            queued, self._owner = self._owner.queue, None
+            self._queue.put_back(queued)
 
     def _check_idle(self) -> float:
         owner = self._owner
@@ -541,24 +473,18 @@ class Writer:
     # -- The queue -------------------------------------------------------------------------------------------
 
     def _enqueue(self, work: Work) -> None:
-        if len(self._queue) >= self._limits.write_queue_units_max or self._queue_bytes >= _QUEUE_BYTES_MAX:
-            self._refuse(work, QueueFull(f"{len(self._queue)} units wait to be written"))
-            return
-        self._queue.append(work)
-        self._queue_bytes += work.size
-        self._pump()
+        try:
+            self._queue.append(work)
+        except QueueFull as error:
+            self._refuse(work, error)
+        else:
+            self._pump()
 
     def _drop_queued(self, is_meant: Callable[[Work], bool], error: LfsqlError | None) -> None:
         """Remove from the queue, answering with `error` unless nobody is there to hear it."""
-        kept: deque[Work] = deque()
-        for work in self._queue:
-            if not is_meant(work):
-                kept.append(work)
-                continue
-            self._queue_bytes -= work.size
+        for work in self._queue.drop(is_meant):
             if error is not None:
                 self._refuse(work, error)
-        self._queue = kept
 
     def _refuse(self, work: Work, error: LfsqlError) -> None:
         request = work.question.request

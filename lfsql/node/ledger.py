@@ -13,11 +13,15 @@ computed on top of a layer that is not yet committed: what they saw must not tur
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from lfsql.core.ids import Index, Position
-from lfsql.core.requests import Described, Outcome, Submit
-from lfsql.errors import LfsqlError
+from lfsql.core.requests import ABORTED, COMMITTED, Described, Outcome, Submit
+from lfsql.errors import InvariantBroken, LfsqlError
+from lfsql.node.batch import Ran, SchemaNames, superseded
 from lfsql.node.work import Work, refusal
 
 STACK_LAYERS_MAX: Final = 128
@@ -124,3 +128,83 @@ class Stack:
         self.size = 0
         self.layers = 0
         self.begun = False
+
+
+class Ledger:
+    """The writer's account of one reign after the other.  `committed` and `proposed` are log indexes."""
+
+    def __init__(self, names: SchemaNames) -> None:
+        self._names = names
+        self._waiting = Waiting()
+        self.stack = Stack()
+        self.proposed: Index = 0
+        """The end of what this writer put into the log, or of what was there when its reign began."""
+        self.committed: Index = 0
+
+    def open_reign(self, committed: Index, *, new_term: bool) -> None:
+        self.committed = committed
+        self.proposed = committed if new_term else max(self.proposed, committed)
+
+    def commit(self, index: Index) -> None:
+        """A quorum holds the log up to `index`: answer whom that makes true."""
+        self.committed = index
+        self._waiting.committed(index)
+
+    def durable(self, index: Index) -> None:
+        """This node's disk holds the log up to `index`."""
+        self._waiting.durable(index)
+
+    def fail(self, error: LfsqlError) -> None:
+        """Nobody will learn here what becomes of what is not committed."""
+        self._waiting.fail(error)
+
+    @property
+    def due(self) -> tuple[Position, tuple[Index, ...]] | None:
+        """What SQLite may commit now, as Engine.commit takes it."""
+        stack = self.stack
+        if not stack.layers or stack.top.index > self.committed:
+            return None
+        return stack.top, tuple(stack.unit_indexes)
+
+    def log(self, layer: Sequence[Ran], first: Index, top: Position, now: float) -> None:
+        """The layer's records are in the log from `first` to `top`."""
+        index = first - 1
+        unit_indexes: list[Index] = []
+        for ran in layer:
+            index += len(ran.bodies)
+            unit_indexes.append(index)
+            outcome = ran.outcome
+            if not isinstance(outcome, Outcome):
+                raise InvariantBroken("something else than a unit was logged")
+            if ran.schema_changed:
+                self._names.name(outcome.schema_index, index)
+            self._waiting.add(Promise(ran.work, self._finish(outcome, index), index), logged=True)
+        if index != top.index:
+            raise InvariantBroken(f"a layer of {index - first + 1} records ends at {top.index}, not at {index}")
+        self.stack.add(top, unit_indexes, sum(len(body) for ran in layer for body in ran.bodies), now)
+        self.proposed = index
+
+    def promise(self, work: Work, answer: Outcome | Described) -> None:
+        """Answer once everything that the answer was computed on is committed."""
+        if isinstance(answer, Outcome):
+            answer = self._finish(answer, self.proposed)
+        if self.proposed > self.committed:
+            self._waiting.add(Promise(work, answer, self.proposed), logged=False)
+        else:
+            work.asker.answer(answer)
+
+    def repetition(self, work: Work) -> Outcome | None:
+        """The answer to a unit that is in the log and not yet known to be committed; None when it is not."""
+        promise = self._waiting.in_flight(work.client)
+        if promise is None or promise.work.sequence < work.sequence or not isinstance(promise.answer, Outcome):
+            return None
+        request = work.question.request
+        if promise.work.sequence > work.sequence:
+            return Outcome(request, ABORTED, (), superseded(work.client, work.sequence))
+        return msgspec.structs.replace(promise.answer, request=request)
+
+    def _finish(self, outcome: Outcome, index: Index) -> Outcome:
+        """With the index it is true at, and the schema by its place in the log."""
+        if outcome.state != COMMITTED or outcome.index:
+            index = outcome.index
+        return msgspec.structs.replace(outcome, index=index, schema_index=self._names.of(outcome.schema_index))
