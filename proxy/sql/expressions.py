@@ -642,8 +642,10 @@ class Expressions:
             element = oids.ELEMENTS.get(result.oid) or operators.VECTORS.get(result.oid)
             if element is None:
                 raise DatatypeMismatch(f"cannot subscript type {spelled(value.oid)} because it does not support it")
-            at = coerce(self.analysis, at, INT4)
-            result = Value(f"lfsql_array_get({result.sql}, {checked(at).sql})", element)
+            place = checked(coerce(self.analysis, at, INT4)).sql
+            if result.oid in operators.VECTORS:  # they count from 0
+                place = f"({place} + 1)"
+            result = Value(f"lfsql_array_get({result.sql}, {place})", element)
         return result
 
     # -- Functions with a syntax of their own ---------------------------------------------------------------

@@ -83,6 +83,13 @@ def test_one_set_returning_call_stays_where_it_is() -> None:
     assert rewritten("SELECT UNNEST(conkey) FROM pg_constraint") == "SELECT UNNEST(conkey) FROM pg_constraint"
 
 
+def test_subscripts_of_a_vector_start_at_zero() -> None:
+    assert rewritten("SELECT generate_subscripts(indkey, 1) AS i FROM pg_index") == (
+        "SELECT CAST((_set_0_0.n - 1) AS INT) AS i FROM pg_index"
+        " CROSS JOIN UNNEST(indkey) WITH ORDINALITY AS _set_0_0(x, n)"
+    )
+
+
 def test_unnest_of_two_arrays_becomes_two_items() -> None:
     found = rewritten(
         "SELECT koi.key, koi.option, arridx FROM pg_index i,"
@@ -119,6 +126,12 @@ def test_registered_values_leave_as_names() -> None:
     assert rewritten("SELECT typinput, data_type FROM x UNION SELECT pg_catalog.to_regproc('a'), 1") == (
         'SELECT CAST(typinput AS TEXT) AS "typinput", data_type FROM x UNION'
         " SELECT CAST(pg_catalog.to_regproc('a') AS TEXT) AS \"to_regproc\", 1"
+    )
+
+
+def test_a_registered_value_may_come_out_of_a_case_or_a_subquery() -> None:
+    assert rewritten("SELECT CASE WHEN a THEN (SELECT b::regclass FROM t) END AS p FROM u") == (
+        'SELECT CAST(CASE WHEN a THEN (SELECT CAST(b AS regclass) FROM t) END AS TEXT) AS "p" FROM u'
     )
 
 

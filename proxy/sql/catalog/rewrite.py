@@ -205,6 +205,11 @@ def _print_registered(select: exp.Select) -> None:
 def _is_registered(value: exp.Expr) -> bool:
     if isinstance(value, exp.Cast):
         return _name_of_type(value.args["to"]) in _REG_TYPES
+    if isinstance(value, exp.Case):
+        results = [each.args.get("true") for each in value.args.get("ifs") or []] + [value.args.get("default")]
+        return any(isinstance(each, exp.Expr) and _is_registered(each) for each in results)
+    if isinstance(value, exp.Subquery) and isinstance(value.this, exp.Select) and value.this.expressions:
+        return _is_registered(value.this.expressions[0].unalias())
     function = called(value)
     if function is not None:
         return function.name.lower() in _REG_FUNCTIONS

@@ -176,14 +176,16 @@ def _unnest_parts(item: exp.Expr) -> tuple[list[exp.Expr], list[str], str]:
 
 
 def lockstep(select: exp.Select, number: int) -> None:
-    """Move two or more set-returning calls of a select list into the FROM."""
+    """Move two or more set-returning calls of a select list, or one the translator would number
+    otherwise, into the FROM."""
     found: list[tuple[exp.Expr, exp.Expr, str]] = []
     for each in select.expressions:
         value = each.this if isinstance(each, exp.Alias) else each
         parts = _set_parts(value)
         if parts is not None:
             found.append((value, *parts))
-    if len(found) < 2:
+    ours = any(part == "n" or (part == "subscript" and is_vector(array)) for _, array, part in found)
+    if not ours and len(found) < 2:
         return
     sources: dict[str, str] = {}
     first = ""

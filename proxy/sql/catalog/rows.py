@@ -38,14 +38,22 @@ def _zero(declared: str) -> Value:
 
 def complete(database: str, relation: str, rows: Iterable[Mapping[str, Value]]) -> list[Row]:
     """The rows as full tuples in column order.  KeyError for a column the relation does not have."""
-    blank = dict(_blank(database, relation))
-    width = len(blank)
+    blank = _blank(database, relation)
+    names = list(blank)
+    empty = list(blank.values())
+    places: dict[tuple[str, ...], list[int]] = {}
     result: list[Row] = []
     for row in rows:
-        merged = {**blank, **row}
-        if len(merged) != width:
-            raise KeyError(f"{database}.{relation} has no column {', '.join(row.keys() - blank.keys())}")
-        result.append(tuple(merged.values()))
+        given = tuple(row)
+        columns = places.get(given)
+        if columns is None:
+            if not blank.keys() >= row.keys():
+                raise KeyError(f"{database}.{relation} has no column {', '.join(row.keys() - blank.keys())}")
+            columns = places[given] = [names.index(name) for name in given]
+        values = empty.copy()
+        for place, value in zip(columns, row.values(), strict=True):
+            values[place] = value
+        result.append(tuple(values))
     return result
 
 
