@@ -105,8 +105,11 @@ _FORMATS: Final[dict[bytes, tuple[int, ...]]] = {
 
 
 def _formats(buffer: bytes, start: int, end: int) -> tuple[tuple[int, ...], int]:
-    (count,) = _short(buffer, start)
-    stop = start + 2 + 2 * count
+    stop = start + 2
+    count = buffer[start] << 8 | buffer[start + 1]
+    if not count:
+        return (), stop
+    stop += 2 * count
     if stop > end:
         raise _malformed()
     known = _FORMATS.get(buffer[start:stop]) if count < 17 else None
@@ -117,8 +120,12 @@ def _formats(buffer: bytes, start: int, end: int) -> tuple[tuple[int, ...], int]
 
 def _values(buffer: bytes, start: int, end: int) -> tuple[tuple[bytes | None, ...], int]:
     """A counted list of values, each with its length, -1 for NULL."""
-    (count,) = _short(buffer, start)
+    count = buffer[start] << 8 | buffer[start + 1]
     position = start + 2
+    if count == 1:  # the shape of a point read; NULL, 0xffffffff, goes the general way, as it ends far behind
+        stop = position + 4 + int.from_bytes(buffer[position : position + 4], "big")
+        if stop <= end:
+            return (buffer[position + 4 : stop],), stop
     values: list[bytes | None] = []
     for _ in range(count):
         (length,) = _int(buffer, position)
@@ -156,12 +163,16 @@ def _parse(buffer: bytes, start: int, end: int) -> Parse:
 
 
 def _bind(buffer: bytes, start: int, end: int) -> Bind:
-    portal, position = _string(buffer, start, end)
+    if buffer[start]:
+        portal, position = _string(buffer, start, end)
+    else:
+        portal, position = "", start + 1
     statement, position = _string(buffer, position, end)
     parameter_formats, position = _formats(buffer, position, end)
     parameters, position = _values(buffer, position, end)
     result_formats, position = _formats(buffer, position, end)
-    _whole(position, end)
+    if position != end:
+        raise _malformed()
     return Bind(portal, statement, parameter_formats, parameters, result_formats)
 
 
@@ -421,7 +432,7 @@ class FrontendDecoder:
             return decode(buffer, start, end)
         except LfsqlError as error:
             return Malformed(chr(kind), error)
-        except struct.error:
+        except (struct.error, IndexError):
             return Malformed(chr(kind), _malformed("insufficient data left in message"))
 
     def _keep(self, header: int = 5) -> None:

@@ -41,7 +41,7 @@ _PLAIN_TEXT: Final = frozenset(
     (
         *(oids.TEXT, oids.VARCHAR, oids.UNKNOWN, oids.NAME, oids.CHAR, oids.JSON, oids.JSONB),
         *(oids.NUMERIC, oids.DATE, oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.UUID),
-        *(oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.INT2VECTOR, oids.OIDVECTOR),
+        *(oids.REGCLASS, oids.REGTYPE, oids.REGPROC),
     )
 )
 _PLAIN: Final = _PLAIN_TEXT | {oids.INT2, oids.INT4, oids.INT8, oids.OID, oids.XID}

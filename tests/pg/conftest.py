@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL 15, the oracle of the differential tests; they are skipped, with the reason, without one."""
+"""A throw-away PostgreSQL 15, the oracle of the differential tests, which are skipped with the reason without one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,7 +23,9 @@ def _binaries() -> Path | None:
         candidates.append(Path(found).parent)
     for directory in candidates:
         if (directory / "postgres").exists() and (directory / "initdb").exists():
-            version = subprocess.run([directory / "postgres", "--version"], capture_output=True, text=True, check=True)
+            version = subprocess.run(
+                [directory / "postgres", "--version"], capture_output=True, text=True, check=True
+            )
             if " 15." in version.stdout:
                 return directory
     return None
@@ -73,7 +76,7 @@ def postgres_dsn() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres(postgres_dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+def postgres(postgres_dsn: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """An autocommit connection to the oracle."""
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         yield connection
