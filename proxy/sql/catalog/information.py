@@ -16,7 +16,7 @@ from proxy.sql.catalog.model import Constraint, Model, default_of
 from proxy.sql.catalog.relations import NAMESPACES
 from proxy.sql.catalog.rows import Rows, Value, complete
 from proxy.sql.catalog.spelling import view_query
-from proxy.sql.catalog.types_table import builtin_types, format_type
+from proxy.sql.catalog.types_table import builtin_types, format_type, is_array
 from proxy.sql.schema import Column, Relation
 
 _OCTETS: Final = 2**30
@@ -111,7 +111,7 @@ def _column(table: Relation, column: Column, catalog: str) -> Mapping[str, Value
 def _type_facts(oid: int, typmod: int) -> Mapping[str, Value]:
     """What the standard tells of a type.  Lengths are in characters, octets for UTF-8's four bytes each."""
     builtin = builtin_types().get(oid)
-    if builtin is not None and builtin.category == "A":
+    if builtin is not None and is_array(builtin):
         return {"data_type": "ARRAY"}
     facts: dict[str, Value] = {"data_type": format_type(oid)}
     if oid in (oids.VARCHAR, oids.BPCHAR) and typmod >= 4:

@@ -13,7 +13,7 @@ from proxy.sql.catalog.facts import Facts
 from proxy.sql.catalog.model import OWNER, PUBLIC, Model, Sequence, default_of
 from proxy.sql.catalog.rows import Row, Rows, Value, complete
 from proxy.sql.catalog.spelling import view_query
-from proxy.sql.catalog.types_table import builtin_types
+from proxy.sql.catalog.types_table import builtin_types, is_array
 from proxy.sql.schema import Column, Relation
 
 NAMESPACES: Final[dict[str, int]] = {
@@ -231,7 +231,7 @@ def _attribute(relation_oid: int, column: Column, has_default: bool = False) -> 
         "attstattarget": -1,
         "attlen": kind.length,
         "attnum": column.number,
-        "attndims": int(kind.category == "A" and kind.subscript == "array_subscript_handler"),
+        "attndims": int(is_array(kind)),
         "attcacheoff": -1,
         "atttypmod": column.typmod,
         "attbyval": int(kind.by_value),

@@ -6,6 +6,7 @@ The built-in rows are PostgreSQL's own (`builtin_types`).  Each table and view a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -81,6 +82,9 @@ SYNONYMS: Final[dict[str, str]] = {
 }
 
 
+_BRACKETS: Final = re.compile(r"( ?\[ ?\d* ?\])+\Z")
+
+
 @cache
 def builtin_types() -> dict[int, BuiltinType]:
     """Every built-in type by OID, element types before the arrays made of them."""
@@ -134,6 +138,11 @@ def _oids_by_name() -> dict[str, int]:
     return {each.name: each.oid for each in builtin_types().values()}
 
 
+def is_array(builtin: BuiltinType) -> bool:
+    """Whether it is the array type of its element: int2vector has elements too, and is not."""
+    return builtin.element != 0 and builtin_types()[builtin.element].array == builtin.oid
+
+
 def type_oid(name: str) -> int:
     """The OID of a type's catalog name (int4, _text).  KeyError when there is none."""
     return _oids_by_name()[name]
@@ -144,10 +153,9 @@ def type_named(text: str) -> int | None:
 
     A length or precision is accepted and ignored, as PostgreSQL's to_regtype does.
     """
-    name = " ".join(text.strip().split())
-    arrays = name.endswith("[]")
-    while name.endswith("[]"):
-        name = name[:-2].rstrip()
+    written = " ".join(text.split())
+    name = _BRACKETS.sub("", written)
+    arrays = name != written
     if name.startswith("pg_catalog."):
         name = name.removeprefix("pg_catalog.")
     quoted = name.startswith('"') and name.endswith('"') and len(name) > 2
@@ -180,7 +188,7 @@ def format_type(oid: int | None, typmod: int | None = None) -> str | None:
     builtin = builtin_types().get(oid)
     if builtin is None:
         return "???"
-    if builtin.category == "A" and builtin.element and builtin.subscript == "array_subscript_handler":
+    if is_array(builtin):
         return f"{format_type(builtin.element, typmod)}[]"
     name = SQL_NAMES.get(oid, builtin.name)
     if typmod is None or typmod < 0:
