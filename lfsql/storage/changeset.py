@@ -10,7 +10,8 @@ until the unit ends, records nothing for a table without a primary key unless as
 dropped that it has recorded.
 
 The schema's changes are not row changes.  A unit that changes it also adds the hash of the schema's text.
-What no hook sees: the contents of sqlite_sequence and of virtual tables (whose shadow tables are seen).
+What no hook sees: the contents of sqlite_sequence and of virtual tables (whose shadow tables are seen).  Of a
+table with a VIRTUAL generated column, whose values the hook cannot give, only which rows changed is counted.
 """
 
 from __future__ import annotations
@@ -46,8 +47,13 @@ class EffectDigest:
     def _changed(self, update: apsw.PreUpdate) -> None:
         if self.watching and update.database_name == "main":
             kind = update.op
-            old = None if kind == "INSERT" else update.old
-            new = None if kind == "DELETE" else update.new
+            old: object
+            new: object
+            try:
+                old = None if kind == "INSERT" else update.old
+                new = None if kind == "DELETE" else update.new
+            except apsw.RangeError:  # a VIRTUAL generated column
+                old, new = update.rowid, update.rowid_new
             self.total += _hash((update.table_name, kind, old, new))
 
     def add_schema(self, connection: apsw.Connection, prepare_flags: int) -> None:

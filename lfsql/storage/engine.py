@@ -122,6 +122,9 @@ class Engine:
         self.effect = EffectDigest(self.connection)
         self._inspector = Inspector(self.connection, self._authorizer)
         self._register_counts()
+        self.has_virtual_tables = False
+        """What they buffer must be written out after each statement, see OpenUnit."""
+        self._look_at_schema()
         self._unit: OpenUnit | None = None
         self._closed: list[Unit] = []
         self._run: list[Unit] = []
@@ -194,7 +197,6 @@ class Engine:
         self.position = self._seen = position
         if self.schema_index != self._committed_schema:
             self.schema_index = self._committed_schema
-            self._inspector.forget()
 
     def rollback(self) -> None:
         """Undo everything since begin(), an open unit too.  Nothing to undo is no error."""
@@ -302,6 +304,18 @@ class Engine:
         found: tuple[Any, ...] = rows[0]
         return Recorded(*found)
 
+    def checkpoint(self) -> Position | None:
+        """Copy the write-ahead log into the file and fsync; the position that survives a power loss then.
+
+        None when readers hold back a part of it: ask again later.  The statement log may be compacted up to this
+        position and no further.  Not inside a batch.
+        """
+        try:
+            in_log, copied = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            raise translate(error, self.connection, "") from error
+        return self.position if in_log == copied else None
+
     def interrupt(self) -> None:
         """Stop the statement that runs, from any thread; it raises QueryCanceled, for a write inside BatchLost."""
         self.connection.interrupt()
@@ -323,12 +337,22 @@ class Engine:
     def schema_changed(self) -> None:
         self.schema_index = self._provisional
         self._provisional -= 1
-        self._inspector.forget()
+        self._look_at_schema()
 
     def restore_schema(self, schema_index: Index) -> None:
         if schema_index != self.schema_index:
             self.schema_index = schema_index
-            self._inspector.forget()
+            self._look_at_schema()
+
+    def _look_at_schema(self) -> None:
+        self._inspector.forget()
+        self.has_virtual_tables = bool(
+            self._own_cursor.execute(
+                "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0 LIMIT 1",
+                None,
+                prepare_flags=INTERNAL,
+            ).fetchall()
+        )
 
     def lost(self) -> None:
         """The transaction is gone: stand as before begin()."""

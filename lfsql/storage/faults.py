@@ -47,7 +47,8 @@ _MESSAGES: Final[tuple[tuple[re.Pattern[str], type[LfsqlError], str], ...]] = tu
          "function {0} does not exist with that number of arguments"),
         (r"(?:table|view) (.*) already exists", errors.DuplicateTable, 'relation "{0}" already exists'),
         (r"index (.*) already exists", errors.DuplicateTable, 'relation "{0}" already exists'),
-        (r"there is already (?:a table|an index|another table or index) named:? (.*?)(?::.*)?", errors.DuplicateTable,
+        (r"there is already (?:a table|an index|another table or index) (?:named|with this name:) (.*)",
+         errors.DuplicateTable,
          'relation "{0}" already exists'),
         (r"trigger (.*) already exists", errors.DuplicateObject, 'trigger "{0}" already exists'),
         (r"no such view: (?:main\.)?(.*)", errors.UndefinedTable, 'view "{0}" does not exist'),
@@ -59,8 +60,8 @@ _MESSAGES: Final[tuple[tuple[re.Pattern[str], type[LfsqlError], str], ...]] = tu
         (r"ambiguous column name: (?:main\.)?(.*)", errors.AmbiguousColumn, 'column reference "{0}" is ambiguous'),
         (r"misuse of (?:aggregate|window)(?: function)?:? (.*)", errors.GroupingError,
          "aggregate or window function {0} is not allowed here"),
-        (r"(\d+)\w\w (ORDER|GROUP) BY term out of range.*", errors.InvalidColumnReference,
-         "{1} BY position {0} is not in select list"),
+        (r"\d+\w\w (ORDER|GROUP) BY term out of range.*", errors.InvalidColumnReference,
+         "{0} BY position is not in select list"),
         (r"ON CONFLICT clause does not match .*", errors.InvalidColumnReference,
          "there is no unique or exclusion constraint matching the ON CONFLICT specification"),
         (r"cannot modify (.*) because it is a view", errors.ObjectNotInPrerequisiteState,
@@ -89,8 +90,10 @@ def translate(
         return error
     if not isinstance(error, apsw.Error):
         return _translate_foreign(error)
+    if denied is not None:
+        return denied
     if isinstance(error, apsw.AuthError):
-        return denied or errors.InsufficientPrivilege("permission denied")
+        return errors.InsufficientPrivilege("permission denied")
     message = str(error)
     if isinstance(error, apsw.ConstraintError):
         return _translate_constraint(getattr(error, "extendedresult", 0), message, connection, sql)

@@ -8,6 +8,10 @@ therefore pay nothing for it.
 Savepoints.  PostgreSQL's names nest and shadow; a stack here maps them to SQLite savepoints of our own naming,
 so a client's name never reaches SQL.  They are not logged: what was rolled back was never a part of the unit.
 
+Virtual tables such as FTS5 buffer their writes until a savepoint or the commit.  Savepoints differ between the
+primary and a replica, so where there are virtual tables each statement ends with one, or their contents would
+come to differ, and the digest of them at once.
+
 Portals are cursors left open on reads.  SQLite does not define what an open cursor sees of later changes, and
 PostgreSQL says: nothing.  So before anything is written the open ones are read to their end, within a limit.
 """
@@ -60,6 +64,7 @@ REBUILD_END: Final = "PRAGMA lfsql_rebuild=end"
 
 _UNIT: Final = "_lfsql_unit"
 _STATEMENT: Final = "_lfsql_statement"
+_FLUSH: Final = "_lfsql_flush"
 _CHUNK: Final = 64
 
 
@@ -219,6 +224,9 @@ class OpenUnit:
                 changed = connection.changes() if connection.total_changes() != before else 0
             else:
                 rows, changed = self._execute_many(sql, sets, inspected, before)
+            if engine.has_virtual_tables:
+                engine.execute(f"SAVEPOINT {_FLUSH}")
+                engine.execute(f"RELEASE {_FLUSH}")
             self._record(Statement(sql, sets))
         except Exception as error:
             raise self._undo(error, sql, mark) from error
