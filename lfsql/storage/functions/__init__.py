@@ -1,4 +1,10 @@
-"""SQLite functions that carry PostgreSQL semantics, the same on every connection of every node."""
+"""SQLite functions that carry PostgreSQL semantics, the same on every connection of every node.
+
+The translator (`proxy.sql`) writes calls of them; names that begin with `lfsql_` are its own, the others are
+PostgreSQL's.  They raise the classes of `lfsql.errors`, which apsw hands through to whoever runs the statement.
+Reading text into types is written here and again in `proxy.pg`: lfsql must not import the proxy, and here it runs
+per row and needs no session.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,33 @@ from collections.abc import Callable
 
 import apsw
 
+from lfsql.storage.functions import (
+    aggregates,
+    decimals,
+    formats,
+    intervals,
+    moments,
+    numbers,
+    patterns,
+    series,
+    structures,
+    texts,
+)
+from lfsql.storage.functions.registry import register_aggregates, register_scalars
+
 
 def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
     """Register every function, aggregate, collation and table-valued function on `connection`.
 
     `clock_us` gives microseconds since 1970 in UTC: the unit's clock on the engine, the wall clock on readers.
     """
+    for topic in (decimals, numbers, intervals, moments, patterns, texts, structures, formats):
+        register_scalars(connection, topic.SCALARS)
+    for topic in (decimals, numbers, intervals, texts, structures):
+        register_scalars(connection, topic.SCALARS_WITH_NULLS, nulls=True)
+    register_scalars(
+        connection, {"lfsql_now": lambda: moments.text(moments.from_microseconds(clock_us()))}, deterministic=False
+    )
+    register_aggregates(connection, aggregates.AGGREGATES)
+    connection.create_collation("lfsql_numeric", decimals.compare)
+    series.register_modules(connection)

@@ -1,0 +1,606 @@
+"""date, time, timestamp and timestamptz on their stored texts: arithmetic, fields, time zones, reading.
+
+A timestamptz is UTC text; functions that depend on a zone take its name as an argument, so they stay deterministic.
+infinity and -infinity pass through.  Years are 1 to 9999, which is Python's range and sorts as text.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from lfsql.errors import DatetimeOutOfRange, FeatureNotSupported, InvalidDatetime, InvalidParameterValue
+from lfsql.storage.functions import intervals
+from lfsql.storage.functions.intervals import DAY, HOUR, MINUTE, SECOND, Interval
+
+INFINITE: Final = frozenset(("infinity", "-infinity"))
+EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - stored timestamps carry no zone
+JULIAN_EPOCH: Final = 1721425 - 1
+_OFFSET = re.compile(r"^(?:UTC|GMT)?([+-])?(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?$", re.IGNORECASE)
+
+
+def parse(stored: str) -> datetime:
+    return datetime.fromisoformat(stored)
+
+
+def text(moment: datetime) -> str:
+    shown = moment.isoformat(" ")
+    return shown.rstrip("0") if moment.microsecond else shown
+
+
+def _out_of_range() -> DatetimeOutOfRange:
+    return DatetimeOutOfRange("timestamp out of range")
+
+
+def microseconds_since_epoch(moment: datetime) -> int:
+    difference = moment - EPOCH
+    return (difference.days * 86400 + difference.seconds) * SECOND + difference.microseconds
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise _out_of_range() from None
+
+
+@lru_cache(maxsize=256)
+def zone(name: str) -> tzinfo:
+    """A time zone by name or as an offset.  Raises InvalidParameterValue."""
+    stripped = name.strip()
+    if stripped.upper() in ("UTC", "GMT", "Z", "ZULU", "UCT"):
+        return UTC
+    match = _OFFSET.match(stripped)
+    if match is not None:
+        sign, hours, minutes, seconds = match.groups()
+        offset = timedelta(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
+        # A bare offset is ISO's (east is positive), a POSIX name such as UTC+3 counts westwards.
+        posix = stripped[:1].upper() in ("U", "G")
+        west = (sign == "-") != posix
+        return timezone(-offset if west else offset)
+    try:
+        return ZoneInfo(stripped)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidParameterValue(f'time zone "{name}" not recognized') from None
+
+
+def to_local(stored: str, zone_name: str) -> str:
+    """A UTC timestamp's wall clock in a zone."""
+    if stored in INFINITE:
+        return stored
+    place = zone(zone_name)
+    if place is UTC:
+        return stored
+    try:
+        return text(parse(stored).replace(tzinfo=UTC).astimezone(place).replace(tzinfo=None))
+    except OverflowError:
+        raise _out_of_range() from None
+
+
+def to_utc(stored: str, zone_name: str) -> str:
+    """A zone's wall clock as UTC.  In a gap or an overlap the offset before the change holds, as in PostgreSQL."""
+    if stored in INFINITE:
+        return stored
+    place = zone(zone_name)
+    if place is UTC:
+        return stored
+    local = parse(stored)
+    offset = offset_at(place, local)
+    try:
+        return text(local - offset)
+    except OverflowError:
+        raise _out_of_range() from None
+
+
+def offset_at(place: tzinfo, local: datetime) -> timedelta:
+    """PostgreSQL takes standard time for a wall clock that a change makes ambiguous or skips."""
+    first = place.utcoffset(local.replace(fold=0)) or timedelta()
+    second = place.utcoffset(local.replace(fold=1)) or timedelta()
+    return min(first, second) if first > second else first
+
+
+def timestamptz_text(stored: str, zone_name: str) -> str:
+    if stored in INFINITE:
+        return stored
+    local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
+    return text(local.replace(tzinfo=None)) + offset_text(local.utcoffset() or timedelta())
+
+
+def offset_text(offset: timedelta) -> str:
+    seconds = round(offset.total_seconds())
+    sign = "-" if seconds < 0 else "+"
+    hours, rest = divmod(abs(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    shown = f"{sign}{hours:02d}"
+    if minutes or seconds:
+        shown += f":{minutes:02d}"
+    return f"{shown}:{seconds:02d}" if seconds else shown
+
+
+def timestamptz_json(stored: str, zone_name: str) -> str:
+    if stored in INFINITE:
+        return f'"{stored}"'
+    local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
+    offset = offset_text(local.utcoffset() or timedelta())
+    if ":" not in offset:
+        offset += ":00"
+    return f'"{text(local.replace(tzinfo=None)).replace(" ", "T")}{offset}"'
+
+
+# -- Arithmetic --------------------------------------------------------------------------------------------
+
+
+def add_months(moment: datetime, months: int) -> datetime:
+    total = moment.year * 12 + moment.month - 1 + months
+    year, month = divmod(total, 12)
+    if not 1 <= year <= 9999:
+        raise _out_of_range()
+    day = min(moment.day, monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day)
+
+
+def shifted(moment: datetime, value: Interval) -> datetime:
+    try:
+        return add_months(moment, value.months) + timedelta(days=value.days, microseconds=value.microseconds)
+    except OverflowError:
+        raise _out_of_range() from None
+
+
+def add_interval(stored: str, interval: str, sign: int, zone_name: str) -> str:
+    """Months and days count on the zone's calendar, hours on the clock."""
+    if stored in INFINITE:
+        return stored
+    value = intervals.read(interval)
+    if sign < 0:
+        value = intervals.negated(value)
+    if (value.months or value.days) and zone(zone_name) is not UTC:
+        local = parse(to_local(stored, zone_name))
+        stored = to_utc(text(shifted(local, Interval(value.months, value.days, 0))), zone_name)
+        value = Interval(0, 0, value.microseconds)
+    return text(shifted(parse(stored), value))
+
+
+def subtract(a: str, b: str) -> str:
+    """The interval between two timestamps: days and a time, never months."""
+    if a in INFINITE or b in INFINITE:
+        raise DatetimeOutOfRange("cannot subtract infinite timestamps")
+    difference = microseconds_since_epoch(parse(a)) - microseconds_since_epoch(parse(b))
+    days = abs(difference) // DAY * (-1 if difference < 0 else 1)
+    return intervals.text(Interval(0, days, difference - days * DAY))
+
+
+def days_between(a: str, b: str) -> int:
+    if a in INFINITE or b in INFINITE:
+        raise DatetimeOutOfRange("cannot subtract infinite dates")
+    return (parse(a) - parse(b)).days
+
+
+def add_days(stored: str, days: int) -> str:
+    if stored in INFINITE:
+        return stored
+    try:
+        return (parse(stored) + timedelta(days=days)).date().isoformat()
+    except OverflowError:
+        raise DatetimeOutOfRange("date out of range") from None
+
+
+def time_microseconds(stored: str) -> int:
+    hours, minutes, seconds = stored.split(":")
+    whole, _, fraction = seconds.partition(".")
+    return int(hours) * HOUR + int(minutes) * MINUTE + int(whole) * SECOND + int(fraction.ljust(6, "0") or 0)
+
+
+def time_text(microseconds: int) -> str:
+    hours, rest = divmod(microseconds, HOUR)
+    minutes, rest = divmod(rest, MINUTE)
+    seconds, fraction = divmod(rest, SECOND)
+    shown = f"{hours:02d}:{minutes:02d}:{seconds:02d}"
+    return f"{shown}.{fraction:06d}".rstrip("0") if fraction else shown
+
+
+def add_to_time(stored: str, interval: str, sign: int) -> str:
+    return time_text((time_microseconds(stored) + sign * intervals.read(interval).microseconds) % DAY)
+
+
+def age(later: str, earlier: str) -> str:
+    """Years, months, days and a time: symbolic, as one counts birthdays."""
+    if later in INFINITE or earlier in INFINITE:
+        raise DatetimeOutOfRange("cannot take the age of infinite timestamps")
+    one, other = parse(later), parse(earlier)
+    if one < other:
+        return intervals.text(intervals.negated(_age(other, one)))
+    return intervals.text(_age(one, other))
+
+
+def _age(later: datetime, earlier: datetime) -> Interval:
+    months = (later.year - earlier.year) * 12 + later.month - earlier.month
+    days = later.day - earlier.day
+    clock = (later - later.replace(hour=0, minute=0, second=0, microsecond=0)) - (
+        earlier - earlier.replace(hour=0, minute=0, second=0, microsecond=0)
+    )
+    microseconds = round(clock / timedelta(microseconds=1))
+    if microseconds < 0:
+        microseconds += DAY
+        days -= 1
+    if days < 0:
+        days += monthrange(earlier.year, earlier.month)[1]
+        months -= 1
+    return Interval(months, days, microseconds)
+
+
+def round_seconds(stored: str, digits: int) -> str:
+    """timestamp(n), time(n): half rounds up."""
+    if stored in INFINITE:
+        return stored
+    unit = 10 ** (6 - digits)
+    if " " not in stored and "-" not in stored:
+        body, zone_text = stored, ""
+        match = re.match(r"^([\d:.]+)([+-].*)?$", stored)
+        if match is not None:
+            body, zone_text = match.group(1), match.group(2) or ""
+        rounded = (time_microseconds(body) + unit // 2) // unit * unit
+        return time_text(rounded) + zone_text
+    whole = microseconds_since_epoch(parse(stored))
+    return text(from_microseconds((whole + unit // 2) // unit * unit))
+
+
+# -- Fields ------------------------------------------------------------------------------------------------
+
+_SYNONYMS: Final = {
+    word: unit
+    for words, unit in (
+        ("microseconds microsecond us usec usecs useconds", "microseconds"),
+        ("milliseconds millisecond ms msec msecs mseconds", "milliseconds"),
+        ("second seconds s sec secs", "second"),
+        ("minute minutes m min mins", "minute"),
+        ("hour hours h hr hrs", "hour"),
+        ("day days d", "day"),
+        ("week weeks w", "week"),
+        ("month months mon mons", "month"),
+        ("quarter qtr", "quarter"),
+        ("year years y yr yrs", "year"),
+        ("decade decades dec decs", "decade"),
+        ("century centuries cent c", "century"),
+        ("millennium millennia mil mils", "millennium"),
+    )
+    for word in words.split()
+}
+
+
+def unit_of(field: str) -> str:
+    lowered = field.strip().lower()
+    return _SYNONYMS.get(lowered, lowered)
+
+
+def truncate(field: str, stored: str) -> str:
+    if stored in INFINITE:
+        return stored
+    unit, moment = unit_of(field), parse(stored)
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if unit == "microseconds":
+        return stored
+    if unit == "milliseconds":
+        return text(moment.replace(microsecond=moment.microsecond // 1000 * 1000))
+    if unit == "second":
+        return text(moment.replace(microsecond=0))
+    if unit == "minute":
+        return text(moment.replace(second=0, microsecond=0))
+    if unit == "hour":
+        return text(moment.replace(minute=0, second=0, microsecond=0))
+    if unit == "day":
+        return text(midnight)
+    if unit == "week":
+        return text(midnight - timedelta(days=moment.weekday()))
+    first = midnight.replace(day=1)
+    if unit == "month":
+        return text(first)
+    if unit == "quarter":
+        return text(first.replace(month=(moment.month - 1) // 3 * 3 + 1))
+    year = moment.year
+    if unit == "decade":
+        year = max(year // 10 * 10, 1)
+    elif unit == "century":
+        year = (year - 1) // 100 * 100 + 1
+    elif unit == "millennium":
+        year = (year - 1) // 1000 * 1000 + 1
+    elif unit != "year":
+        raise InvalidParameterValue(f'unit "{field}" not recognized for type timestamp without time zone')
+    return text(first.replace(month=1, year=year))
+
+
+def _fixed(microseconds: int, digits: int) -> str:
+    """Microseconds as seconds or milliseconds with their zeros, as extract() prints them."""
+    return str(Decimal(microseconds).scaleb(-digits))
+
+
+def extract(field: str, stored: str, offset: int = 0, kind: str = "timestamp without time zone") -> str | None:
+    """A field of a wall clock, as numeric text; `offset`: its seconds east of UTC."""
+    unit = unit_of(field)
+    if stored in INFINITE:
+        if unit in ("year", "decade", "century", "millennium", "julian", "isoyear", "epoch"):
+            return "-Infinity" if stored.startswith("-") else "Infinity"
+        return None
+    moment = parse(stored)
+    second = moment.second * SECOND + moment.microsecond
+    if unit == "second":
+        return _fixed(second, 6)
+    if unit == "milliseconds":
+        return _fixed(second, 3)
+    if unit == "microseconds":
+        return str(second)
+    if unit == "epoch":
+        return _fixed(microseconds_since_epoch(moment) - offset * SECOND, 6)
+    if unit == "julian":
+        whole = moment.toordinal() + JULIAN_EPOCH
+        rest = (moment - moment.replace(hour=0, minute=0, second=0, microsecond=0)) / timedelta(microseconds=1)
+        if not rest:
+            return str(whole)
+        from lfsql.storage.functions import decimals
+
+        return decimals.add(str(whole), decimals.divide(str(int(rest)), str(DAY)))
+    calendar = moment.isocalendar()
+    year = moment.year
+    plain: dict[str, int] = {
+        "minute": moment.minute,
+        "hour": moment.hour,
+        "day": moment.day,
+        "month": moment.month,
+        "quarter": (moment.month - 1) // 3 + 1,
+        "year": year,
+        "decade": year // 10,
+        "century": (year + 99) // 100,
+        "millennium": (year + 999) // 1000,
+        "week": calendar.week,
+        "isoyear": calendar.year,
+        "isodow": calendar.weekday,
+        "dow": calendar.weekday % 7,
+        "doy": moment.timetuple().tm_yday,
+    }
+    if kind.endswith("with time zone"):
+        sign = -1 if offset < 0 else 1
+        plain["timezone"] = offset
+        plain["timezone_hour"] = sign * (abs(offset) // 3600)
+        plain["timezone_minute"] = sign * (abs(offset) % 3600 // 60)
+    if unit not in plain:
+        known = unit in ("timezone", "timezone_hour", "timezone_minute")
+        if known:
+            raise FeatureNotSupported(f'unit "{field}" not supported for type {kind}')
+        raise InvalidParameterValue(f'unit "{field}" not recognized for type {kind}')
+    return str(plain[unit])
+
+
+def extract_tz(field: str, stored: str, zone_name: str) -> str | None:
+    if stored in INFINITE:
+        return extract(field, stored)
+    local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
+    offset = round((local.utcoffset() or timedelta()).total_seconds())
+    return extract(field, text(local.replace(tzinfo=None)), offset, "timestamp with time zone")
+
+
+def extract_date(field: str, stored: str) -> str | None:
+    unit = unit_of(field)
+    if unit in ("microseconds", "milliseconds", "second", "minute", "hour"):
+        raise FeatureNotSupported(f'unit "{field}" not supported for type date')
+    if stored not in INFINITE:
+        stored = f"{stored} 00:00:00"
+    found = extract(field, stored, kind="date")
+    return found.split(".")[0] if found is not None and unit == "epoch" else found
+
+
+def extract_time(field: str, stored: str) -> str:
+    unit, whole = unit_of(field), time_microseconds(stored)
+    second = whole % MINUTE
+    if unit == "second":
+        return _fixed(second, 6)
+    if unit == "milliseconds":
+        return _fixed(second, 3)
+    if unit == "microseconds":
+        return str(second)
+    if unit == "epoch":
+        return _fixed(whole, 6)
+    if unit == "minute":
+        return str(whole % HOUR // MINUTE)
+    if unit == "hour":
+        return str(whole // HOUR)
+    raise InvalidParameterValue(f'unit "{field}" not recognized for type time without time zone')
+
+
+def extract_interval(field: str, stored: str) -> str:
+    unit, value = unit_of(field), intervals.read(stored)
+    years, months, days, hours, minutes, rest = intervals.fields(value)
+    if unit == "second":
+        return _fixed(rest, 6)
+    if unit == "milliseconds":
+        return _fixed(rest, 3)
+    if unit == "microseconds":
+        return str(rest)
+    if unit == "epoch":
+        whole_years, whole_months = abs(value.months) // 12, abs(value.months) % 12
+        seconds = whole_years * 31557600 + whole_months * 30 * 86400
+        total = (seconds if value.months >= 0 else -seconds) + value.days * 86400
+        return _fixed(total * SECOND + value.microseconds, 6)
+    plain = {
+        "minute": minutes,
+        "hour": hours,
+        "day": days,
+        "month": months,
+        "quarter": months // 3 + 1,
+        "year": years,
+        "decade": int(years / 10),
+        "century": int(years / 100),
+        "millennium": int(years / 1000),
+    }
+    if unit not in plain:
+        raise InvalidParameterValue(f'unit "{field}" not recognized for type interval')
+    return str(plain[unit])
+
+
+def _as_float(function: Any) -> Any:
+    def called(*values: Any) -> float | None:
+        found = function(*values)
+        return None if found is None else float(found)
+
+    return called
+
+
+# -- Making and reading ------------------------------------------------------------------------------------
+
+
+def make_date(year: int, month: int, day: int) -> str:
+    try:
+        return datetime(year, month, day, tzinfo=UTC).date().isoformat()
+    except ValueError:
+        raise DatetimeOutOfRange(f"date field value out of range: {year}-{month:02d}-{day:02d}") from None
+
+
+def make_time(hour: int, minute: int, second: float) -> str:
+    whole = hour * HOUR + minute * MINUTE + round(second * SECOND)
+    if not (0 <= hour <= 24 and 0 <= minute < 60 and 0 <= second <= 60 and whole <= DAY):
+        raise DatetimeOutOfRange(f"time field value out of range: {hour}:{minute:02d}:{second:02g}")
+    return time_text(whole)
+
+
+def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> str:
+    start = parse(make_date(year, month, day))
+    return text(start + timedelta(microseconds=time_microseconds(make_time(hour, minute, second))))
+
+
+def bin_to(interval: str, stored: str, origin: str) -> str:
+    value = intervals.read(interval)
+    if value.months:
+        raise FeatureNotSupported("timestamps cannot be binned into intervals containing months or years")
+    width = value.days * DAY + value.microseconds
+    if width <= 0:
+        raise DatetimeOutOfRange("stride must be greater than zero")
+    start = microseconds_since_epoch(parse(origin))
+    moment = microseconds_since_epoch(parse(stored))
+    return text(from_microseconds(start + (moment - start) // width * width))
+
+
+def from_epoch(seconds: float) -> str:
+    if seconds in (float("inf"), float("-inf")):
+        return "infinity" if seconds > 0 else "-infinity"
+    return text(from_microseconds(round(seconds * SECOND)))
+
+
+_ISO_STAMP = re.compile(
+    r"^\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:\s+|T)(\d{1,2}):(\d{2})(?::(\d{2})(\.\d*)?)?)?\s*(Z|UTC|[+-]\d{1,2}(?::?\d{2})?)?\s*$",
+    re.IGNORECASE,
+)
+_COMPACT = re.compile(r"^\s*(\d{4})(\d{2})(\d{2})\s*$")
+_SLASHED = re.compile(r"^\s*(\d{1,2})/(\d{1,2})/(\d{4})(.*)$")
+
+
+def read_stamp(source: str, kind: str) -> tuple[str, str]:
+    """ISO text to (timestamp, offset as written).  Raises InvalidDatetime, DatetimeOutOfRange."""
+    lowered = source.strip().lower()
+    if lowered in ("infinity", "-infinity", "+infinity"):
+        return lowered.lstrip("+"), "Z"
+    if lowered == "epoch":
+        return "1970-01-01 00:00:00", "Z"
+    compact = _COMPACT.match(source)
+    if compact is not None:
+        source = "-".join(compact.groups())
+    slashed = _SLASHED.match(source)
+    if slashed is not None:
+        month, day, year, rest = slashed.groups()
+        source = f"{year}-{month}-{day}{rest}"
+    match = _ISO_STAMP.match(source)
+    if match is None:
+        raise InvalidDatetime(f'invalid input syntax for type {kind}: "{source}"')
+    year, month, day, hour, minute, second, fraction, offset = match.groups()
+    microseconds = round(float(fraction) * SECOND) if fraction and fraction != "." else 0
+    if int(hour or 0) > 24 or int(minute or 0) > 59 or int(second or 0) > 60:
+        raise DatetimeOutOfRange(f'date/time field value out of range: "{source}"')
+    try:
+        start = datetime(int(year), int(month), int(day))  # noqa: DTZ001 - a stored timestamp has no zone
+        moment = start + timedelta(
+            hours=int(hour or 0), minutes=int(minute or 0), seconds=int(second or 0), microseconds=microseconds
+        )
+    except (ValueError, OverflowError):
+        raise DatetimeOutOfRange(f'date/time field value out of range: "{source}"') from None
+    return text(moment), offset or ""
+
+
+def read_timestamptz(source: str, zone_name: str) -> str:
+    stored, offset = read_stamp(source, "timestamp with time zone")
+    return to_utc(stored, offset or zone_name)
+
+
+_TIME = re.compile(r"^\s*(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d*)?))?\s*$")
+
+
+def read_time(source: str) -> str:
+    match = _TIME.match(source)
+    if match is None:
+        stored, _ = read_stamp(source, "time")
+        return stored[11:]
+    hour, minute, second = match.groups()
+    return make_time(int(hour), int(minute), float(second or 0))
+
+
+def interval_to_time(stored: str) -> str:
+    return time_text(intervals.read(stored).microseconds % DAY)
+
+
+def timetz(stored: str, zone_name: str) -> str:
+    return timestamptz_text(stored, zone_name)[11:]
+
+
+def timetz_key(stored: str) -> int:
+    match = re.match(r"^([\d:.]+)([+-])(\d+)(?::(\d+))?(?::(\d+))?$", stored)
+    if match is None:
+        raise InvalidDatetime(f'invalid input syntax for type time with time zone: "{stored}"')
+    clock, sign, hours, minutes, seconds = match.groups()
+    offset = int(hours) * HOUR + int(minutes or 0) * MINUTE + int(seconds or 0) * SECOND
+    return time_microseconds(clock) - (offset if sign == "+" else -offset)
+
+
+def overlaps(a: str, b: str, c: str, d: str) -> int:
+    one, other = sorted((a, b)), sorted((c, d))
+    return int(one[0] < other[1] and other[0] < one[1])
+
+
+SCALARS: Final = {
+    "lfsql_to_local": to_local,
+    "lfsql_to_utc": to_utc,
+    "lfsql_timestamptz_text": timestamptz_text,
+    "lfsql_timestamptz_json": timestamptz_json,
+    "lfsql_timestamp_add": add_interval,
+    "lfsql_timestamp_subtract": subtract,
+    "lfsql_days_between": days_between,
+    "lfsql_date_add": add_days,
+    "lfsql_time_add": add_to_time,
+    "lfsql_time_to_interval": lambda stored: intervals.text(Interval(0, 0, time_microseconds(stored))),
+    "lfsql_interval_to_time": interval_to_time,
+    "lfsql_timetz": timetz,
+    "lfsql_timetz_key": timetz_key,
+    "lfsql_timetz_to_time": lambda stored: re.split("[+-]", stored)[0],
+    "lfsql_round_seconds": round_seconds,
+    "lfsql_age": age,
+    "lfsql_extract": extract,
+    "lfsql_extract_tz": extract_tz,
+    "lfsql_extract_date": extract_date,
+    "lfsql_extract_time": extract_time,
+    "lfsql_extract_interval": extract_interval,
+    "lfsql_date_part": _as_float(extract),
+    "lfsql_date_part_tz": _as_float(extract_tz),
+    "lfsql_time_part": _as_float(extract_time),
+    "lfsql_interval_part": _as_float(extract_interval),
+    "lfsql_epoch_to_timestamp": from_epoch,
+    "lfsql_text_to_date": lambda source: read_stamp(source, "date")[0][:10],
+    "lfsql_text_to_timestamp": lambda source: read_stamp(source, "timestamp without time zone")[0],
+    "lfsql_text_to_timestamptz": read_timestamptz,
+    "lfsql_text_to_time": read_time,
+    "lfsql_overlaps": overlaps,
+    "date_trunc": truncate,
+    "date_bin": bin_to,
+    "make_date": make_date,
+    "make_time": make_time,
+    "make_timestamp": make_timestamp,
+}

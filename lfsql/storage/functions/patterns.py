@@ -1,0 +1,302 @@
+"""LIKE, SIMILAR TO and PostgreSQL's regular expressions, on Python's `re`.
+
+Patterns are translated once and kept in a bounded cache.  PostgreSQL's ARE syntax is close to Python's; what
+differs is translated (bracket classes, \\m \\M \\y, \\A \\Z, the newline modes).  Python takes the first alternative
+that matches where POSIX takes the longest: a pattern that depends on it differs, which is documented.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+from lfsql.errors import DataError, InvalidParameterValue
+
+CACHE: Final = 512
+PATTERN_MAX: Final = 32768
+
+
+class InvalidRegularExpression(DataError):
+    sqlstate = "2201B"
+
+
+class InvalidEscapeSequence(DataError):
+    sqlstate = "22025"
+
+
+_CLASSES: Final = {
+    "alpha": "^\\W\\d_",
+    "digit": "\\d",
+    "alnum": "^\\W_",
+    "upper": "A-ZÀ-ÖØ-Þ",
+    "lower": "a-zß-öø-ÿ",
+    "space": "\\s",
+    "blank": " \\t",
+    "punct": "!-/:-@\\[-`{-~",
+    "cntrl": "\\x00-\\x1f\\x7f",
+    "xdigit": "0-9A-Fa-f",
+    "graph": "!-~",
+    "print": " -~",
+    "word": "\\w",
+}
+_INSIDE: Final = {**_CLASSES, "alpha": "a-zA-ZÀ-ÖØ-öø-ÿ", "alnum": "a-zA-Z0-9À-ÖØ-öø-ÿ"}
+_ESCAPES: Final = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A": r"\A", "Z": r"\Z"}
+
+
+@lru_cache(maxsize=CACHE)
+def like_pattern(pattern: str, escape: str, ignore_case: bool) -> re.Pattern[str]:
+    parts: list[str] = []
+    characters = iter(pattern)
+    for character in characters:
+        if escape and character == escape:
+            following = next(characters, None)
+            if following is None:
+                raise InvalidEscapeSequence("LIKE pattern must not end with escape character")
+            parts.append(re.escape(following))
+        elif character == "%":
+            if not parts or parts[-1] != ".*":
+                parts.append(".*")
+        else:
+            parts.append("." if character == "_" else re.escape(character))
+    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def _escape(given: str) -> str:
+    if len(given) > 1:
+        raise InvalidEscapeSequence("invalid escape string", hint="Escape string must be empty or one character.")
+    return given
+
+
+def like(subject: str, pattern: str, escape: str = "\\") -> int:
+    return int(like_pattern(pattern, _escape(escape), False).fullmatch(subject) is not None)
+
+
+def ilike(subject: str, pattern: str, escape: str = "\\") -> int:
+    return int(like_pattern(pattern, _escape(escape), True).fullmatch(subject) is not None)
+
+
+@lru_cache(maxsize=CACHE)
+def similar_pattern(pattern: str, escape: str) -> re.Pattern[str]:
+    parts: list[str] = []
+    inside = False
+    characters = iter(pattern)
+    for character in characters:
+        if escape and character == escape:
+            parts.append(re.escape(next(characters, "")))
+        elif inside:
+            parts.append("\\\\" if character == "\\" else character)
+            inside = character != "]"
+        elif character == "[":
+            parts.append("[")
+            inside = True
+        elif character in "%_":
+            parts.append(".*" if character == "%" else ".")
+        elif character in "|*+?{}()":
+            parts.append("(?:" if character == "(" else character)
+        else:
+            parts.append(re.escape(character))
+    return _compiled("".join(parts), re.DOTALL, pattern)
+
+
+def similar(subject: str, pattern: str, escape: str = "\\") -> int:
+    return int(similar_pattern(pattern, _escape(escape)).fullmatch(subject) is not None)
+
+
+def _compiled(translated: str, flags: int, pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(translated, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InvalidRegularExpression(f"invalid regular expression: {error}") from None
+
+
+def _bracket(pattern: str, at: int) -> tuple[str, int]:
+    """A bracket expression from its [ to behind its ]."""
+    end = at + 1
+    text = "["
+    if pattern[end : end + 1] == "^":
+        text += "^"
+        end += 1
+    if pattern[end : end + 1] == "]":
+        text += "\\]"
+        end += 1
+    while end < len(pattern) and pattern[end] != "]":
+        if pattern.startswith("[:", end):
+            close = pattern.find(":]", end)
+            word = pattern[end + 2 : close] if close > 0 else ""
+            if word not in _INSIDE:
+                raise InvalidRegularExpression("invalid regular expression: invalid character class")
+            text += _INSIDE[word]
+            end = close + 2
+        elif pattern[end] == "\\" and end + 1 < len(pattern):
+            text += pattern[end : end + 2]
+            end += 2
+        else:
+            text += "\\" + pattern[end] if pattern[end] in "[&~|" else pattern[end]
+            end += 1
+    if end >= len(pattern):
+        raise InvalidRegularExpression("invalid regular expression: brackets [] not balanced")
+    return text + "]", end + 1
+
+
+@lru_cache(maxsize=CACHE)
+def regex(pattern: str, options: str = "") -> re.Pattern[str]:
+    """A PostgreSQL regular expression (ARE) with its option letters.  Raises InvalidRegularExpression."""
+    if len(pattern) > PATTERN_MAX:
+        raise InvalidRegularExpression("invalid regular expression: regular expression is too complex")
+    if pattern.startswith("***="):
+        options, pattern = options + "q", pattern[4:]
+    elif pattern.startswith("***:"):
+        pattern = pattern[4:]
+    embedded = re.match(r"\(\?([a-z]+)\)", pattern)
+    if embedded is not None:
+        options, pattern = options + embedded.group(1), pattern[embedded.end() :]
+    flags = re.DOTALL
+    verbose = False
+    for letter in options:
+        if letter == "i":
+            flags |= re.IGNORECASE
+        elif letter == "c":
+            flags &= ~re.IGNORECASE
+        elif letter in "nm":
+            flags = (flags | re.MULTILINE) & ~re.DOTALL
+        elif letter == "s":
+            flags = (flags | re.DOTALL) & ~re.MULTILINE
+        elif letter == "p":
+            flags &= ~re.DOTALL
+        elif letter == "w":
+            flags |= re.MULTILINE
+        elif letter == "x":
+            verbose = True
+        elif letter == "q":
+            return re.compile(re.escape(pattern), flags)
+        elif letter not in "gbet":
+            raise InvalidParameterValue(f'invalid regular expression option: "{letter}"')
+    if verbose:
+        flags |= re.VERBOSE
+    return _compiled(_translated(pattern, bool(flags & re.MULTILINE)), flags, pattern)
+
+
+def _translated(pattern: str, multiline: bool) -> str:
+    parts: list[str] = []
+    at = 0
+    while at < len(pattern):
+        character = pattern[at]
+        if character == "[":
+            text, at = _bracket(pattern, at)
+            parts.append(text)
+            continue
+        if character == "\\":
+            following = pattern[at + 1 : at + 2]
+            if not following:
+                raise InvalidRegularExpression("invalid regular expression: invalid escape \\ sequence")
+            parts.append(_ESCAPES.get(following, "\\" + following))
+            at += 2
+            continue
+        if character == "$" and not multiline:
+            parts.append(r"\Z")  # Python's $ also matches before a final newline
+        else:
+            parts.append(character)
+        at += 1
+    return "".join(parts)
+
+
+def matches(subject: str, pattern: str, ignore_case: int = 0) -> int:
+    return int(regex(pattern, "i" if ignore_case else "").search(subject) is not None)
+
+
+@lru_cache(maxsize=CACHE)
+def _replacement(template: str) -> tuple[str | int, ...]:
+    """Text and group numbers of a replacement: \\1 to \\9, \\& for all, \\\\ for a backslash."""
+    parts: list[str | int] = []
+    at = 0
+    while at < len(template):
+        if template[at] == "\\" and at + 1 < len(template):
+            following = template[at + 1]
+            if following.isdigit() and following != "0":
+                parts.append(int(following))
+            elif following == "&":
+                parts.append(0)
+            elif following == "\\":
+                parts.append("\\")
+            else:
+                parts.append("\\" + following)
+            at += 2
+        else:
+            parts.append(template[at])
+            at += 1
+    return tuple(parts)
+
+
+def replace(subject: str, pattern: str, template: str, options: str = "") -> str:
+    compiled = regex(pattern, options.replace("g", ""))
+    parts = _replacement(template)
+
+    def one(match: re.Match[str]) -> str:
+        return "".join(
+            part if isinstance(part, str) else (match.group(part) or "") if part <= compiled.groups else ""
+            for part in parts
+        )
+
+    return compiled.sub(one, subject, count=0 if "g" in options else 1)
+
+
+def _groups(match: re.Match[str]) -> str:
+    found: list[Any] = list(match.groups()) if match.re.groups else [match.group(0)]
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def first_match(subject: str, pattern: str, options: str = "") -> str | None:
+    if "g" in options:
+        raise InvalidParameterValue('regexp_match() does not support the "global" option')
+    match = regex(pattern, options).search(subject)
+    return None if match is None else _groups(match)
+
+
+def all_matches(subject: str, pattern: str, options: str = "") -> list[str]:
+    compiled = regex(pattern, options.replace("g", ""))
+    if "g" in options:
+        return [_groups(match) for match in compiled.finditer(subject)]
+    match = compiled.search(subject)
+    return [] if match is None else [_groups(match)]
+
+
+def split(subject: str, pattern: str, options: str = "") -> str:
+    parts: list[str] = []
+    at = 0
+    for match in regex(pattern, options).finditer(subject):
+        if match.end() == match.start() and (match.start() == 0 or match.start() == len(subject)):
+            continue
+        parts.append(subject[at : match.start()])
+        at = match.end()
+    parts.append(subject[at:])
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+def substring(subject: str, pattern: str) -> str | None:
+    match = regex(pattern).search(subject)
+    if match is None:
+        return None
+    found: str | None = match.group(1) if match.re.groups else match.group(0)
+    return found
+
+
+def position(subject: str, pattern: str) -> int:
+    match = regex(pattern).search(subject)
+    return 0 if match is None else match.start() + 1
+
+
+SCALARS: Final = {
+    "lfsql_like": like,
+    "lfsql_ilike": ilike,
+    "lfsql_similar": similar,
+    "lfsql_regex": matches,
+    "regexp_replace": replace,
+    "regexp_match": first_match,
+    "regexp_split_to_array": split,
+    "regexp_count": lambda subject, pattern: sum(1 for _ in regex(pattern).finditer(subject)),
+    "regexp_like": lambda subject, pattern, options="": int(regex(pattern, options).search(subject) is not None),
+    "regexp_substr": substring,
+    "regexp_instr": position,
+}
