@@ -13,7 +13,7 @@ from typing import Final
 from lfsql.errors import IndeterminateType, InvariantBroken, StatementSyntax, UndefinedParameter
 from proxy.pg.oids import INT4, INT8, NUMERIC, TEXT, UNKNOWN
 from proxy.pg.types import decode_text
-from proxy.sql.infer import NUMBERS
+from proxy.sql.infer import NUMBERS, REG, type_label
 from proxy.sql.plan import SessionCall
 from proxy.sql.schema import Schema
 
@@ -134,10 +134,10 @@ class Analysis:
             raise UndefinedParameter(f"there is no parameter ${number}")
         if number <= len(self.parameters):
             oid = self.parameters[number - 1] or UNKNOWN
-            return Value(f"?{number}", oid, parameter=0 if oid != UNKNOWN else number, simple=True)
+            return Value(self._written(number, oid), oid, parameter=0 if oid != UNKNOWN else number, simple=True)
         at = number - len(self.parameters) - 1
         if self._lifted_settled[at]:
-            return Value(f"?{number}", self.lifted[at], simple=True)
+            return Value(self._written(number, self.lifted[at]), self.lifted[at], simple=True)
         return Value(f"?{number}", self.lifted[at], parameter=number, simple=True, not_null=True)
 
     def settle(self, value: Value, oid: int) -> Value:
@@ -147,12 +147,20 @@ class Analysis:
         if number <= len(self.parameters):
             if not self.parameters[number - 1]:
                 self.parameters[number - 1] = oid
-            return replace(value, oid=self.parameters[number - 1], parameter=0)
+            oid = self.parameters[number - 1]
+            return replace(value, sql=self._written(number, oid), oid=oid, parameter=0)
         at = number - len(self.parameters) - 1
         if not self._lifted_settled[at] and (self.lifted[at] == UNKNOWN or oid in NUMBERS):
             self.lifted[at] = oid
         self._lifted_settled[at] = True
-        return replace(value, oid=self.lifted[at], parameter=0)
+        return replace(value, sql=self._written(number, self.lifted[at]), oid=self.lifted[at], parameter=0)
+
+    def _written(self, number: int, oid: int) -> str:
+        """A variable of a reg* type may hold a name, which is looked up when the statement runs."""
+        if oid not in REG:
+            return f"?{number}"
+        self.catalog = True
+        return f"lfsql_{type_label(oid)}(?{number})"
 
     def session_value(self, function: str, arguments: tuple[str | int | None, ...], oid: int) -> Value:
         """A value only the session knows; equal calls share one variable."""
