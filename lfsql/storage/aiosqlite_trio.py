@@ -14,17 +14,28 @@ thread is the same idea, kept by others).
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import aiosqlite
 import trio
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Blocking(Protocol):
+    """What a call may do with the connection in its thread: the part of Python's sqlite3 that is used."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any: ...
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any: ...
 
 
 class _Answer(Generic[T]):
@@ -67,9 +78,11 @@ class _Answer(Generic[T]):
 class TrioConnection(aiosqlite.Connection):
     """An aiosqlite connection whose caller is a trio task.  Everything else of aiosqlite works on it."""
 
-    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run function(sqlite3.Connection, *arguments) in the connection's thread: many steps, one hop."""
-        result: T = await self._execute(function, self._conn, *arguments)
+    async def call(
+        self, function: Callable[Concatenate[Blocking, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Run function(connection, *arguments) in the connection's thread: many steps, one hop."""
+        result: T = await self._execute(function, self._conn, *arguments, **options)
         return result
 
     async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -83,7 +96,7 @@ class TrioConnection(aiosqlite.Connection):
     async def _connect(self) -> TrioConnection:
         if self._connection is None:
             try:
-                answer: _Answer[sqlite3.Connection] = _Answer()
+                answer: _Answer[Any] = _Answer()
                 self._tx.put_nowait((answer, self._connector))  # type: ignore[arg-type]  # stands for a future
                 self._connection = await answer
             except BaseException:
@@ -112,4 +125,5 @@ class TrioConnection(aiosqlite.Connection):
 
 def connect(path: str | Path, **options: Any) -> TrioConnection:
     """As aiosqlite.connect: await it, or use it with `async with`.  `options` go to sqlite3.connect."""
-    return TrioConnection(partial(sqlite3.connect, str(path), **options), iter_chunk_size=64)
+    connector = aiosqlite.connect(path, **options)._connector  # noqa: SLF001 - how aiosqlite reaches its SQLite
+    return TrioConnection(connector, iter_chunk_size=64)

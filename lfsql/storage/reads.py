@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
@@ -33,7 +33,6 @@ from lfsql.storage.reader import STEPS_A_TICK, Reader, SchemaHook
 
 if TYPE_CHECKING:
     import apsw
-    from outcome import Outcome
 
 __all__ = ["CATALOGS", "Described", "LocalReads", "ReadCursor", "ReadTransaction", "SchemaHook"]
 
@@ -338,9 +337,9 @@ async def _in_thread(
     """Cancelled, stops the work, waits for the thread all the same, and discards a result that came."""
     token = trio.lowlevel.current_trio_token()
     finished = trio.Event()
-    answers: list[Outcome[T]] = []
+    answers: list[Any] = []
 
-    def deliver(answer: Outcome[T]) -> None:
+    def deliver(answer: Any) -> None:  # outcome.Outcome, as trio gives it
         answers.append(answer)
         token.run_sync_soon(finished.set)
 
@@ -357,4 +356,5 @@ async def _in_thread(
             with suppress(LfsqlError):  # it failed, most likely because it was stopped: nothing to discard
                 discard(answers[0].unwrap())
         raise
-    return answers[0].unwrap()
+    result: T = answers[0].unwrap()
+    return result

@@ -15,7 +15,6 @@ what SQLite's recovery has been tested for.
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -24,11 +23,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+import aiosqlite
+import apsw
+
 from lfsql.core.entry import Record, chain_hash
 from lfsql.core.ids import Hash, Index, Position
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.storage import migrations
-from lfsql.storage.aiosqlite_trio import TrioConnection, connect
+from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +69,7 @@ class StatementLog:
     async def __aenter__(self) -> StatementLog:
         try:
             await self._connection
-        except sqlite3.Error as error:
+        except aiosqlite.Error as error:
             raise ConfigError(f"cannot open the statement log {self._path}", detail=str(error)) from error
         try:
             await self._call(self._open)
@@ -122,27 +124,27 @@ class StatementLog:
         await self._call(self._reset, base)
 
     async def _call(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *arguments: P.args, **_: P.kwargs
+        self, function: Callable[Concatenate[Blocking, P], T], *arguments: P.args, **options: P.kwargs
     ) -> T:
         if self._failure is not None:
             raise DiskFailed("the statement log failed before; the process must end") from self._failure
         try:
-            return await self._connection.call(function, *arguments)
-        except sqlite3.Error as error:
+            return await self._connection.call(function, *arguments, **options)
+        except aiosqlite.Error as error:
             raise self._translate(error) from error
 
-    def _translate(self, error: sqlite3.Error) -> Exception:
+    def _translate(self, error: aiosqlite.Error) -> Exception:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        if code == apsw.SQLITE_FULL:
             return DiskFull(f"no space left to write the statement log {self._path}")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if code in (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB):
             return DataCorrupted(f"the statement log {self._path} is damaged: {error}")
         self._failure = error
         return DiskFailed(f"the statement log {self._path} failed: {error}")
 
     # -- In aiosqlite's thread -----------------------------------------------------------------------------
 
-    def _open(self, connection: sqlite3.Connection) -> None:
+    def _open(self, connection: Blocking) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "cell_size_check=ON", "mmap_size=0"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         migrations.migrate(
@@ -161,12 +163,12 @@ class StatementLog:
         self.base = Position(index, term, chain)
         self._verify(connection)
 
-    def _verify(self, connection: sqlite3.Connection) -> None:
+    def _verify(self, connection: Blocking) -> None:
         """Check every record, and find `last` and `damaged`."""
         damaged: set[Index] = set()
         previous: Position | None = self.base
         self.last = self.base
-        for row in connection.execute(f"SELECT {_ROW} FROM records ORDER BY log_index"):  # noqa: S608 - a constant
+        for row in connection.execute(f"SELECT {_ROW} FROM records ORDER BY log_index"):  # noqa: S608 - built of constants only
             index = row[0]
             if index <= self.base.index:
                 raise DataCorrupted(f"the statement log {self._path} holds record {index}, before its base")
@@ -188,7 +190,7 @@ class StatementLog:
 
     def _write(
         self,
-        connection: sqlite3.Connection,
+        connection: Blocking,
         records: Sequence[Record],
         truncate_from: Index | None,
         hard_state: bytes | None,
@@ -211,14 +213,14 @@ class StatementLog:
         if hard_state is not None:
             self.hard_state = hard_state
 
-    def _read(self, connection: sqlite3.Connection, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
+    def _read(self, connection: Blocking, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
         if first <= self.base.index:
             return ()
         records: list[Record] = []
         size = 0
         expected = first
         for row in connection.execute(
-            f"SELECT {_ROW} FROM records WHERE log_index BETWEEN ? AND ? ORDER BY log_index",  # noqa: S608 - a constant
+            f"SELECT {_ROW} FROM records WHERE log_index BETWEEN ? AND ? ORDER BY log_index",  # noqa: S608 - built of constants only
             (first, min(last, self.last.index)),
         ):
             if row[0] != expected or not _is_intact(row) or expected in self.damaged:
@@ -234,7 +236,7 @@ class StatementLog:
                 raise DataCorrupted(f"record {expected} of the statement log {self._path} is damaged")
         return tuple(records)
 
-    def _repair(self, connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+    def _repair(self, connection: Blocking, records: Sequence[Record]) -> None:
         unknown = [record.index for record in records if record.index not in self.damaged]
         if unknown:
             raise InvariantBroken(f"records {unknown[:10]} are not damaged")
@@ -251,23 +253,23 @@ class StatementLog:
         self.damaged = left
         self.last = last
 
-    def _check_link(self, connection: sqlite3.Connection, index: Index) -> None:
+    def _check_link(self, connection: Blocking, index: Index) -> None:
         previous = self._stored_position(connection, index - 1)
-        row = connection.execute(f"SELECT {_ROW} FROM records WHERE log_index = ?", (index,)).fetchone()  # noqa: S608 - a constant
+        row = connection.execute(f"SELECT {_ROW} FROM records WHERE log_index = ?", (index,)).fetchone()  # noqa: S608 - built of constants only
         if not _links(previous.hash, row):
             raise InvariantBroken(f"the copy of record {index} does not fit its neighbours")
 
-    def _compact(self, connection: sqlite3.Connection, upto: Index) -> None:
+    def _compact(self, connection: Blocking, upto: Index) -> None:
         if upto > self.last.index:
             raise InvariantBroken(f"record {upto} cannot be compacted: the log ends at {self.last.index}")
         if upto > self.base.index:  # else another compaction was faster
             self._cut(connection, self._position_at(connection, upto))
 
-    def _reset(self, connection: sqlite3.Connection, base: Position) -> None:
+    def _reset(self, connection: Blocking, base: Position) -> None:
         self.last = base
         self._cut(connection, base, everything=True)
 
-    def _cut(self, connection: sqlite3.Connection, base: Position, *, everything: bool = False) -> None:
+    def _cut(self, connection: Blocking, base: Position, *, everything: bool = False) -> None:
         with _transaction(connection):
             if everything:
                 connection.execute("DELETE FROM records")
@@ -279,12 +281,12 @@ class StatementLog:
         self.base = base
         self.damaged = () if everything else tuple(index for index in self.damaged if index > base.index)
 
-    def _position_at(self, connection: sqlite3.Connection, index: Index) -> Position:
+    def _position_at(self, connection: Blocking, index: Index) -> Position:
         if index in self.damaged:
             raise InvariantBroken(f"record {index} is damaged")
         return self._stored_position(connection, index)
 
-    def _stored_position(self, connection: sqlite3.Connection, index: Index) -> Position:
+    def _stored_position(self, connection: Blocking, index: Index) -> Position:
         if index == self.base.index:
             return self.base
         row = connection.execute("SELECT log_index, term, hash FROM records WHERE log_index = ?", (index,)).fetchone()
@@ -294,7 +296,7 @@ class StatementLog:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def _transaction(connection: Blocking) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

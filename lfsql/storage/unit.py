@@ -83,19 +83,6 @@ class BatchLost(Exception):
 class _Mark:
     """What a rollback to this point restores beside SQLite's own."""
 
-    __slots__ = (
-        "last_changes",
-        "last_rowid",
-        "name",
-        "rebuilding",
-        "recorded",
-        "recorded_bytes",
-        "rows_changed",
-        "savepoint",
-        "schema_index",
-        "total",
-    )
-
     def __init__(self, name: str, savepoint: str, unit: OpenUnit) -> None:
         self.name = name
         """The client's name for it, '' for ours."""

@@ -1,3 +1,5 @@
+"""An engine of its own for each test, alone or with a replica."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

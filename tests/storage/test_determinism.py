@@ -1,3 +1,5 @@
+"""Time and chance come from the unit; the digest sees what was done and not in which order."""
+
 from __future__ import annotations
 
 from pathlib import Path

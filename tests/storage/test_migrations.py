@@ -1,3 +1,5 @@
+"""Migrations are applied once, in order, all or nothing; what does not fit is refused."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
