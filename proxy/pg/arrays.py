@@ -16,7 +16,7 @@ from typing import Final
 
 from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText, LimitExceeded, StatementTooComplex
 from proxy.pg.floats import float8_text
-from proxy.pg.literals import SPACES, not_a
+from proxy.pg.literals import SPACES, Growth, not_a
 from proxy.pg.scalars import as_text
 from proxy.pg.settings import Value
 
@@ -57,6 +57,7 @@ def read_literal(text: str, parse_element: Callable[[str], Value]) -> list[Neste
     stack: list[list[Nested]] = []
     after_value = False
     after_comma = False
+    growth = Growth()
     while position < end:
         match = _TOKEN.match(text, position, end)
         if match is None:
@@ -90,7 +91,10 @@ def read_literal(text: str, parse_element: Callable[[str], Value]) -> list[Neste
         else:
             if after_value:
                 raise _malformed(text, "Unexpected array element.")
-            stack[-1].append(_element(quoted, plain, parse_element, text))
+            element = _element(quoted, plain, parse_element, text)
+            if isinstance(element, str):
+                growth.add(len(element) - (position - match.start()))
+            stack[-1].append(element)
             after_value, after_comma = True, False
     if result is None:
         raise _malformed(text, "Unexpected end of input.")
@@ -230,6 +234,7 @@ def receive(data: bytes, element_oid: int, receive_element: Callable[[bytes], Va
         if any(size < 0 for size in shape) or total > (len(data) - position) // 4:
             raise InvalidBinary("insufficient data left in message")
         leaves: list[Nested] = []
+        growth = Growth()
         for _ in range(total):
             (length,) = _LENGTH.unpack_from(data, position)
             position += 4
@@ -238,7 +243,10 @@ def receive(data: bytes, element_oid: int, receive_element: Callable[[bytes], Va
                 continue
             if length < 0 or position + length > len(data):
                 raise InvalidBinary("insufficient data left in message")
-            leaves.append(receive_element(data[position : position + length]))
+            element = receive_element(data[position : position + length])
+            if isinstance(element, str):
+                growth.add(len(element) - length)
+            leaves.append(element)
             position += length
     except struct.error:
         raise InvalidBinary("insufficient data left in message") from None

@@ -32,14 +32,19 @@ class CsvReader:
         self._carriage_returns: bool | None = None
         self._ended = False
         quote, escape, delimiter = re.escape(options.quote), re.escape(options.escape), re.escape(options.delimiter)
+        # An escape that escapes nothing stands for itself; the look-ahead keeps the alternatives apart.
         inside = f"[^{quote}{escape}]|{escape}[{quote}{escape}]"
         if options.escape != options.quote:
-            inside += f"|{escape}"
+            inside += f"|{escape}(?![{quote}{escape}])"
         self._quoted = re.compile(f"{quote}((?:{inside})*){quote}", re.DOTALL)
         self._unquoted = re.compile(f"[^{quote}{delimiter}]*", re.DOTALL)
         self._escaped = re.compile(f"{escape}([{quote}{escape}])")
-        self._scan = re.compile(f"(?:[^{quote}]|{quote}(?:{inside})*{quote})*", re.DOTALL)
+        self._to_quote = (
+            re.compile(f"[^{quote}]*{quote}".encode(), re.DOTALL),
+            re.compile(f"(?:{inside})*{quote}".encode(), re.DOTALL),
+        )
         self._same_escape = options.escape == options.quote
+        self._in_quotes = False
         self.line = 0
         """Lines read so far, counting those inside quotes."""
 
@@ -50,40 +55,41 @@ class CsvReader:
         if block is None:
             return []
         lines = block.split(b"\n")
-        if self._quote.encode() not in block:
+        if self._quote.encode() not in block and not self._in_quotes:
             return self._rows(lines, plain=True)
-        records, rest = self._records(lines)
-        if rest is not None:
-            self._tail.put_back(rest + b"\n", self.line + 1)
-        return self._rows(records, plain=False)
+        return self._rows(self._records(lines), plain=False)
 
     def finish(self) -> list[list[str | None]]:
-        rest = b"" if self._ended else self._tail.take()
-        if not rest:
+        if self._ended:
             return []
-        records, unfinished = self._records([rest])
-        if unfinished is not None:
+        rest = self._tail.take()
+        records = self._records([rest]) if rest else []
+        rows = self._rows(records, plain=False)
+        if self._in_quotes:
             raise at_line("unterminated CSV quoted field", self.line + 1)
-        return self._rows(records, plain=False)
+        return rows
 
-    def _records(self, lines: list[bytes]) -> tuple[list[bytes], bytes | None]:
-        """Lines joined until their quotes balance, and what is left unbalanced."""
-        quote = self._quote.encode()
+    def _records(self, lines: list[bytes]) -> list[bytes]:
+        """Lines joined until their quotes balance."""
         records: list[bytes] = []
-        pieces: list[bytes] = []
-        open_quote = False
         for line in lines:
-            pieces.append(line)
-            if self._same_escape:
-                open_quote ^= line.count(quote) % 2 == 1
+            self._in_quotes = self._after(line)
+            if self._in_quotes:
+                self._tail.continue_record(line, self.line + len(records) + 1)
             else:
-                whole = b"\n".join(pieces).decode("latin-1")
-                match = self._scan.match(whole)
-                open_quote = match is None or match.end() != len(whole)
-            if not open_quote:
-                records.append(b"\n".join(pieces) if len(pieces) > 1 else line)
-                pieces = []
-        return records, b"\n".join(pieces) if pieces else None
+                records.append(self._tail.end_record(line))
+        return records
+
+    def _after(self, line: bytes) -> bool:
+        """Whether the end of `line` is inside quotes."""
+        if self._same_escape:
+            return self._in_quotes ^ (line.count(self._quote.encode()) % 2 == 1)
+        inside = self._in_quotes
+        position = 0
+        while match := self._to_quote[inside].match(line, position):
+            inside = not inside
+            position = match.end()
+        return inside
 
     def _without_carriage_return(self, record: str) -> str:
         if self._carriage_returns is None:

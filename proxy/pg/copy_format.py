@@ -60,49 +60,54 @@ def decode_lines(lines: Sequence[bytes], first: int) -> list[str]:
 
 
 class Tail:
-    """The bytes after the last line's end, kept in pieces so that a long line costs no repeated copying."""
+    """The bytes after the last line's end, and before them the lines of a record that is not complete.
+
+    However small the pieces are that it comes in, a record is copied a bounded number of times.
+    """
 
     def __init__(self, line_bytes_max: int) -> None:
         self._line_bytes_max = line_bytes_max
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._open: list[bytes] = []
+        self._open_bytes = 0
+        self._rest = bytearray()
 
     def block(self, data: bytes, line: int) -> bytes | None:
         """All up to and without the last line's end; what follows it is kept.  None when no line ended."""
         cut = data.rfind(b"\n")
         if cut < 0:
-            self.keep(data, line)
+            self._rest += data
+            self._check(line)
             return None
-        if not self._size:
-            block = data[:cut]
-        else:
-            self._pieces.append(data[:cut])
-            block = b"".join(self._pieces)
-        self._pieces = []
-        self._size = 0
-        self.keep(data[cut + 1 :], line)
+        block = bytes(self._rest) + data[:cut] if self._rest else data[:cut]
+        self._rest = bytearray(data[cut + 1 :])
+        self._check(line)
         return block
 
-    def keep(self, data: bytes, line: int) -> None:
-        if data:
-            self._pieces.append(data)
-            self._size += len(data)
-            if self._size > self._line_bytes_max:
-                raise at_line(f"a line of copied data may have {self._line_bytes_max} bytes", line)
-            if len(self._pieces) > 1024:
-                self._pieces = [b"".join(self._pieces)]
+    def continue_record(self, piece: bytes, line: int) -> None:
+        """`piece` is a whole line whose end belongs to the record it is part of."""
+        self._open.append(piece)
+        self._open_bytes += len(piece) + 1
+        self._check(line)
 
-    def put_back(self, data: bytes, line: int) -> None:
-        """`data` turned out to belong to the line that is still incomplete."""
-        pieces = self._pieces
-        self._pieces = []
-        self._size = 0
-        self.keep(data, line)
-        for piece in pieces:
-            self.keep(piece, line)
+    def end_record(self, piece: bytes) -> bytes:
+        """The record that `piece`, a whole line, ends."""
+        if not self._open:
+            return piece
+        record = b"\n".join([*self._open, piece])
+        self._open = []
+        self._open_bytes = 0
+        return record
 
     def take(self) -> bytes:
-        whole = b"".join(self._pieces)
-        self._pieces = []
-        self._size = 0
-        return whole
+        """At the stream's end: the last line, when it lacks its end."""
+        rest = bytes(self._rest)
+        self._rest = bytearray()
+        return rest
+
+    @property
+    def has_open_record(self) -> bool:
+        return bool(self._open)
+
+    def _check(self, line: int) -> None:
+        if self._open_bytes + len(self._rest) > self._line_bytes_max:
+            raise at_line(f"a line of copied data may have {self._line_bytes_max} bytes", line)

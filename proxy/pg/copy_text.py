@@ -60,26 +60,25 @@ class TextReader:
         if block is None:
             return []
         lines = block.split(b"\n")
-        if b"\\" in block:
+        if b"\\" in block or self._tail.has_open_record:
             lines = self._joined(lines)
         return self._rows(lines)
 
     def finish(self) -> list[list[str | None]]:
         """At CopyDone: a last line may lack its end."""
         rest = b"" if self._ended else self._tail.take()
-        return self._rows([rest]) if rest else []
+        if not rest and not self._tail.has_open_record:
+            return []
+        return self._rows([self._tail.end_record(rest)])
 
     def _joined(self, lines: list[bytes]) -> list[bytes]:
         """Lines again whole where a backslash made their end part of the data."""
         joined: list[bytes] = []
-        open_pieces: list[bytes] = []
         for line in lines:
-            open_pieces.append(line)
-            if not _continues(line):
-                joined.append(b"\n".join(open_pieces) if len(open_pieces) > 1 else line)
-                open_pieces = []
-        if open_pieces:
-            self._tail.put_back(b"\n".join(open_pieces) + b"\n", self.line + 1)
+            if _continues(line):
+                self._tail.continue_record(line, self.line + len(joined) + 1)
+            else:
+                joined.append(self._tail.end_record(line))
         return joined
 
     def _without_carriage_returns(self, lines: list[str]) -> list[str]:

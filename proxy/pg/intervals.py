@@ -125,9 +125,9 @@ def _bad(text: str) -> InvalidDatetime:
 
 
 def _checked(interval: Interval, text: str) -> Interval:
-    if abs(interval.months) > 0x7FFFFFFF:
+    if not -(1 << 31) <= interval.months < 1 << 31:
         raise DatetimeOutOfRange("interval out of range")
-    if abs(interval.days) > 0x7FFFFFFF or abs(interval.microseconds) > 0x7FFFFFFFFFFFFFFF:
+    if not (-(1 << 31) <= interval.days < 1 << 31 and -(1 << 63) <= interval.microseconds < 1 << 63):
         raise IntervalOutOfRange(f'interval field value out of range: "{text}"')
     return interval
 

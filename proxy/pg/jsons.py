@@ -12,6 +12,7 @@ from json.encoder import encode_basestring
 from typing import Final
 
 from lfsql.errors import InvalidBinary, InvalidText, StatementTooComplex, UntranslatableCharacter
+from proxy.pg.literals import Growth
 from proxy.pg.numeric import parse_numeric
 from proxy.pg.scalars import as_text
 from proxy.pg.settings import Value
@@ -64,19 +65,27 @@ def _string(text: str) -> str:
     return quoted
 
 
-def _print(value: Json) -> str:
-    if isinstance(value, _Number):
-        return parse_numeric(value)
-    if isinstance(value, str):
-        return _string(value)
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + ", ".join([_print(element) for element in value]) + "]"
-    keys = sorted(value, key=_key_order)
-    return "{" + ", ".join([f"{_string(key)}: {_print(value[key])}" for key in keys]) + "}"
+class _Printer:
+    """Prints one value; what numbers grow by on their way to canonical text is counted and bounded."""
+
+    def __init__(self) -> None:
+        self._growth = Growth()
+
+    def print(self, value: Json) -> str:
+        if isinstance(value, _Number):
+            text = parse_numeric(value)
+            self._growth.add(len(text) - len(value))
+            return text
+        if isinstance(value, str):
+            return _string(value)
+        if value is None:
+            return "null"
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, list):
+            return "[" + ", ".join([self.print(element) for element in value]) + "]"
+        keys = sorted(value, key=_key_order)
+        return "{" + ", ".join([f"{_string(key)}: {self.print(value[key])}" for key in keys]) + "}"
 
 
 def parse_json(text: str) -> str:
@@ -86,7 +95,7 @@ def parse_json(text: str) -> str:
 
 def parse_jsonb(text: str) -> str:
     try:
-        normal = _print(_read(text))
+        normal = _Printer().print(_read(text))
         normal.encode()
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None

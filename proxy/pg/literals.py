@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText
+from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText, LimitExceeded
 from proxy.pg.settings import Value
 
 SPACES: Final = " \t\n\r\v\f"
@@ -25,3 +25,20 @@ def exact(data: bytes, size: int) -> bytes:
     if len(data) != size:
         raise InvalidBinary(f"incorrect binary data format: {len(data)} bytes, expected {size}")
     return data
+
+
+GROWTH_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+class Growth:
+    """By how much the elements of one array or JSON value are longer as stored than as sent: 1e999 is five bytes."""
+
+    def __init__(self) -> None:
+        self._total = 0
+
+    def add(self, difference: int) -> None:
+        """Raises LimitExceeded."""
+        if difference > 0:
+            self._total += difference
+            if self._total > GROWTH_BYTES_MAX:
+                raise LimitExceeded(f"the numbers of one value grow by more than {GROWTH_BYTES_MAX} bytes")

@@ -19,6 +19,9 @@ from proxy.pg.settings import Value
 
 WHOLE_DIGITS_MAX: Final = 131072
 SCALE_MAX: Final = 16383
+ZEROS_MAX: Final = 1000
+"""Zeros that an exponent, or the weight of a binary value, may add.  PostgreSQL has no such limit: it keeps 1e131071
+in ten bytes.  We keep its text, and a few bytes of a client's must not become a hundred thousand of ours."""
 
 _NUMBER: Final = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 _CANONICAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
@@ -33,6 +36,8 @@ _NAMED: Final = {
 }
 _SPECIAL: Final = frozenset(("NaN", "Infinity", "-Infinity"))
 _EXACT: Final = Context(prec=WHOLE_DIGITS_MAX + SCALE_MAX + 2, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_UP)
+
+_ZEROS_HINT: Final = f"An exponent may add {ZEROS_MAX} zeros to the digits given."
 
 _POSITIVE: Final = 0x0000
 _NEGATIVE: Final = 0x4000
@@ -69,15 +74,13 @@ def parse_numeric(text: str) -> str:
     if len(exponent_text.lstrip("+-0")) > 9:
         raise _overflow()
     exponent = int(exponent_text)
+    if abs(exponent) > ZEROS_MAX + len(whole) + len(fraction):
+        raise NumericOutOfRange("value overflows numeric format", hint=_ZEROS_HINT)
     if exponent >= 0:
         if not (whole + fraction).strip("0"):
             whole, exponent = "0", min(exponent, len(fraction))
-        if exponent - len(fraction) + len(whole.lstrip("0")) > WHOLE_DIGITS_MAX + SCALE_MAX:
-            raise _overflow()
         moved = fraction[:exponent].ljust(exponent, "0")
         return _assemble(sign, whole + moved, fraction[exponent:])
-    if -exponent > SCALE_MAX + len(whole):
-        raise _overflow()
     padded = whole.rjust(-exponent, "0")
     return _assemble(sign, padded[:exponent], padded[exponent:] + fraction)
 
@@ -186,6 +189,8 @@ def receive_numeric(data: bytes) -> str:
         raise InvalidBinary('invalid digit in external "numeric" value')
     digits = "".join([f"{group:04d}" for group in groups])
     point = (weight + 1) * 4
+    if max(abs(point), scale) > ZEROS_MAX + len(digits):
+        raise NumericOutOfRange("value overflows numeric format", hint=_ZEROS_HINT)
     if point <= 0:
         whole, fraction = "0", "0" * -point + digits
     else:

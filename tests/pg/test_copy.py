@@ -152,6 +152,26 @@ def test_a_line_is_bounded(options: CopyOptions) -> None:
         reader.feed(b"x")
 
 
+def test_a_record_over_many_lines_is_bounded_and_read_once() -> None:
+    """An open quote, or an escaped end of line, carries over: the lines before are not looked at again."""
+    for options, line in ((CSV, b'"x\n'), (TEXT, b"x\\\n")):
+        reader = copy_reader(options, ("a",), line_bytes_max=1000)
+        assert reader.feed(line) == []
+        rest = b"y\n" if options is CSV else line
+        with pytest.raises(BadCopyFormat, match="may have 1000 bytes"):
+            for _ in range(1000):
+                assert reader.feed(rest) == []
+
+
+def test_escapes_without_a_closing_quote_do_not_explode() -> None:
+    options = CopyOptions(format="csv", delimiter=",", null="", escape="\\")
+    reader = copy_reader(options, ("a",))
+    assert reader.feed(b'"' + b"\\" * 5000 + b"\n") == []
+    with pytest.raises(BadCopyFormat, match="unterminated CSV quoted field"):
+        reader.finish()
+    assert read(b'"a\\"b\\c\nd\\\\",x\n', options) == [['a"b\\c\nd\\', "x"]]
+
+
 def tuple_bytes(*fields: bytes | None) -> bytes:
     pieces = [b"\xff\xff\xff\xff" if field is None else len(field).to_bytes(4, "big") + field for field in fields]
     return len(fields).to_bytes(2, "big") + b"".join(pieces)

@@ -1,3 +1,5 @@
+"""Errors as the fields a client receives."""
+
 from __future__ import annotations
 
 from lfsql.errors import StatementSyntax, UniqueViolation

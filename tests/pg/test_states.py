@@ -1,3 +1,5 @@
+"""The protocol tables: whole sessions through them, and that every pair of state and input is decided."""
+
 from __future__ import annotations
 
 import pytest

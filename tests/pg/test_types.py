@@ -291,6 +291,25 @@ def test_deep_json_is_refused_not_a_crash(oid: int) -> None:
         decode_text(oid, "[" * 100_000 + "]" * 100_000)
 
 
+def test_a_few_bytes_do_not_become_many() -> None:
+    """Numbers are kept as text: what an exponent may add is bounded, for one number and for a value of many."""
+    assert decode_text(oids.NUMERIC, "1e1000") == "1" + "0" * 1000
+    assert decode_text(oids.NUMERIC, "1e-1000") == "0." + "0" * 999 + "1"
+    for literal in ("1e2000", "1e-2000", "1e99999999999"):
+        with pytest.raises(NumericOutOfRange):
+            decode_text(oids.NUMERIC, literal)
+    for weight in (20_000, -20_000):
+        data = b"\x00\x01" + weight.to_bytes(2, "big", signed=True) + b"\x00\x00\x00\x00\x00\x01"
+        with pytest.raises(NumericOutOfRange):
+            decode_binary(oids.NUMERIC, data)
+    with pytest.raises(NumericOutOfRange):
+        decode_text(oids.NUMERIC, "9" * 131_073)
+    many = ",".join(["1e1000"] * 20_000)
+    for oid, literal in ((oids.ARRAYS[oids.NUMERIC], f"{{{many}}}"), (oids.JSONB, f"[{many}]")):
+        with pytest.raises(LimitExceeded):
+            decode_text(oid, literal)
+
+
 def test_coerce_leaves_what_has_no_typmod() -> None:
     assert coerce(oids.INT4, 5, 7) == 7
     assert coerce(oids.VARCHAR, -1, "abc") == "abc"
