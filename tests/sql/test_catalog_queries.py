@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,15 @@ from proxy.pg import types
 from proxy.sql import catalog
 from proxy.sql.cache import PlanCache
 from proxy.sql.catalog.facts import Facts, Setting
-from proxy.sql.plan import Kind, SessionCall
-from proxy.sql.planner import plan
+from proxy.sql.plan import Kind, Plan, SessionCall
+from proxy.sql.planner import plan, split
+from proxy.sql.schema import Schema
+from proxy.sql.schema_query import SCHEMA_QUERY, schema_from_rows
 from tests.sql.catalog_fixture import SCHEMA
 from tests.sql.catalog_queries.record import masked, queries
 
 FOLDER = Path(__file__).parent / "catalog_queries"
+ROOT = Path(__file__).parents[2]
 FACTS = Facts(settings=(Setting("port", "5432", context="postmaster", kind="integer"),))
 ONE_CLOCK_US = 1_700_000_000_000_000
 
@@ -94,24 +97,55 @@ SESSION: dict[SessionCall, Any] = {
 }
 
 
+BY_OID = frozenset({"sqlalchemy:34", "sqlalchemy:36"})
+"""Ordered by OIDs, which are numbered otherwise."""
+
+Reader = tuple[apsw.Connection, Schema, Callable[[str, Schema], tuple[Plan, tuple[Any, ...]]]]
+
+
 def cases() -> Iterator[str]:
     for path in sorted(FOLDER.glob("*.sql")):
         for name in queries(path):
             yield f"{path.stem}:{name}"
 
 
-@pytest.fixture(scope="module")
-def reader() -> Iterator[apsw.Connection]:
+def schema_of_a_file() -> Schema:
+    """The fixture's DDL planned and run, and read back from SQLite."""
+    connection = apsw.Connection(":memory:")
+    functions.register(connection, lambda: ONE_CLOCK_US)
+    for migration in sorted((ROOT / "migrations" / "data").glob("*.sql")):
+        connection.execute(migration.read_text())
+    schema = Schema()
+    for source in split((FOLDER.parent / "catalog_fixture.sql").read_text()):
+        for statement in plan(source.text, schema).statements:
+            connection.execute(statement)
+        schema = schema_from_rows(connection.execute(SCHEMA_QUERY), 1)
+    return schema
+
+
+def plan_as_written(text: str, schema: Schema) -> tuple[Plan, tuple[Any, ...]]:
+    return plan(text, schema), ()
+
+
+def plan_of_shape(text: str, schema: Schema) -> tuple[Plan, tuple[Any, ...]]:
+    """The plan cache's, with literals lifted out."""
+    return PlanCache().plan(text, schema)
+
+
+@pytest.fixture(scope="module", params=["given schema", "schema of a file, literals lifted"])
+def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
+    given = request.param == "given schema"
+    schema = SCHEMA if given else schema_of_a_file()
     flags = apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(":memory:", flags=flags)
     for statement in catalog.ATTACHMENTS:
         connection.execute(statement)
     catalog.create(connection)
-    catalog.fill(connection, catalog.catalog_rows(SCHEMA, FACTS))
+    catalog.fill(connection, catalog.catalog_rows(schema, FACTS))
     functions.register(connection, lambda: ONE_CLOCK_US)
-    for name, function in catalog.catalog_functions(SCHEMA, FACTS).items():
+    for name, function in catalog.catalog_functions(schema, FACTS).items():
         connection.create_scalar_function(name, function, deterministic=True)
-    yield connection
+    yield connection, schema, plan_as_written if given else plan_of_shape
     connection.close()
 
 
@@ -120,11 +154,12 @@ def relation_oid(connection: apsw.Connection, name: str) -> str:
 
 
 def answer(
-    connection: apsw.Connection, text: str, parameters: list[str | None], *, cached: bool
+    reader: Reader, text: str, parameters: list[str | None]
 ) -> tuple[list[tuple[str, int]], list[list[str | None]]]:
     """Columns (name, type) and rows as text, OIDs masked as the recording masks them."""
+    connection, schema, make_plan = reader
     known = re.sub(r"\{oid (\w+)\}", lambda match: relation_oid(connection, match.group(1)), text)
-    planned, lifted = PlanCache().plan(known, SCHEMA) if cached else (plan(known, SCHEMA), ())
+    planned, lifted = make_plan(known, schema)
     assert planned.kind is Kind.READ
     (statement,) = planned.statements
     values: list[Any] = [
@@ -145,22 +180,21 @@ def answer(
     return [(column.name, column.oid) for column in columns], rows
 
 
-@pytest.mark.parametrize("cached", [False, True], ids=["as written", "literals lifted"])
 @pytest.mark.parametrize("case", list(cases()))
-def test_a_clients_query_is_answered_as_by_postgresql(case: str, cached: bool, reader: apsw.Connection) -> None:
+def test_a_clients_query_is_answered_as_by_postgresql(case: str, reader: Reader) -> None:
     stem, _, name = case.partition(":")
     if case in REFUSED:
         with pytest.raises(FeatureNotSupported):
-            answer(reader, *queries(FOLDER / f"{stem}.sql")[name], cached=cached)
+            answer(reader, *queries(FOLDER / f"{stem}.sql")[name])
         return
     text, parameters = queries(FOLDER / f"{stem}.sql")[name]
     recorded = json.loads((FOLDER / f"{stem}.json").read_text())[name]
-    columns, rows = answer(reader, text, parameters, cached=cached)
+    columns, rows = answer(reader, text, parameters)
     assert columns == [(column, PRINTED.get(oid, oid)) for column, oid in recorded["columns"]]
     wanted = recorded["rows"]
     if wanted is None:
         return
-    if re.search(r"ORDER BY[^)]*$", text, re.IGNORECASE) is None:
+    if case in BY_OID or re.search(r"ORDER BY[^)]*$", text, re.IGNORECASE) is None:
         rows, wanted = sorted(rows, key=str), sorted(wanted, key=str)
     if case in DIFFERENCES:
         assert rows != wanted, "no difference any more"

@@ -14,6 +14,7 @@ from proxy.sql.catalog.definitions import relations
 from proxy.sql.catalog.facts import Cursor, Facts, Node, Prepared, Proxy, Role, Session, Setting
 from proxy.sql.catalog.functions import size_pretty
 from proxy.sql.catalog.rows import Rows
+from proxy.sql.catalog.spelling import shown
 from proxy.sql.schema import Column, ForeignKey, Index, Relation, Schema
 from tests.sql.catalog_fixture import SCHEMA
 
@@ -214,6 +215,18 @@ def test_expressions_and_descending_columns_of_an_index() -> None:
         " pg_index_column_has_property(indexrelid, 1, 'asc'), pg_index_column_has_property(indexrelid, 3, 'asc'),"
         " pg_index_column_has_property(1, 1, 'asc') FROM pg_index",
     ) == [(1, 1, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "printed"),
+    [
+        ("(\"n\" COLLATE lfsql_numeric > '0')", "n > '0'"),
+        ('("Select" > \'"x"\' AND (a))', '"Select" > \'"x"\' AND (a)'),
+        ("((a) OR (b))", "(a) OR (b)"),
+    ],
+)
+def test_expressions_are_printed_without_what_sqlite_needs(kept: str, printed: str) -> None:
+    assert shown(kept) == printed
 
 
 def test_names_and_numbers_of_relations(filled: apsw.Connection) -> None:

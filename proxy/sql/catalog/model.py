@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from proxy.pg import oids
-from proxy.sql.catalog.spelling import index_predicate, index_terms, quoted
+from proxy.sql.catalog.spelling import index_predicate, index_terms, quoted, shown
 from proxy.sql.schema import Column, ForeignKey, Index, Relation, Schema
 
 HIDDEN: Final = "_lfsql_"
@@ -277,7 +277,7 @@ def _constraints(
                 kind="c",
                 relation=table,
                 columns=_columns_in(check.expression, columns),
-                expression=check.expression,
+                expression=shown(check.expression),
             )
         )
     return found

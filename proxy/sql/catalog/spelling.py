@@ -47,8 +47,15 @@ def index_terms(index: Index) -> tuple[tuple[str, ...], tuple[bool, ...]]:
         text = written[place] if place < len(written) else ""
         bare = re.sub(r"\s+(asc|desc)?(\s+nulls\s+(first|last))?\s*\Z", "", text + " ", flags=re.IGNORECASE).strip()
         descending.append(re.search(r"\bdesc\b(\s+nulls\s+(first|last))?\s*\Z", text, re.IGNORECASE) is not None)
-        terms.append(quoted(column) if column is not None else bare or "(expression)")
+        terms.append(quoted(column) if column is not None else _expression(bare))
     return tuple(terms), tuple(descending)
+
+
+def _expression(text: str) -> str:
+    """PostgreSQL puts index expressions in parentheses unless they are one call."""
+    inner = shown(text)
+    call = re.match(r"[\w.]+\(", inner)
+    return inner if call is not None and _closing(inner, call.end() - 1) == len(inner) - 1 else f"({inner})"
 
 
 def index_predicate(index: Index) -> str | None:
@@ -59,16 +66,36 @@ def index_predicate(index: Index) -> str | None:
     match = re.match(r"\s*where\s+(.*?)\s*;?\s*\Z", index.sql[end + 1 :], re.IGNORECASE | re.DOTALL)
     if match is None:
         return None
-    predicate = match.group(1)
-    wrapped = predicate.startswith("(") and _closing(predicate, 0) == len(predicate) - 1
-    return predicate[1:-1].strip() if wrapped else predicate
+    return shown(match.group(1))
+
+
+_SHOWN: Final = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)"|(\s+COLLATE\s+"?lfsql_numeric"?)""", re.IGNORECASE)
+
+
+def shown(sql: str) -> str:
+    """An expression kept for SQLite, as a PostgreSQL user would write it.
+
+    Names lose quotes they do not need, and the collation that makes decimal text compare as numbers goes, which is
+    no business of the reader's; outer parentheses go too.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        name, collation = match.groups()
+        if collation is not None:
+            return ""
+        return match.group() if name is None else quoted(name.replace('""', '"'))
+
+    text = _SHOWN.sub(one, sql).strip()
+    while text.startswith("(") and _closing(text, 0) == len(text) - 1:
+        text = text[1:-1].strip()
+    return text
 
 
 def view_query(sql: str) -> str:
     """A view's SELECT, out of its CREATE VIEW, as pg_get_viewdef prints it: with a leading blank and a semicolon."""
     match = re.match(r".*?\bAS\s+(?=select\b|with\b|values\b|\()", sql, re.IGNORECASE | re.DOTALL)
     query = sql[match.end() :] if match else sql
-    return f" {query.rstrip().rstrip(';')};"
+    return f" {shown(query.rstrip().rstrip(';'))};"
 
 
 def _key_texts(sql: str) -> list[str]:
