@@ -268,9 +268,25 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 AnyConfig = TypeVar("AnyConfig", NodeConfig, ProxyConfig)
 
 
+def read(path: str | Path, kind: type[AnyConfig]) -> AnyConfig:
+    """The file at `path` as it is, relative paths left relative.  Raises ConfigError naming the file and the key."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return msgspec.toml.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(str(error))}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error
+
+
 def load_node(path: str | Path) -> NodeConfig:
     """node.toml at `path`, its paths made absolute.  Raises ConfigError naming the file and the key."""
-    base, config = _load(Path(path), NodeConfig)
+    base, config = Path(path).resolve().parent, read(path, NodeConfig)
     return msgspec.structs.replace(
         config, data_dir=str(base / config.data_dir), cluster_key_file=str(base / config.cluster_key_file)
     )
@@ -278,7 +294,7 @@ def load_node(path: str | Path) -> NodeConfig:
 
 def load_proxy(path: str | Path) -> ProxyConfig:
     """proxy.toml at `path`, its paths made absolute.  Raises ConfigError naming the file and the key."""
-    base, config = _load(Path(path), ProxyConfig)
+    base, config = Path(path).resolve().parent, read(path, ProxyConfig)
     nodes = tuple(
         msgspec.structs.replace(node, data_dir=str(base / node.data_dir)) if node.data_dir else node
         for node in config.nodes
@@ -328,21 +344,6 @@ def to_toml(config: NodeConfig | ProxyConfig) -> str:
             for row in value:
                 lines += ["", f"[[{key}]]", *_toml_lines(row)]
     return "\n".join(lines) + "\n"
-
-
-def _load(path: Path, kind: type[AnyConfig]) -> tuple[Path, AnyConfig]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return path.resolve().parent, msgspec.toml.decode(content, type=kind)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error))}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _explain(message: str) -> str:

@@ -1,0 +1,118 @@
+"""The command line: `lfsql up`, `node`, `proxy`, `status`.
+
+The one place that knows both the nodes and the proxy.  Heavy parts are imported by the command that needs them, so
+that `lfsql --help` and a mistake in the arguments answer at once.
+
+Every error that is ours becomes one line on stderr and exit status 1 (2 for wrong arguments); a traceback is left for
+what is a bug.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from lfsql.errors import LfsqlError
+
+DIRECTORY = "data"
+PORT = 5433
+
+
+class Commands(click.Group):
+    """Turns our errors, of whatever command, into one line and exit status 1."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except LfsqlError as error:
+            name = f"lfsql {context.invoked_subcommand}" if context.invoked_subcommand else "lfsql"
+            hint = f" ({error.hint})" if error.hint else ""
+            click.echo(f"{name}: {error.message}{hint}", err=True)
+            context.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lfsql")
+def main() -> None:
+    """SQLite files as a replicated database tier that PostgreSQL clients use."""
+
+
+@main.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    default=DIRECTORY,
+    show_default=True,
+    help="Where to keep all.",
+)
+@click.option("--nodes", type=click.IntRange(1, 9), default=None, help="How many nodes to start.  [default: 3]")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=None, help=f"Where clients connect.  [default: {PORT}]"
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=None, help="Proxy processes.  [default: 1]")
+def up(directory: Path, nodes: int | None, port: int | None, workers: int | None) -> None:
+    """Start nodes and a proxy on this machine, until Ctrl-C.
+
+    Prints one line, "ready: postgresql://…", when a write would succeed.  A directory that was used before is used
+    again, with the nodes and settings it was made with.
+    """
+    from lfsql.cli.up import run_up
+
+    sys.exit(run_up(directory, nodes, port, workers))
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="The node's node.toml.")
+@click.option("--lifeline", type=int, default=None, help="A pipe's descriptor: stop when it ends.  For `lfsql up`.")
+def node(config: Path, lifeline: int | None) -> None:
+    """Run one node, until SIGINT or SIGTERM."""
+    from lfsql.cli.serving import serve_node
+
+    _log_to_stderr()
+    serve_node(config, lifeline)
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="The proxy's proxy.toml.")
+@click.option("--worker", type=click.IntRange(0, 63), default=None, help="Run only this worker, in this process.")
+@click.option("--lifeline", type=int, default=None, help="A pipe's descriptor: stop when it ends.  For `lfsql up`.")
+def proxy(config: Path, worker: int | None, lifeline: int | None) -> None:
+    """Run a proxy, until SIGINT or SIGTERM: one process for each of its workers."""
+    from lfsql.cli.serving import serve_proxy
+
+    _log_to_stderr()
+    sys.exit(serve_proxy(config, worker, lifeline))
+
+
+@main.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    default=DIRECTORY,
+    show_default=True,
+    help="The directory of `lfsql up`: whom to ask, and the cluster's key.",
+)
+@click.option("--node", "address", metavar="HOST:PORT", default=None, help="Ask this node only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(directory: Path, address: str | None, *, as_json: bool) -> None:
+    """Show the nodes and proxies.  Exit status 0 when there is a primary, else 1."""
+    from lfsql.cli.status import run_status
+
+    sys.exit(run_status(directory, address, as_json=as_json))
+
+
+def _log_to_stderr() -> None:
+    """One line an event, with UTC time."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
