@@ -27,6 +27,7 @@ from proxy.pg.oids import BOOL, BPCHAR, FLOAT8, INT2, INT4, INT8, INTERVAL, NUME
 from proxy.sql import json_calls, operators
 from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.catalog.functions import RESULT_TYPES
+from proxy.sql.catalog.model import serial_sequence
 from proxy.sql.infer import (
     PREFERRED,
     STRINGS,
@@ -251,6 +252,11 @@ class Calls:
 
     def _catalog_function(self, function: str, arguments: Sequence[Value]) -> Value:
         """A function of the catalogs: it takes what it is given, OIDs and names as text."""
+        texts = [value.text for value in arguments if value.text is not None]
+        if function == "pg_get_serial_sequence" and len(texts) == len(arguments) == 2:
+            # Known from the schema, and wanted where the catalogs are not: setval(pg_get_serial_sequence(...), n).
+            sequence = serial_sequence(self.analysis.schema, texts[0], texts[1])
+            return Value("NULL", TEXT) if sequence is None else Value(quote(sequence), TEXT, text=sequence)
         self.analysis.catalog = True
         texts = [checked(settled(self.analysis, value)).sql for value in arguments]
         return Value(f"{function}({', '.join(texts)})", RESULT_TYPES[function])
@@ -286,6 +292,8 @@ class Calls:
             node = node.this
         if isinstance(node, exp.Literal) and node.args.get("is_string"):
             first = Value(quote(relation_words(node.name)[-1]), TEXT, simple=True)
+        elif first.text is not None:
+            first = Value(quote(relation_words(first.text)[-1]), TEXT, simple=True)
         elif first.oid == REGCLASS:
             first = Value(f"lfsql_regclass_out({first.sql})", TEXT)
         rest = [coerce(self.analysis, value, kind) for value, kind in zip(values[1:], (INT8, BOOL), strict=False)]

@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import pytest
 
-from lfsql.errors import FeatureNotSupported
+from lfsql.errors import FeatureNotSupported, UndefinedColumn, UndefinedTable
 from lfsql.storage import functions
 from proxy.pg import types
 from proxy.sql import catalog
@@ -220,3 +220,14 @@ def test_a_plan_says_that_it_needs_the_catalogs(text: str) -> None:
 
 def test_a_plan_of_the_users_tables_needs_none() -> None:
     assert not plan("SELECT name FROM track", SCHEMA).catalog
+
+
+def test_a_serial_columns_sequence_is_known_where_the_catalogs_are_not() -> None:
+    planned = plan("""SELECT setval(pg_get_serial_sequence('"typed"', 'id'), max(id)) FROM typed""", SCHEMA)
+    assert planned.kind is Kind.WRITE
+    assert not planned.catalog
+    assert planned.statements == ("""SELECT setval('typed_id_seq', max("typed"."id")) FROM "typed\"""",)
+    with pytest.raises(UndefinedColumn):
+        plan("SELECT pg_get_serial_sequence('typed', 'nothing')", SCHEMA)
+    with pytest.raises(UndefinedTable):
+        plan("SELECT pg_get_serial_sequence('nothing', 'id')", SCHEMA)

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from lfsql.errors import InvalidParameterValue, UndefinedColumn, UndefinedFunction, UndefinedObject, UndefinedTable
+from lfsql.errors import InvalidParameterValue, UndefinedFunction, UndefinedObject, UndefinedTable
 from proxy.pg import oids
 from proxy.sql.catalog.builtins import function_names, function_oid, operator_names
 from proxy.sql.catalog.definitions import DATABASES, PG_CATALOG, relations
 from proxy.sql.catalog.facts import Facts
-from proxy.sql.catalog.model import Model, build_model
+from proxy.sql.catalog.model import Model, build_model, serial_sequence
 from proxy.sql.catalog.procedures import arguments_text, result_text
 from proxy.sql.catalog.relations import NAMESPACES
 from proxy.sql.catalog.rows import text_array
@@ -186,7 +187,7 @@ class _Catalog:
         self._tables = {table.oid: table for table in model.tables}
         self._indexes = {index.oid: index for index in model.indexes}
         self._constraints = {each.oid: each for each in model.constraints}
-        self._owned = {(each.owner_oid, each.owner_column): each.name for each in model.sequences if each.owner_oid}
+        self._schema = model.schema
         self._roles = role_oids(facts)
 
     def functions(self) -> dict[str, Function]:
@@ -197,7 +198,7 @@ class _Catalog:
             "pg_get_viewdef": self.view_definition,
             "pg_get_ruledef": self.rule_definition,
             "pg_get_userbyid": self.role_name,
-            "pg_get_serial_sequence": self.serial_sequence,
+            "pg_get_serial_sequence": partial(serial_sequence, self._schema),
             "pg_get_function_arguments": arguments_text,
             "pg_get_function_identity_arguments": arguments_text,
             "pg_get_function_result": result_text,
@@ -263,16 +264,6 @@ class _Catalog:
             return None
         query = view_query(self._tables[self._relations[name]].sql).strip()
         return f'CREATE RULE "_RETURN" AS\n    ON SELECT TO public.{quoted(name)} DO INSTEAD  {query}'
-
-    def serial_sequence(self, table: str, column: str) -> str | None:
-        """The column's name is taken literally, the table's as SQL: PostgreSQL's own oddity."""
-        oid = self.relation_oid(table)
-        relation = self._tables.get(oid)
-        found = relation.column(column) if relation is not None else None
-        if found is None:
-            raise UndefinedColumn(f'column "{column}" of relation "{_last(table)}" does not exist')
-        name = self._owned.get((oid, found.number))
-        return f"public.{quoted(name)}" if name is not None else None
 
     def column_property(self, oid: int | str, column: int, name: str) -> int | None:
         index = self._indexes.get(int(oid))

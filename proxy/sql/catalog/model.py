@@ -13,8 +13,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from lfsql.errors import UndefinedColumn, UndefinedTable
 from proxy.pg import oids
-from proxy.sql.catalog.spelling import index_predicate, index_terms, quoted, shown
+from proxy.sql.catalog.spelling import index_predicate, index_terms, quoted, shown, split_name
 from proxy.sql.schema import Column, ForeignKey, Index, Relation, Schema
 
 HIDDEN: Final = "_lfsql_"
@@ -183,6 +184,23 @@ def default_of(table: Relation, column: Column) -> str | None:
 def sequence_name(table: Relation, column: Column) -> str:
     """The name PostgreSQL gives the sequence behind a serial or identity column."""
     return f"{table.name}_{column.name}_seq"
+
+
+def serial_sequence(schema: Schema, table: str, column: str) -> str | None:
+    """pg_get_serial_sequence(): the sequence behind a column, None when it has none.
+
+    The column's name is taken literally, the table's as SQL: PostgreSQL's own oddity.  Raises UndefinedTable and
+    UndefinedColumn.
+    """
+    relation = schema.relations.get(split_name(table)[-1])
+    if relation is None:
+        raise UndefinedTable(f'relation "{table}" does not exist')
+    found = relation.column(column)
+    if found is None:
+        raise UndefinedColumn(f'column "{column}" of relation "{relation.name}" does not exist')
+    owned = (each.name for each in schema.relations.values() if each.owner == (relation.name, column))
+    name = next(owned, sequence_name(relation, found) if found.identity else None)
+    return None if name is None else f"public.{quoted(name)}"
 
 
 def _indexes(table: Relation, numbers: _Numbers) -> list[IndexObject]:
