@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
+from array import array
 from collections import deque
-from collections.abc import Callable
-from secrets import SystemRandom
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -63,6 +64,16 @@ _encode_state: Final = msgspec.msgpack.Encoder().encode
 _state_decoder: Final = msgspec.msgpack.Decoder(HardState)
 
 
+def draws() -> Iterator[float]:
+    """Numbers evenly spread over [0, 1), for ever.
+
+    Consensus draws one for every message of its primary, so the kernel is asked for a thousand at a time.
+    """
+    while True:
+        for number in array("I", os.urandom(4096)):
+            yield number / (1 << 32)
+
+
 def boot_clock() -> float:
     """Seconds since some point before the machine started; counts sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -102,7 +113,7 @@ class Driver:
         self._send = send
         self._close_peer = close_peer
         self._observer = observer
-        self.consensus = Consensus(node, configuration, restored, SystemRandom().random, boot_clock(), settings)
+        self.consensus = Consensus(node, configuration, restored, draws().__next__, boot_clock(), settings)
         self._persists: deque[Persist] = deque()
         self._persists_wait = trio.Event()
         self._timer = trio.CancelScope()

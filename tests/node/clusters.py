@@ -106,8 +106,10 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster_of(directory: Path, count: int, **limits: Any) -> AsyncIterator[Cluster]:
-    """A cluster whose nodes all run.  Everything within must be over in DEADLINE_S."""
+async def cluster_of(
+    directory: Path, count: int, *, deadline_s: float = DEADLINE_S, **limits: Any
+) -> AsyncIterator[Cluster]:
+    """A cluster whose nodes all run.  Everything within must be over in `deadline_s`."""
     make_key(directory / "key")
     names = [f"n{number}" for number in range(1, count + 1)]
     sockets = {name: bind("127.0.0.1:0") for name in names}
@@ -124,7 +126,7 @@ async def cluster_of(directory: Path, count: int, **limits: Any) -> AsyncIterato
         )
         for member in members
     }
-    with trio.fail_after(DEADLINE_S):
+    with trio.fail_after(deadline_s):
         async with trio.open_nursery() as nursery:
             cluster = Cluster(directory, configs, nursery, sockets=sockets)
             for name in names:

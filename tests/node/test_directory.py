@@ -1,0 +1,105 @@
+"""A data directory belongs to one node of one cluster, and to one process at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from lfsql.config import NodeConfig
+from lfsql.errors import AddressInUse, ConfigError, DataCorrupted, DirectoryInUse, WrongCluster
+from lfsql.net.cluster_key import load_key, make_key
+from lfsql.node.directory import data_directory
+from lfsql.node.service import run_node
+from tests.node.clusters import Session, cluster_of
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with data_directory(tmp_path, "c1", "n1"):
+        with pytest.raises(DirectoryInUse, match="in use"), data_directory(tmp_path, "c1", "n1"):
+            raise AssertionError("must not enter")
+    with data_directory(tmp_path, "c1", "n1") as directory:
+        assert directory == tmp_path
+
+
+@pytest.mark.parametrize(("cluster_id", "node", "named"), [("c2", "n1", "'c1'"), ("c1", "n2", "'n1'")])
+def test_another_ones_directory_is_refused(tmp_path: Path, cluster_id: str, node: str, named: str) -> None:
+    with data_directory(tmp_path, "c1", "n1"):
+        pass
+    with pytest.raises(WrongCluster, match=named), data_directory(tmp_path, cluster_id, node):
+        raise AssertionError("must not enter")
+
+
+def test_databases_of_nobody_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.db").write_bytes(b"")
+    with pytest.raises(WrongCluster, match=r"data\.db"), data_directory(tmp_path, "c1", "n1"):
+        raise AssertionError("must not enter")
+
+
+def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
+    (tmp_path / "identity.json").write_bytes(b"{")
+    with pytest.raises(ConfigError, match=r"identity\.json is damaged"), data_directory(tmp_path, "c1", "n1"):
+        raise AssertionError("must not enter")
+
+
+def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    key = make_key(path)
+    assert load_key(path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConfigError, match="cannot be made"):
+        make_key(path)
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="read by others"):
+        load_key(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 5000])
+def test_a_key_of_the_wrong_length_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "key"
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="a key has"):
+        load_key(path)
+
+
+async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster:
+        config: NodeConfig = msgspec.structs.replace(cluster.configs["n1"], data_dir=str(tmp_path / "other"))
+        with pytest.raises(AddressInUse, match=config.listen):
+            await run_node(config)
+
+
+async def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            await Session(link, "a").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        await cluster.stop("n1")
+        for name in ("log.db", "log.db-wal", "log.db-shm"):
+            (tmp_path / "n1" / name).unlink(missing_ok=True)
+        with pytest.raises(DataCorrupted, match=r"data\.db stands at index 2, log\.db holds 0 to 0"):
+            await run_node(cluster.configs["n1"])
+
+
+async def test_a_node_replays_what_its_database_lost(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            for _ in range(5):
+                await session.submit("INSERT INTO t DEFAULT VALUES")
+        await cluster.stop("n1")
+        for name in ("data.db", "data.db-wal", "data.db-shm"):
+            (tmp_path / "n1" / name).unlink(missing_ok=True)
+        await cluster.start("n1")
+        await cluster.primary()
+        await cluster.level()
+        assert cluster.content("n1", "SELECT count(*) FROM t") == [(5,)]
+
+
+async def test_cancelling_ends_a_node_without_an_error(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster:
+        with trio.fail_after(5):
+            await cluster.stop("n1")

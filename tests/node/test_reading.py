@@ -1,0 +1,108 @@
+"""Reads over the link: chunks, freshness, cancelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from lfsql.core.requests import COMMITTED, Cancel, Read, ReadClose, ReadMore, Rows
+from tests.node.clusters import Session, cluster_of, read
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+
+
+@pytest.mark.parametrize("count", [2500, 60_000])
+async def test_a_large_result_is_pulled_in_chunks(tmp_path: Path, count: int) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        number = link.next_request()
+        answer = await link.request(Read(number, f"{ENDLESS} LIMIT {count}", rows_max=1000))
+        rows: list[object] = []
+        while True:
+            assert isinstance(answer, Rows)
+            assert answer.fault is None
+            assert len(answer.rows) <= 1000
+            rows += answer.rows
+            if not answer.more:
+                break
+            answer = await link.request(ReadMore(number, 1000))
+        assert rows == [(i,) for i in range(1, count + 1)]
+
+
+async def test_a_replica_waits_for_what_the_session_has_written(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        replica = next(name for name in cluster.configs if name != primary)
+        async with cluster.link(primary) as writing, cluster.link(replica) as reading:
+            session = Session(writing, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            for number in range(1, 30):
+                outcome = await session.submit("INSERT INTO t DEFAULT VALUES")
+                assert outcome.state == COMMITTED
+                answer = await read(reading, "SELECT count(*) FROM t", min_index=outcome.index, wait_ms_max=5000)
+                assert answer.rows == ((number,),)
+                assert answer.index >= outcome.index
+
+
+async def test_a_copy_that_does_not_get_there_in_time_says_so(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        for wait_ms_max in (0, 30):
+            answer = await read(link, "SELECT 1", min_index=1_000_000, wait_ms_max=wait_ms_max)
+            assert answer.fault is not None
+            assert answer.fault.sqlstate == "57P05"
+
+
+async def test_errors_and_attempts_to_write_are_answered(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        states = []
+        for sql in ("SELECT * FROM missing", "CREATE TABLE t (x)", "SELEC 1"):
+            answer = await read(link, sql)
+            assert answer.fault is not None
+            states.append(answer.fault.sqlstate)
+        assert states == ["42P01", "25006", "42601"]
+
+
+async def test_a_long_read_is_cancelled_and_one_that_waits_is_closed(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        number = link.next_request()
+        answers: list[Rows] = []
+
+        async def count_for_ever() -> None:
+            answer = await link.request(Read(number, f"SELECT count(*) FROM ({ENDLESS})"))
+            assert isinstance(answer, Rows)
+            answers.append(answer)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count_for_ever)
+            # Another question's answer shows that the node has taken the first.
+            await read(link, "SELECT 1")
+            link.send_nowait(Cancel(number))
+        assert answers[0].fault is not None
+        assert answers[0].fault.sqlstate == "57014"
+
+        number = link.next_request()
+        first = await link.request(Read(number, ENDLESS, rows_max=10))
+        assert isinstance(first, Rows)
+        assert first.more
+        link.send_nowait(ReadClose(number))
+        gone = await link.request(ReadMore(number, 10))
+        assert isinstance(gone, Rows)
+        assert gone.fault is not None
+        assert gone.fault.sqlstate == "34000"
+
+
+async def test_a_read_over_its_time_is_stopped(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        answer = await read(link, f"SELECT count(*) FROM ({ENDLESS})", run_ms_max=50)
+        assert answer.fault is not None
+        assert answer.fault.sqlstate == "57014"
+
+
+async def test_open_reads_are_limited(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1, open_reads_max=2) as cluster, cluster.link(await cluster.primary()) as link:
+        for _ in range(2):
+            assert (await read(link, ENDLESS, rows_max=10)).more
+        third = await read(link, ENDLESS, rows_max=10)
+        assert third.fault is not None
+        assert third.fault.sqlstate == "53400"

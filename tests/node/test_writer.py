@@ -1,0 +1,206 @@
+"""The write path's rarer turns, on real nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+
+from lfsql.core.requests import (
+    ABORTED,
+    COMMIT,
+    COMMITTED,
+    HOLD,
+    OPEN,
+    Cancel,
+    Describe,
+    Described,
+    Forget,
+    LookUp,
+    Outcome,
+    Run,
+    RunMany,
+    Submit,
+)
+from tests.node.clusters import Session, cluster_of, read
+
+SLOW = (
+    "INSERT INTO t SELECT NULL FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
+)
+
+
+def sqlstate(outcome: Outcome) -> str:
+    assert outcome.fault is not None
+    return outcome.fault.sqlstate
+
+
+async def test_a_statement_over_its_time_is_stopped_and_others_of_its_batch_are_not(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        outcomes: dict[str, Outcome] = {}
+
+        async def run(client: str, sql: str, run_ms_max: int) -> None:
+            outcomes[client] = await Session(link, client).submit(sql, run_ms_max=run_ms_max)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(run, f"a{number}", "INSERT INTO t DEFAULT VALUES", 0)
+            nursery.start_soon(run, "slow", SLOW, 50)
+            for number in range(10):
+                nursery.start_soon(run, f"b{number}", "INSERT INTO t DEFAULT VALUES", 5000)
+        slow = outcomes.pop("slow")
+        assert (slow.state, sqlstate(slow)) == (ABORTED, "57014")
+        assert {outcome.state for outcome in outcomes.values()} == {COMMITTED}
+        last = max(outcome.index for outcome in outcomes.values())
+        assert (await read(link, "SELECT count(*) FROM t", min_index=last, wait_ms_max=5000)).rows == ((20,),)
+
+
+async def test_losing_the_batch_does_not_lose_the_layers_below(tmp_path: Path) -> None:
+    """The transaction is lost while what is below it is in the log and not in SQLite."""
+    async with cluster_of(tmp_path, 3) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            outcomes: dict[int, Outcome] = {}
+
+            async def mixed(number: int) -> None:
+                session = Session(link, f"c{number}")
+                if number % 3 == 0:
+                    opened = await session.submit(f"INSERT INTO t VALUES ({number})", end=HOLD)
+                    assert opened.state == OPEN
+                    # The duplicate key rolls the whole transaction back, with whatever it was stacked on.
+                    outcomes[number] = await session.submit(
+                        f"INSERT OR ROLLBACK INTO t VALUES ({number})", end=HOLD, same=True
+                    )
+                    again = await session.submit("INSERT INTO t VALUES (1000)", end=COMMIT, same=True)
+                    assert again.state == ABORTED
+                else:
+                    outcomes[number] = await session.submit(f"INSERT INTO t VALUES ({number})")
+
+            async with trio.open_nursery() as nursery:
+                for number in range(30):
+                    nursery.start_soon(mixed, number)
+        states = {number: outcome.state for number, outcome in outcomes.items()}
+        assert states == {number: ABORTED if number % 3 == 0 else COMMITTED for number in range(30)}
+        await cluster.level()
+        for name in cluster.configs:
+            assert cluster.content(name, "SELECT id FROM t ORDER BY id") == [(n,) for n in range(30) if n % 3]
+
+
+async def test_a_plan_for_another_schema_is_refused_before_it_runs(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session = Session(link, "a")
+        created = await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        assert created.schema_index == created.index
+        # Valid at once, though SQLite may not have committed the change yet.
+        assert (await session.submit("INSERT INTO t VALUES (1)", schema_index=created.index)).state == COMMITTED
+        altered = await session.submit("ALTER TABLE t ADD COLUMN v int", schema_index=created.index)
+        assert altered.state == COMMITTED
+        stale = await session.submit("INSERT INTO t VALUES (2, 2)", schema_index=created.index)
+        assert (stale.state, sqlstate(stale)) == (ABORTED, "0A000")
+        assert stale.schema_index == altered.index
+        assert (await session.submit("INSERT INTO t VALUES (2, 2)", schema_index=altered.index)).state == COMMITTED
+
+
+async def test_cancel_reaches_what_runs_and_what_waits(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        numbers = [link.next_request() for _ in range(2)]
+        outcomes: list[Outcome] = []
+
+        async def run(number: int, client: str, sql: str) -> None:
+            answer = await link.request(Submit(number, client, 1, (Run(sql),), HOLD))
+            assert isinstance(answer, Outcome)
+            outcomes.append(answer)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, numbers[0], "runs", SLOW)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(run, numbers[1], "waits", "INSERT INTO t VALUES (1)")
+            await trio.testing.wait_all_tasks_blocked()
+            link.send_nowait(Cancel(numbers[1]))
+            link.send_nowait(Cancel(numbers[0]))
+        assert [sqlstate(outcome) for outcome in outcomes] == ["57014", "57014"]
+        link.send_nowait(Forget("runs"))
+        assert (await Session(link, "next").submit("INSERT INTO t VALUES (1)")).state == COMMITTED
+
+
+async def test_forget_rolls_back(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session = Session(link, "a")
+        await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        await session.submit("INSERT INTO t VALUES (1)", end=HOLD)
+        link.send_nowait(Forget("a"))
+        assert (await Session(link, "b").submit("INSERT INTO t VALUES (1)")).state == COMMITTED
+
+
+async def test_a_unit_larger_than_a_record_is_cut_and_applied_whole(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY, v blob)")
+            sets = tuple((number, b"x" * 100_000) for number in range(100))
+            answer = await link.request(
+                Submit(link.next_request(), "a", 2, (RunMany("INSERT INTO t VALUES (?1, ?2)", sets),), COMMIT)
+            )
+            assert isinstance(answer, Outcome)
+            assert answer.state == COMMITTED
+        await cluster.level()
+        for name in cluster.configs:
+            assert cluster.content(name, "SELECT count(*), sum(length(v)) FROM t") == [(100, 10_000_000)]
+
+
+async def test_describe_sees_the_clients_own_uncommitted_table(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session = Session(link, "a")
+        await session.submit("CREATE TABLE fresh (id INTEGER PRIMARY KEY)", end=HOLD)
+        own = await link.request(Describe(link.next_request(), "SELECT id FROM fresh", "a"))
+        other = await link.request(Describe(link.next_request(), "SELECT id FROM fresh", "b"))
+        assert isinstance(own, Described)
+        assert isinstance(other, Described)
+        assert [column.name for column in own.columns] == ["id"]
+        assert other.fault is not None
+        assert other.fault.sqlstate == "42P01"
+
+
+async def test_a_replica_refuses_writes_and_names_the_primary(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        replica = next(name for name in cluster.configs if name != primary)
+        node = cluster.running[replica].node
+        while node.driver.consensus.primary != primary:
+            await node.wait_changed()
+        async with cluster.link(replica) as link:
+            refused = await Session(link, "a").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            assert (refused.state, sqlstate(refused)) == (ABORTED, "25006")
+            assert refused.fault is not None
+            assert primary in refused.fault.hint
+
+
+async def test_what_was_never_run_is_looked_up_as_aborted(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        answer = await link.request(LookUp(link.next_request(), "nobody", 1))
+        assert isinstance(answer, Outcome)
+        assert (answer.state, answer.fault) == (ABORTED, None)
+
+
+async def test_without_a_quorum_nothing_is_acknowledged_but_local_durability_is(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        async with cluster.link(primary) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            await cluster.level()
+            others = [name for name in cluster.configs if name != primary]
+            waiting: list[Outcome] = []
+
+            async def write() -> None:
+                waiting.append(await Session(link, "quorum").submit("INSERT INTO t VALUES (2)"))
+
+            async with trio.open_nursery() as nursery:
+                for name in others:
+                    nursery.start_soon(cluster.stop, name)
+            local = await Session(link, "local").submit("INSERT INTO t VALUES (1)", local=True)
+            assert local.state == COMMITTED
+            # The primary notices that it has lost its quorum and steps down: the fate is unknown, not failure.
+            await write()
+            assert waiting[0].state == ABORTED
+            assert sqlstate(waiting[0]) in {"08007", "25006"}
