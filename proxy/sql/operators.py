@@ -365,10 +365,7 @@ def negative(analysis: Analysis, value: Value) -> Value:
     """Unary minus."""
     if value.text is not None and value.oid in NUMBERS:
         text = value.text[1:] if value.text.startswith("-") else f"-{value.text}"
-        sql = quote(text) if value.oid == NUMERIC else f"(-{value.sql})"
-        if value.oid == INT4 and text == "-2147483648":
-            return Value(sql, INT4, text=text, simple=True, not_null=True)
-        return Value(sql, value.oid, text=text, simple=True, not_null=True)
+        return _negated_constant(value, text)
     if value.unknown:
         value = coerce(analysis, value, FLOAT8)
     value = settled(analysis, value)
@@ -379,6 +376,19 @@ def negative(analysis: Analysis, value: Value) -> Value:
     if value.oid in NUMBERS:
         return Value(f"(-{value.sql})", value.oid, unchecked=value.oid not in FLOATS)
     raise missing("-", None, value.oid)
+
+
+def _negated_constant(value: Value, text: str) -> Value:
+    """-2147483648 is an int4 although 2147483648 is none: PostgreSQL types the number with its sign."""
+    oid = value.oid
+    if text.removeprefix("-").isdigit() and oid in (INT4, INT8, NUMERIC):
+        whole = int(text)
+        if oid == INT8 and whole == -(2**31):
+            oid = INT4
+        elif oid == NUMERIC and whole == -(2**63):
+            return Value("(-9223372036854775807 - 1)", INT8, text=text, simple=True, not_null=True)
+    sql = quote(text) if oid == NUMERIC else f"(-{value.sql})"
+    return Value(sql, oid, text=text, simple=True, not_null=True)
 
 
 def bitwise(analysis: Analysis, symbol: str, left: Value, right: Value) -> Value:

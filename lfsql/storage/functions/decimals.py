@@ -268,7 +268,8 @@ def power(a: Any, b: Any) -> str:
     magnitude = float(exponent) * (base.adjusted() + math.log10(abs(float(base.scaleb(-base.adjusted())))))
     if magnitude > WHOLE_DIGITS_MAX:
         raise NumericOutOfRange("value overflows numeric format")
-    scale = min(max(DIGITS_MIN - int(magnitude), scales, 0), SCALE_MAX)
+    scale = max(DIGITS_MIN, scale_of(base)) if whole else max(DIGITS_MIN - int(magnitude), scales, 0)
+    scale = min(scale, SCALE_MAX)
     if magnitude < -SCALE_MAX - 20:
         return text(rounded(ZERO, scale))
     return text(rounded(_work(scale, int(magnitude)).power(base, exponent), scale))

@@ -1,0 +1,10 @@
+create table t (id int primary key, a int, b text, n numeric(10,2), f float8, d date, ts timestamp, tz timestamptz, x bool, j jsonb, js json, arr int[], tags text[], i8 bigint, i2 smallint, iv interval, u uuid, by bytea, v varchar(20), c char(5), f4 real, tm time);
+create table u (id int primary key, t_id int, name varchar(50), amount numeric);
+create table kv (k text primary key, v int not null default 7, w text);
+insert into t values (1, 10, 'alpha', 12.50, 1.5, '2024-01-31', '2024-01-31 10:20:30.5', '2024-03-31 00:30:00+00', true, '{"a": 1, "b": [1, 2, {"c": "x"}], "d": null}', '{"z":1,  "a":"q"}', '{1,2,3}', '{x,"y z",NULL}', 9000000000, 5, '1 day 02:03:04', '11111111-2222-3333-4444-555555555555', '\x0102ff', 'Vé', 'ab', 1.1, '10:20:30');
+insert into t values (2, 20, 'Beta', -3.75, -2.25, '2023-12-25', '2023-02-28 23:59:59', '2024-10-27 01:30:00+00', false, '{"a": "text", "k": true}', '[1, 2.50, "s"]', '{}', '{}', -5, -7, '-1 mons +3 days', '00000000-0000-0000-0000-000000000000', '\x', '', 'xyz', -0.5, '23:59:59.999999');
+insert into t values (3, 30, 'gamma_%', 100, 1e20, '2000-02-29', '2000-02-29 00:00:00', '2000-01-01 12:00:00+00', null, '[10, 20, 30]', '"str"', '{5,NULL,7}', '{a,b,c}', 0, 0, '1 year 2 mons', null, '\xdeadbeef', 'x''y"z\', 'q', 3.4e10, '00:00:00');
+insert into t (id) values (4);
+insert into t (id, a, b, n, f) values (5, 10, 'alpha', 0.1, 0.1);
+insert into u values (1, 1, 'one', 1.10), (2, 1, 'uno', 2.20), (3, 2, 'two', 3.333), (4, null, 'none', null), (5, 9, 'nine', 5);
+insert into kv values ('a', 1, 'first'), ('b', 2, null);
