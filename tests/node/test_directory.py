@@ -17,9 +17,12 @@ from tests.node.clusters import Session, cluster_of
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with data_directory(tmp_path, "c1", "n1"):
-        with pytest.raises(DirectoryInUse, match="in use"), data_directory(tmp_path, "c1", "n1"):
-            raise AssertionError("must not enter")
+    with (
+        data_directory(tmp_path, "c1", "n1"),
+        pytest.raises(DirectoryInUse, match="in use"),
+        data_directory(tmp_path, "c1", "n1"),
+    ):
+        raise AssertionError("must not enter")
     with data_directory(tmp_path, "c1", "n1") as directory:
         assert directory == tmp_path
 

@@ -22,11 +22,11 @@ from lfsql.core.requests import (
     RunMany,
     Submit,
 )
+from lfsql.errors import NotPrimary, OutcomeUnknown
 from tests.node.clusters import Session, cluster_of, read
 
-SLOW = (
-    "INSERT INTO t SELECT NULL FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
-)
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+SLOW = f"INSERT INTO t SELECT NULL FROM ({ENDLESS})"
 
 
 def sqlstate(outcome: Outcome) -> str:
@@ -171,7 +171,7 @@ async def test_a_replica_refuses_writes_and_names_the_primary(tmp_path: Path) ->
             await node.wait_changed()
         async with cluster.link(replica) as link:
             refused = await Session(link, "a").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-            assert (refused.state, sqlstate(refused)) == (ABORTED, "25006")
+            assert (refused.state, sqlstate(refused)) == (ABORTED, NotPrimary.sqlstate)
             assert refused.fault is not None
             assert primary in refused.fault.hint
 
@@ -203,4 +203,4 @@ async def test_without_a_quorum_nothing_is_acknowledged_but_local_durability_is(
             # The primary notices that it has lost its quorum and steps down: the fate is unknown, not failure.
             await write()
             assert waiting[0].state == ABORTED
-            assert sqlstate(waiting[0]) in {"08007", "25006"}
+            assert sqlstate(waiting[0]) in {OutcomeUnknown.sqlstate, NotPrimary.sqlstate}
