@@ -443,6 +443,44 @@ class BadCopyFormat(DataError):
     sqlstate = "22P04"
 
 
+class SubstringError(DataError):
+    sqlstate = "22011"
+
+
+class InvalidEscapeSequence(DataError):
+    sqlstate = "22025"
+
+
+class InvalidRegularExpression(DataError):
+    sqlstate = "2201B"
+
+
+class LogarithmError(DataError):
+    sqlstate = "2201E"
+
+
+class PowerError(DataError):
+    """A power or a root of a number that has none."""
+
+    sqlstate = "2201F"
+
+
+class WidthBucketError(DataError):
+    sqlstate = "2201G"
+
+
+class InvalidLimit(DataError):
+    sqlstate = "2201W"
+
+
+class InvalidOffset(DataError):
+    sqlstate = "2201X"
+
+
+class ArraySubscriptError(DataError):
+    sqlstate = "2202E"
+
+
 class CardinalityViolation(StatementError):
     sqlstate = "21000"
 

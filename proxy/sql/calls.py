@@ -23,7 +23,7 @@ from lfsql.errors import (
     UndefinedTable,
 )
 from proxy.pg import oids
-from proxy.pg.oids import BOOL, BPCHAR, FLOAT8, INT2, INT4, INT8, INTERVAL, NUMERIC, REGCLASS, TEXT, UNKNOWN
+from proxy.pg.oids import BOOL, BPCHAR, FLOAT8, INT2, INT4, INT8, INTERVAL, NUMERIC, REGCLASS, REGTYPE, TEXT, UNKNOWN
 from proxy.sql import json_calls, operators
 from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.catalog.functions import RESULT_TYPES
@@ -124,6 +124,10 @@ class Calls:
             "concat_ws": self._concat,
             "format": self._format,
             "make_interval": self._make_interval,
+            "quote_literal": self._quote_any,
+            "quote_nullable": self._quote_any,
+            "pg_typeof": self._type_of,
+            "array": self._array_of_query,
             **json_calls.special(self),
         }
 
@@ -338,7 +342,7 @@ class Calls:
         return Value(f"lfsql_{kind}{call.name}({texts})", target, typmod)
 
     def _concat(self, call: Call, scope: Scope) -> Value:
-        texts = [operators.as_text(self.analysis, self.visit(each, scope)) for each in call.arguments]
+        texts = [operators.as_output(self.analysis, self.visit(each, scope)) for each in call.arguments]
         if call.name == "concat_ws" and not texts:
             raise undefined_function(call.name, [])
         if not texts:
@@ -346,8 +350,19 @@ class Calls:
         return Value(f"{call.name}({', '.join(texts)})", TEXT, not_null=call.name == "concat")
 
     def _format(self, call: Call, scope: Scope) -> Value:
-        texts = [operators.as_text(self.analysis, self.visit(each, scope)) for each in call.arguments]
+        texts = [operators.as_output(self.analysis, self.visit(each, scope)) for each in call.arguments]
         return Value(f"lfsql_format({', '.join(texts)})", TEXT)
+
+    def _array_of_query(self, call: Call, scope: Scope) -> Value:
+        return self.visit(exp.Array(expressions=call.arguments), scope)
+
+    def _quote_any(self, call: Call, scope: Scope) -> Value:
+        texts = [operators.as_text(self.analysis, self.visit(each, scope)) for each in call.arguments]
+        return Value(f"{call.name}({', '.join(texts)})", TEXT)
+
+    def _type_of(self, call: Call, scope: Scope) -> Value:
+        value = self.visit(call.arguments[0], scope)
+        return Value(str(value.oid), REGTYPE, simple=True, not_null=True)
 
     def _make_interval(self, call: Call, scope: Scope) -> Value:
         names = ("years", "months", "weeks", "days", "hours", "mins", "secs")
@@ -404,7 +419,8 @@ class Calls:
 
         start = bound(spec.args.get("start"), spec.args.get("start_side"))
         end = spec.args.get("end")
-        text = f"{spec.args['kind']} BETWEEN {start} AND {bound(end, spec.args.get('end_side')) if end else 'CURRENT ROW'}"
+        finish = bound(end, spec.args.get("end_side")) if end else "CURRENT ROW"
+        text = f"{spec.args['kind']} BETWEEN {start} AND {finish}"
         exclude = spec.args.get("exclude")
         return f"{text} EXCLUDE {exclude}" if exclude else text
 
@@ -419,7 +435,7 @@ class Calls:
 
     def _aggregate(self, call: Call, scope: Scope) -> Value:
         self._enter(call, scope)
-        values = [self.visit(each, scope) for each in call.arguments]
+        values = [self._aggregated(call, each, scope) for each in call.arguments]
         order = f" ORDER BY {self.order_list(call.order, scope)}" if call.order else ""
         within = [self.expressions.settled(each.this, scope) for each in call.within]
         if call.window is None:
@@ -456,6 +472,13 @@ class Calls:
         opening, inner = self.fill(signature.text, converted)[:-1].split("(", 1)
         return Value(f"{opening}({distinct}{inner}{order}){suffix}", result)
 
+    def _aggregated(self, call: Call, node: exp.Expression, scope: Scope) -> Value:
+        if call.name in ("json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"):
+            row = json_calls.row_value(self, node, scope)
+            if row is not None:
+                return row
+        return self.visit(node, scope)
+
     def _extreme_of_rows(self, function: str, values: Sequence[Value], distinct: str, suffix: str) -> Value:
         if len(values) != 1:
             raise undefined_function(function, values)
@@ -465,7 +488,9 @@ class Calls:
         result = TEXT if value.oid in STRINGS and value.oid != BPCHAR else value.oid
         if value.oid == INTERVAL:
             return Value(f"lfsql_interval_{function}({value.sql}){suffix}", INTERVAL)
-        return Value(f"{function}({distinct}{operators.sort_key(value)}){suffix}", result)
+        # A bpchar is stored without its blanks; only its length lets the encoder put them back.
+        typmod = value.typmod if result == BPCHAR else -1
+        return Value(f"{function}({distinct}{operators.sort_key(value)}){suffix}", result, typmod)
 
     def _distinct_string_agg(self, values: Sequence[Value], call: Call, suffix: str) -> Value:
         """SQLite allows DISTINCT in aggregates of one argument only.  PostgreSQL sorts to find the distinct ones,

@@ -22,16 +22,12 @@ from lfsql.errors import (
 from proxy.pg import oids
 from proxy.pg.oids import (
     BOOL,
-    BYTEA,
     DATE,
     INT4,
     INT8,
     INTERVAL,
     JSON,
     JSONB,
-    NAME,
-    NUMERIC,
-    RECORD,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -42,7 +38,7 @@ from proxy.pg.oids import (
 from proxy.sql import operators
 from proxy.sql.calls import Calls
 from proxy.sql.casts import checked, coerce, settled
-from proxy.sql.infer import STRINGS, array_of, common_type, identifier_name, spelled, type_of
+from proxy.sql.infer import array_of, common_type, identifier_name, spelled, type_of
 from proxy.sql.scope import Scope
 from proxy.sql.value import FALSE, NULL, TRUE, Analysis, Value, number_constant, quote
 
@@ -72,6 +68,18 @@ _BINARY: Final[dict[type[exp.Expression], str]] = {
     exp.ILike: "~~*",
     exp.RegexpLike: "~",
     exp.RegexpILike: "~*",
+}
+_WORDS: Final[dict[type[exp.Expression], str]] = {
+    exp.CurrentDate: "current_date",
+    exp.CurrentTime: "current_time",
+    exp.CurrentTimestamp: "current_timestamp",
+    exp.Localtime: "localtime",
+    exp.Localtimestamp: "localtimestamp",
+    exp.CurrentUser: "current_user",
+    exp.CurrentRole: "current_role",
+    exp.SessionUser: "session_user",
+    exp.CurrentCatalog: "current_catalog",
+    exp.CurrentSchema: "current_schema",
 }
 _PATTERNS: Final = {"~~": "like", "~~*": "ilike", "~": "regex", "~*": "iregex"}
 _NEGATED_PATTERNS: Final = {"!~~": "like", "!~~*": "ilike", "!~": "regex", "!~*": "iregex"}
@@ -689,15 +697,7 @@ class Expressions:
 
     def _moment(self, node: exp.Expression, scope: Scope) -> Value:
         """current_date and its kin.  They change from call to call of a statement, never within one."""
-        return self.moment(
-            {
-                exp.CurrentDate: "current_date",
-                exp.CurrentTime: "current_time",
-                exp.CurrentTimestamp: "current_timestamp",
-                exp.Localtime: "localtime",
-                exp.Localtimestamp: "localtimestamp",
-            }[type(node)]
-        )
+        return self.moment(_WORDS[type(node)])
 
     def moment(self, word: str, precision: int = -1) -> Value:
         target = {
@@ -714,14 +714,7 @@ class Expressions:
         return coerce(self.analysis, now, target, precision, level="explicit")
 
     def _session_word(self, node: exp.Expression, scope: Scope) -> Value:
-        word = {
-            exp.CurrentUser: "current_user",
-            exp.CurrentRole: "current_role",
-            exp.SessionUser: "session_user",
-            exp.CurrentCatalog: "current_catalog",
-            exp.CurrentSchema: "current_schema",
-        }[type(node)]
-        return self.calls.session(word, [])
+        return self.calls.session(_WORDS[type(node)], [])
 
 
 def _plain(node: exp.Expression) -> exp.Expression:

@@ -37,6 +37,16 @@ _PAIRS: Final = {
 """Functions that return rows of key and value: argument type and value type."""
 
 
+_VALUE_NAMED: Final = frozenset(
+    (
+        "json_array_elements",
+        "json_array_elements_text",
+        "jsonb_array_elements",
+        "jsonb_array_elements_text",
+    )
+)
+
+
 class FromClause:
     def __init__(self, analysis: Analysis, queries: Queries, expressions: Expressions) -> None:
         self.analysis = analysis
@@ -136,7 +146,7 @@ class FromClause:
         from proxy.sql.queries import distinct_names
 
         body = node.this if isinstance(node, exp.Subquery) and not _modified(node) else node
-        if not isinstance(body, (exp.Query, exp.Values)):
+        if not isinstance(body, (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)):
             raise FeatureNotSupported("this item of FROM is not supported")
         if isinstance(body, exp.Values) and body.args.get("alias") is not None:
             body = body.copy()
@@ -180,7 +190,12 @@ class FromClause:
 
     def _unnest(self, node: exp.Unnest, scope: Scope) -> tuple[str, list[Field]]:
         call = exp.Anonymous(this="unnest", expressions=node.expressions)
-        return self._function(call, node.args.get("alias"), scope, ordinality=bool(node.args.get("offset")))
+        alias, offset = node.args.get("alias"), node.args.get("offset")
+        if alias is not None and isinstance(offset, exp.Identifier):
+            # sqlglot takes the ordinality's name away from the alias's columns.
+            alias = alias.copy()
+            alias.append("columns", offset.copy())
+        return self._function(call, alias, scope, ordinality=bool(offset))
 
     def _function(
         self, node: exp.Expression, alias_node: exp.Expression | None, scope: Scope, *, ordinality: bool
@@ -196,6 +211,8 @@ class FromClause:
             wanted, kind = _PAIRS[function]
             value = checked(coerce(self.analysis, arguments[0], wanted))
             how = {JSON: "json", JSONB: "jsonb", TEXT: "text"}[kind]
+            if wanted == JSON and kind == TEXT:
+                how = "json text"
             text = f"lfsql_json_pairs({value.sql}, '{how}') AS {quoted}"
             fields = [
                 Field("key", Value(f"{quoted}.key", TEXT, simple=True), alias),
@@ -207,8 +224,8 @@ class FromClause:
             item, result = self.expressions.calls.set_item(function, arguments)
             text = f"{item} AS {quoted}"
             value = Value(f"{quoted}.value", result, simple=True)
-            # A function's only column is called as the function is, or as its alias.
-            fields = [Field(alias, value, alias)]
+            # A function's only column is called as the function is, or as its alias, or has a name of its own.
+            fields = [Field("value" if function in _VALUE_NAMED else alias, value, alias)]
             if ordinality:
                 place = f"({quoted}.key + 1)" if item.startswith("json_each") else f"{quoted}.ordinal"
                 fields.append(Field("ordinality", Value(place, INT8, simple=True, not_null=True), alias))

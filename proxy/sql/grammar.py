@@ -19,8 +19,11 @@ from typing import Any, ClassVar
 import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
+from sqlglot.errors import SqlglotError
 from sqlglot.parsers.postgres import PostgresParser
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
+
+from lfsql.errors import StatementSyntax
 
 INTERVAL_FIELDS = frozenset(("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"))
 
@@ -34,7 +37,7 @@ def _operator(symbol: str) -> Callable[[Any, Any, Any], Any]:
 
 def _range_operator(symbol: str) -> Callable[[Any, Any], Any]:
     def build(parser: Any, left: Any) -> Any:
-        right = parser._parse_bitwise()
+        right = parser._parse_bitwise()  # noqa: SLF001 - sqlglot's parsers are extended from inside
         return parser.expression(exp.Operator(this=left, operator=symbol, expression=right))
 
     return build
@@ -106,5 +109,11 @@ class Grammar(Postgres):
 
 
 def parse_expression(text: str) -> exp.Expression:
-    """An expression kept in the schema, such as a column's default.  Raises sqlglot.errors.ParseError."""
-    return sqlglot.parse_one(text, read=Grammar)
+    """An expression kept in the schema, such as a column's default.  Raises StatementSyntax."""
+    try:
+        tree = sqlglot.parse_one(text, read=Grammar)
+    except SqlglotError:
+        tree = None
+    if not isinstance(tree, exp.Expression):
+        raise StatementSyntax(f"cannot read the expression {text!r}")
+    return tree

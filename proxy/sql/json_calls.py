@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from lfsql.errors import DatatypeMismatch, InvalidParameterValue
 from proxy.pg import oids
-from proxy.pg.oids import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, JSON, JSONB, NUMERIC, TIMESTAMP, TIMESTAMPTZ
+from proxy.pg.oids import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, JSON, JSONB, NUMERIC, RECORD, TIMESTAMP, TIMESTAMPTZ
 from proxy.sql import operators
 from proxy.sql.casts import checked, settled, to_text
 from proxy.sql.infer import array_of
@@ -36,7 +36,7 @@ def _fragment(analysis: Analysis, value: Value) -> str:
         return f"CAST({sql} AS TEXT)"
     if oid in (BOOL, FLOAT4, FLOAT8):
         return to_text(analysis, sql, oid)
-    if oid in (NUMERIC, JSON, JSONB):
+    if oid in (NUMERIC, JSON, JSONB, RECORD):
         return sql
     if oid == TIMESTAMP:
         return f"('\"' || replace({sql}, ' ', 'T') || '\"')"
@@ -117,7 +117,7 @@ def _row_text(analysis: Analysis, fields: Sequence[tuple[str, Value]]) -> str:
 def row_value(calls: Calls, node: exp.Expression, scope: Scope) -> Value | None:
     """A whole row as json, for aggregates of rows."""
     fields = _row_fields(node, scope)
-    return None if fields is None else Value(_row_text(calls.analysis, fields), JSON)
+    return None if fields is None else Value(_row_text(calls.analysis, fields), RECORD)
 
 
 def aggregate(
@@ -131,13 +131,15 @@ def aggregate(
         if distinct and value.oid == NUMERIC:
             item += " COLLATE lfsql_numeric"
         if distinct and not order:
-            order = f" ORDER BY {item}"
+            order = f" ORDER BY {item} NULLS LAST"
         return Value(f"nullif(json_group_array({distinct}{item}{order}){suffix}, '[]')", array_of(value.oid))
     if function in ("json_agg", "jsonb_agg") and len(values) == 1:
         text = fragment(analysis, values[0])
         if distinct and not order:
             order = f" ORDER BY {text}"
-        joined = f"lfsql_json_agg({distinct}{text}{order}){suffix}"
+        # Rows and arrays stand on lines of their own.
+        separate = ", ', \n '" if values[0].oid == RECORD or values[0].oid in oids.ELEMENTS else ""
+        joined = f"lfsql_json_agg({distinct}{text}{separate}{order}){suffix}"
         return _finished(joined, function == "jsonb_agg")
     if function in ("json_object_agg", "jsonb_object_agg") and len(values) == 2:
         key = f"lfsql_json_key(lfsql_json_quote({operators.as_text(analysis, values[0])}))"

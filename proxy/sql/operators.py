@@ -263,9 +263,8 @@ def _floats(analysis: Analysis, symbol: str, left: Value, right: Value, target: 
 
 def _moments(analysis: Analysis, symbol: str, left: Value, right: Value) -> Value:
     one, other = left.oid, right.oid
-    if symbol in ("+", "*") and (one in NUMBERS or (one in (INTERVAL, TIME) and other in MOMENTS)):
-        if not (one == INTERVAL and other == INTERVAL):
-            left, right, one, other = right, left, other, one
+    if symbol in ("+", "*") and (one in NUMBERS or (one in (INTERVAL, TIME) and other in (*MOMENTS, TIME))):
+        left, right, one, other = right, left, other, one
     if other in (INT2, INT4, INT8, NUMERIC, FLOAT4) and one == INTERVAL:
         right, other = coerce(analysis, right, FLOAT8), FLOAT8
     if one == DATE and other in (INT2,):
@@ -321,16 +320,22 @@ def concatenate(analysis: Analysis, left: Value, right: Value) -> Value:
         if each.oid == BYTEA and (other.oid == BYTEA or other.unknown):
             one, two = coerce(analysis, left, BYTEA), coerce(analysis, right, BYTEA)
             return Value(f"lfsql_bytea_concat({one.sql}, {two.sql})", BYTEA)
-    texts = (TEXT, UNKNOWN)
-    if not (left.oid in STRINGS or right.oid in STRINGS or (left.oid in texts and right.oid in texts)):
-        if not (left.unknown or right.unknown):
-            raise missing("||", left.oid, right.oid)
+    if not {left.oid, right.oid} & (STRINGS | {UNKNOWN}):
+        raise missing("||", left.oid, right.oid)
     return Value(f"({as_text(analysis, left)} || {as_text(analysis, right)})", TEXT)
 
 
 def as_text(analysis: Analysis, value: Value) -> str:
     """SQL of any value as PostgreSQL prints it."""
     value = checked(settled(analysis, value))
+    return to_text(analysis, value.sql, value.oid)
+
+
+def as_output(analysis: Analysis, value: Value) -> str:
+    """The same through the type's output function, as concat() and format() have it: a boolean is t or f."""
+    value = checked(settled(analysis, value))
+    if value.oid == BOOL:
+        return f"(CASE {value.sql} WHEN 1 THEN 't' WHEN 0 THEN 'f' END)"
     return to_text(analysis, value.sql, value.oid)
 
 

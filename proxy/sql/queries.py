@@ -161,9 +161,7 @@ class Queries:
     def with_clause(self, clause: exp.Expression, scope: Scope) -> str:
         """WITH's text; its names are added to the scope."""
         recursive = bool(clause.args.get("recursive"))
-        texts = []
-        for each in clause.expressions:
-            texts.append(self._common_table(each, scope, recursive=recursive))
+        texts = [self._common_table(each, scope, recursive=recursive) for each in clause.expressions]
         return f"WITH {'RECURSIVE ' if recursive else ''}{', '.join(texts)}"
 
     def _common_table(self, node: exp.Expression, scope: Scope, *, recursive: bool) -> str:
@@ -205,13 +203,13 @@ class Queries:
             raise StatementSyntax("each UNION query must have the same number of columns")
         steps = []
         for at, (output, first) in enumerate(zip(step.outputs, outputs, strict=True), 1):
-            if not output.unknown and output.oid != first.oid and category(output.oid) == category(first.oid):
-                if common_type((first.oid, output.oid), "UNION") != first.oid:
-                    raise DatatypeMismatch(
-                        f'recursive query "{table_name}" column {at} has type {spelled(first.oid)} in non-recursive'
-                        f" term but type {spelled(output.oid)} overall",
-                        hint="Cast the output of the non-recursive term to the correct type.",
-                    )
+            related = not output.unknown and category(output.oid) == category(first.oid)
+            if related and common_type((first.oid, output.oid), "UNION") != first.oid:
+                raise DatatypeMismatch(
+                    f'recursive query "{table_name}" column {at} has type {spelled(first.oid)} in non-recursive'
+                    f" term but type {spelled(output.oid)} overall",
+                    hint="Cast the output of the non-recursive term to the correct type.",
+                )
             steps.append(checked(coerce(self.analysis, output, first.oid)))
         word = "UNION" if body.args.get("distinct") else "UNION ALL"
         columns = ", ".join(name(column) for column in table.columns)
@@ -302,7 +300,8 @@ class Queries:
                 options = limit.args.get("limit_options")
                 if options is not None and (options.args.get("with_ties") or options.args.get("percent")):
                     raise FeatureNotSupported("FETCH FIRST WITH TIES is not supported")
-                text = self._count(limit.args.get("count"), "-1", "LIMIT") if limit.args.get("count") else "1"
+                count = limit.args.get("count")
+                text = "1" if count is None else self._count(count, "-1", "LIMIT")
             else:
                 text = self._count(limit.expression, "-1", "LIMIT")
         if offset is not None:
@@ -384,9 +383,10 @@ class Queries:
             scope.aggregates_forbidden, scope.windows_allowed = "WHERE", False
             where_text = f" WHERE {expressions.condition(where.this, scope, 'WHERE')}"
             scope.aggregates_forbidden, scope.windows_allowed = "", True
-        window_texts = []
-        for window in node.args.get("windows") or ():
-            window_texts.append(f'"{identifier_name(window.this)}" AS {expressions.calls.over(window, scope)}')
+        window_texts = [
+            f'"{identifier_name(window.this)}" AS {expressions.calls.over(window, scope)}'
+            for window in node.args.get("windows") or ()
+        ]
         scope.references.clear()
 
         selection = Selection(scope)
@@ -428,7 +428,8 @@ class Queries:
             shown = finals if plain else [_collated(final) for final in finals]
             text = f"SELECT {'' if plain else 'DISTINCT '}{_select_list(shown, aliases)}{tail}"
             if items:
-                text += f" ORDER BY {', '.join(self._order_text(item, key, finals) for item, key in zip(items, order_keys, strict=True))}"
+                pairs = zip(items, order_keys, strict=True)
+                text += f" ORDER BY {', '.join(self._order_text(item, key, finals) for item, key in pairs)}"
             return text + self.limit(node)
 
         return Query(selection.outputs, selection.names, render)
@@ -469,7 +470,7 @@ class Queries:
             if not any(each.name == column for each in scope.shown):
                 for target in select.expressions:
                     if isinstance(target, exp.Alias) and identifier_name(target.args["alias"]) == column:
-                        return target.this
+                        return _unaliased(target)
         return node
 
     def _targets(self, node: exp.Select, selection: Selection) -> None:
@@ -480,10 +481,8 @@ class Queries:
                 self._expand(inner, selection)
                 continue
             value = self.expressions.visit(inner, scope)
-            if isinstance(target, exp.Alias):
-                shown = identifier_name(target.args["alias"])
-            else:
-                shown = column_name(inner)
+            named = isinstance(target, exp.Alias)
+            shown = identifier_name(target.args["alias"]) if named else column_name(inner)
             selection.aliases.setdefault(shown, len(selection.outputs))
             selection.outputs.append(value)
             selection.names.append(shown)
@@ -578,7 +577,8 @@ def _collated(value: Value) -> Value:
 
 
 def _unaliased(node: exp.Expression) -> exp.Expression:
-    return node.this if isinstance(node, exp.Alias) else node
+    inner: exp.Expression = node.this if isinstance(node, exp.Alias) else node
+    return inner
 
 
 def _select_list(outputs: Sequence[Value], aliases: Sequence[str]) -> str:
@@ -600,7 +600,7 @@ def _has_tail(node: exp.Expression) -> bool:
 
 
 def _word(node: exp.Expression) -> str:
-    return {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}[type(node)]
+    return "UNION" if isinstance(node, exp.Union) else "INTERSECT" if isinstance(node, exp.Intersect) else "EXCEPT"
 
 
 def _operand(text: str, node: exp.Expression) -> str:

@@ -98,7 +98,7 @@ class Scope:
         """Raises UndefinedColumn, UndefinedTable or AmbiguousColumn in PostgreSQL's words."""
         scope: Scope | None = self
         while scope is not None:
-            found = scope._find(column, qualifier)
+            found = scope.find(column, qualifier)
             if found is not None:
                 alias, value = found
                 if not scope.inside_aggregate:
@@ -120,7 +120,8 @@ class Scope:
             scope = scope.outer
         return None
 
-    def _find(self, column: str, qualifier: str) -> tuple[str, Value] | None:
+    def find(self, column: str, qualifier: str) -> tuple[str, Value] | None:
+        """(alias, value) of a column at this level, None when it has none."""
         if qualifier:
             source = self.source(qualifier)
             if source is None:

@@ -78,8 +78,6 @@ decode(text, text) bytea
 to_hex(int4) text
 to_hex(int8) text
 quote_ident(text) text
-quote_literal(text) text
-quote_nullable(text) text
 starts_with(text, text) bool
 regexp_replace(text, text, text) text
 regexp_replace(text, text, text, text) text
@@ -182,8 +180,9 @@ extract(text, time) numeric = lfsql_extract_time({0}, {1})
 extract(text, interval) numeric = lfsql_extract_interval({0}, {1})
 age(timestamp, timestamp) interval = lfsql_age({*})
 age(timestamptz, timestamptz) interval = lfsql_age(lfsql_to_local({0}, {tz}), lfsql_to_local({1}, {tz}))
-age(timestamp) interval? = lfsql_age(substr(lfsql_to_local(lfsql_now(), {tz}), 1, 10) || ' 00:00:00', {0})
-age(timestamptz) interval? = lfsql_age(substr(lfsql_to_local(lfsql_now(), {tz}), 1, 10) || ' 00:00:00', lfsql_to_local({0}, {tz}))
+age(timestamp) interval? = lfsql_age(date_trunc('day', lfsql_to_local(lfsql_now(), {tz})), {0})
+age(timestamptz) interval? = lfsql_age(date_trunc('day', lfsql_to_local(lfsql_now(), {tz})),\
+ lfsql_to_local({0}, {tz}))
 make_date(int4, int4, int4) date
 make_time(int4, int4, float8) time
 make_timestamp(int4, int4, int4, int4, int4, float8) timestamp
@@ -254,7 +253,6 @@ num_nonnulls(any...) int4 = lfsql_num_nonnulls({*})
 hashtext(text) int4 = lfsql_hashtext({0})
 pg_sleep(float8) void? = lfsql_sleep({0})
 pg_column_size(any) int4 = octet_length({0})
-pg_typeof(any) text = {typename}
 pg_advisory_lock(int8) void = ''
 pg_advisory_lock(int4, int4) void = ''
 pg_advisory_xact_lock(int8) void = ''
@@ -351,16 +349,34 @@ bit_and(int8) int8 = lfsql_bit_and({0})
 bit_or(int2) int2 = lfsql_bit_or({0})
 bit_or(int4) int4 = lfsql_bit_or({0})
 bit_or(int8) int8 = lfsql_bit_or({0})
+stddev(int2) numeric = lfsql_numeric_stddev_samp({0})
+stddev(int4) numeric = lfsql_numeric_stddev_samp({0})
+stddev(int8) numeric = lfsql_numeric_stddev_samp({0})
 stddev(numeric) numeric = lfsql_numeric_stddev_samp({0})
 stddev(float8) float8 = lfsql_float_stddev_samp({0})
+stddev_samp(int2) numeric = lfsql_numeric_stddev_samp({0})
+stddev_samp(int4) numeric = lfsql_numeric_stddev_samp({0})
+stddev_samp(int8) numeric = lfsql_numeric_stddev_samp({0})
 stddev_samp(numeric) numeric = lfsql_numeric_stddev_samp({0})
 stddev_samp(float8) float8 = lfsql_float_stddev_samp({0})
+stddev_pop(int2) numeric = lfsql_numeric_stddev_pop({0})
+stddev_pop(int4) numeric = lfsql_numeric_stddev_pop({0})
+stddev_pop(int8) numeric = lfsql_numeric_stddev_pop({0})
 stddev_pop(numeric) numeric = lfsql_numeric_stddev_pop({0})
 stddev_pop(float8) float8 = lfsql_float_stddev_pop({0})
+variance(int2) numeric = lfsql_numeric_var_samp({0})
+variance(int4) numeric = lfsql_numeric_var_samp({0})
+variance(int8) numeric = lfsql_numeric_var_samp({0})
 variance(numeric) numeric = lfsql_numeric_var_samp({0})
 variance(float8) float8 = lfsql_float_var_samp({0})
+var_samp(int2) numeric = lfsql_numeric_var_samp({0})
+var_samp(int4) numeric = lfsql_numeric_var_samp({0})
+var_samp(int8) numeric = lfsql_numeric_var_samp({0})
 var_samp(numeric) numeric = lfsql_numeric_var_samp({0})
 var_samp(float8) float8 = lfsql_float_var_samp({0})
+var_pop(int2) numeric = lfsql_numeric_var_pop({0})
+var_pop(int4) numeric = lfsql_numeric_var_pop({0})
+var_pop(int8) numeric = lfsql_numeric_var_pop({0})
 var_pop(numeric) numeric = lfsql_numeric_var_pop({0})
 var_pop(float8) float8 = lfsql_float_var_pop({0})
 corr(float8, float8) float8 = lfsql_corr({*})

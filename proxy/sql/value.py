@@ -13,7 +13,7 @@ from typing import Final
 from lfsql.errors import IndeterminateType, InvariantBroken, StatementSyntax, UndefinedParameter
 from proxy.pg.oids import INT4, INT8, NUMERIC, TEXT, UNKNOWN
 from proxy.pg.types import decode_text
-from proxy.sql.infer import NUMBERS, REG, type_label
+from proxy.sql.infer import INTEGERS, NUMBERS, REG, type_label
 from proxy.sql.plan import SessionCall
 from proxy.sql.schema import Schema
 
@@ -150,7 +150,10 @@ class Analysis:
             oid = self.parameters[number - 1]
             return replace(value, sql=self._written(number, oid), oid=oid, parameter=0)
         at = number - len(self.parameters) - 1
-        if not self._lifted_settled[at] and (self.lifted[at] == UNKNOWN or oid in NUMBERS):
+        given = self.lifted[at]
+        # 2.6 for an integer must be rounded, not read as an integer.
+        fits = oid in NUMBERS and not (given == NUMERIC and oid in INTEGERS)
+        if not self._lifted_settled[at] and (given == UNKNOWN or fits):
             self.lifted[at] = oid
         self._lifted_settled[at] = True
         return replace(value, sql=self._written(number, self.lifted[at]), oid=self.lifted[at], parameter=0)

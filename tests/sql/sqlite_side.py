@@ -12,16 +12,14 @@ from functools import cache
 from pathlib import Path
 
 import apsw
-import sqlglot
-from sqlglot.errors import SqlglotError
 
 from lfsql.errors import LfsqlError
 from lfsql.storage.functions import register
 from proxy.pg import oids
 from proxy.pg.types import Value, encoder
 from proxy.sql.catalog.functions import catalog_functions
-from proxy.sql.grammar import Grammar
-from proxy.sql.lexer import grammar_text, tokens
+from proxy.sql.lexer import tokens
+from proxy.sql.parsing import parse_statement
 from proxy.sql.plan import SessionCall
 from proxy.sql.schema import Column, Relation, Schema
 from proxy.sql.translate import Translation, translate
@@ -122,8 +120,7 @@ class Answer:
 
 
 def planned(text: str, parameter_oids: tuple[int, ...] = (), lifted: tuple[int, ...] = ()) -> Translation:
-    plain = grammar_text(tokens(text)).text
-    return translate(sqlglot.parse_one(plain, read=Grammar), schema(), parameter_oids, lifted)
+    return translate(parse_statement(tokens(text)), schema(), parameter_oids, lifted)
 
 
 def session_answer(call: SessionCall) -> Value:
@@ -149,8 +146,6 @@ def run(connection: apsw.Connection, text: str, parameters: Sequence[Value] = ()
     """Translate and execute.  Errors become answers; anything else than an error of ours is a bug and is raised."""
     try:
         translation = planned(text)
-    except SqlglotError as error:
-        return Answer(sqlstate="42601", message=str(error))
     except LfsqlError as error:
         return Answer(sqlstate=error.sqlstate, message=error.message)
     bound = [*parameters, *(session_answer(call) for call in translation.session_calls)]

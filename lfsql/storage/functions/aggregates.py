@@ -361,6 +361,12 @@ def _joined_bytes(pieces: list[Any]) -> bytes:
     return bytes(result)
 
 
+def _json_array(pieces: list[Any]) -> str:
+    if isinstance(pieces[0], str):
+        return f"[{', '.join(pieces)}]"
+    return f"[{pieces[0][1].join(text for text, _ in pieces)}]"
+
+
 class Bits(_Aggregate):
     """bit_and, bit_or.  A moving window is worked out anew from what is left in it."""
 
@@ -405,7 +411,7 @@ AGGREGATES: Final[dict[str, Callable[[], Accumulator]]] = {
     "lfsql_percentile_disc": lambda: Sorted(_natural, _discrete),
     "lfsql_mode": lambda: Sorted(_natural, _most_frequent),
     "lfsql_string_agg_distinct": DistinctTexts,
-    "lfsql_json_agg": lambda: Pieces(lambda pieces: "[" + ", ".join(pieces) + "]"),
+    "lfsql_json_agg": lambda: Pieces(_json_array),
     "lfsql_bytea_agg": lambda: Pieces(_joined_bytes),
     "lfsql_bit_and": lambda: Bits(int.__and__),
     "lfsql_bit_or": lambda: Bits(int.__or__),

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Conte
 from functools import lru_cache
 from typing import Any, Final
 
-from lfsql.errors import DivisionByZero, InvalidParameterValue, InvalidText, NumericOutOfRange
+from lfsql.errors import DivisionByZero, InvalidText, LogarithmError, NumericOutOfRange, PowerError
 
 EXACT: Final = Context(prec=20000, Emax=999999, Emin=-999999, traps=[InvalidOperation])
 DIGITS_MIN: Final = 16
@@ -165,10 +165,6 @@ def sign(a: Any) -> str:
     return "NaN" if value.is_nan() else "0" if not value else "-1" if value < 0 else "1"
 
 
-def _domain(message: str) -> Exception:
-    return InvalidParameterValue(message)
-
-
 def root(value: Decimal, scale: int) -> Decimal:
     context = Context(prec=max(scale + abs(value.adjusted()) + 10, 30), Emax=999999, Emin=-999999)
     return rounded(context.sqrt(value), scale)
@@ -183,14 +179,14 @@ def square_root(a: Any) -> str:
             else _raise("cannot take square root of a negative number")
         )
     if value < 0:
-        raise _domain("cannot take square root of a negative number")
+        raise PowerError("cannot take square root of a negative number")
     weight, _ = _leading(value)
     significant = (weight + 1) * 4 // 2 - 1
     return text(root(value, min(max(DIGITS_MIN - significant, scale_of(value), 0), SCALE_MAX)))
 
 
 def _raise(message: str) -> str:
-    raise _domain(message)
+    raise PowerError(message)
 
 
 def _work(scale: int, magnitude: int) -> Context:
@@ -220,9 +216,9 @@ def _logarithm_scale(value: Decimal) -> int:
 def _positive(value: Decimal) -> None:
     if value.is_finite():
         if not value:
-            raise _domain("cannot take logarithm of zero")
+            raise LogarithmError("cannot take logarithm of zero")
         if value < 0:
-            raise _domain("cannot take logarithm of a negative number")
+            raise LogarithmError("cannot take logarithm of a negative number")
 
 
 def natural_logarithm(a: Any) -> str:
@@ -258,10 +254,10 @@ def power(a: Any, b: Any) -> str:
     if not (base.is_finite() and exponent.is_finite()):
         return text(Context(prec=30).power(base, exponent))
     if not base and exponent < 0:
-        raise InvalidParameterValue("zero raised to a negative power is undefined")
+        raise PowerError("zero raised to a negative power is undefined")
     whole = exponent == exponent.to_integral_value()
     if base < 0 and not whole:
-        raise InvalidParameterValue("a negative number raised to a non-integer power yields a complex result")
+        raise PowerError("a negative number raised to a non-integer power yields a complex result")
     scales = max(scale_of(base), scale_of(exponent))
     if not base or not exponent:
         return text(rounded(Decimal(1) if not exponent else ZERO, max(DIGITS_MIN, scales)))

@@ -175,8 +175,8 @@ def interval_to_char(stored: str, template: str) -> str:
 # -- Reading -----------------------------------------------------------------------------------------------
 
 _WIDTHS: Final = {
-    "YYYY": 4, "IYYY": 4, "YYY": 3, "YY": 2, "Y": 1, "MM": 2, "DD": 2, "DDD": 3, "HH24": 2, "HH12": 2, "HH": 2, "MI": 2,
-    "SS": 2, "MS": 3, "US": 6, "J": 7, "Q": 1, "SSSS": 5, "SSSSS": 5,
+    "YYYY": 4, "IYYY": 4, "YYY": 3, "YY": 2, "Y": 1, "MM": 2, "DD": 2, "DDD": 3, "HH24": 2, "HH12": 2, "HH": 2,
+    "MI": 2, "SS": 2, "MS": 3, "US": 6, "J": 7, "Q": 1, "SSSS": 5, "SSSSS": 5,
 }  # fmt: skip
 
 
@@ -187,13 +187,16 @@ def read_timestamp(source: str, template: str) -> str:
     for token in _TOKEN.findall(template):
         body = token[2:] if token[:2].upper() in ("FM", "TM") and len(token) > 2 else token
         upper = body.upper()
-        if token[:1] == '"' or len(body) == 1 and upper not in _WIDTHS:
-            at += len(token) - 2 if token[:1] == '"' else 1 if at < len(source) and not source[at].isalnum() else 0
+        if token[:1] == '"' or (len(body) == 1 and upper not in _WIDTHS):
+            if token[:1] == '"':
+                at += len(token) - 2
+            elif not source[at : at + 1].isalnum():
+                at += 1
             continue
         while at < len(source) and source[at] in " \t":
             at += 1
         if upper in _WIDTHS:
-            match = re.compile(r"[+-]?\d{1,%d}" % max(_WIDTHS[upper], 1)).match(source, at)
+            match = re.compile(rf"[+-]?\d{{1,{_WIDTHS[upper]}}}").match(source, at)
             if match is None:
                 if at >= len(source):
                     break
@@ -259,13 +262,13 @@ _NUMBER_TOKEN = re.compile(r'"[^"]*"|FM|fm|MI|mi|PL|pl|SG|sg|PR|pr|TH|th|EEEE|[0
 def number_to_char(value: Any, template: str) -> str:
     """to_char of a number: 9 0 . , D G S MI PL SG PR L FM TH; overflow prints #."""
     number = decimals.number(str(value) if isinstance(value, float) else value)
-    tokens = _NUMBER_TOKEN.findall(template)
-    fill = not any(token.upper() == "FM" for token in tokens)
-    tokens = [token for token in tokens if token.upper() != "FM"]
-    upper = [token.upper() for token in tokens]
-    point = next((at for at, token in enumerate(upper) if token in (".", "D")), len(tokens))
-    fraction = sum(token in ("9", "0") for token in upper[point:])
-    whole = sum(token in ("9", "0") for token in upper[:point])
+    pieces = _NUMBER_TOKEN.findall(template)
+    fill = not any(piece.upper() == "FM" for piece in pieces)
+    pieces = [piece for piece in pieces if piece.upper() != "FM"]
+    upper = [piece.upper() for piece in pieces]
+    point = next((at for at, piece in enumerate(upper) if piece in (".", "D")), len(pieces))
+    fraction = sum(piece in ("9", "0") for piece in upper[point:])
+    whole = sum(piece in ("9", "0") for piece in upper[:point])
     if not number.is_finite():
         return "#" * (whole + 1)
     rounded = number.quantize(Decimal(1).scaleb(-fraction), rounding=ROUND_HALF_UP, context=decimals.EXACT)
@@ -277,32 +280,31 @@ def number_to_char(value: Any, template: str) -> str:
         digits = "0"
     overflow = len(digits) > whole
     padded = digits.rjust(whole)
-    first_zero = next(
-        (at for at, token in enumerate([t for t in upper[:point] if t in ("9", "0")]) if token == "0"), whole
-    )
+    places = [word for word in upper[:point] if word in ("9", "0")]
+    first_zero = places.index("0") if "0" in places else whole
     padded = "".join("0" if each == " " and at >= first_zero else each for at, each in enumerate(padded))
     if overflow:
         padded = "#" * whole
         decimals_text = "#" * fraction
-    signed = any(token in ("S", "MI", "PL", "SG", "PR") for token in upper)
-    return _number_text(tokens, upper, padded, decimals_text, negative=negative, fill=fill, signed=signed)
+    signed = any(piece in ("S", "MI", "PL", "SG", "PR") for piece in upper)
+    return _number_text(pieces, upper, padded, decimals_text, negative=negative, fill=fill, signed=signed)
 
 
 def _number_text(
-    tokens: list[str], upper: list[str], padded: str, fraction: str, *, negative: bool, fill: bool, signed: bool
+    pieces: list[str], upper: list[str], padded: str, fraction: str, *, negative: bool, fill: bool, signed: bool
 ) -> str:
     parts: list[str] = []
     at_whole = at_fraction = 0
     after_point = started = False
-    last_kept = max((at for at, token in enumerate(upper) if token == "0"), default=-1)
+    last_kept = max((at for at, piece in enumerate(upper) if piece == "0"), default=-1)
     kept_fraction = len(fraction)
     if not fill:
-        zeros_from = sum(token in ("9", "0") for token in upper[: last_kept + 1]) - len(padded)
+        zeros_from = sum(piece in ("9", "0") for piece in upper[: last_kept + 1]) - len(padded)
         kept_fraction = max(len(fraction.rstrip("0")), zeros_from, 0)
     sign_at: int | None = None
-    for token, word in zip(tokens, upper, strict=True):
-        if token[:1] == '"':
-            parts.append(token[1:-1])
+    for piece, word in zip(pieces, upper, strict=True):
+        if piece[:1] == '"':
+            parts.append(piece[1:-1])
         elif word in ("9", "0"):
             if after_point:
                 if at_fraction < kept_fraction:
@@ -337,7 +339,7 @@ def _number_text(
         elif word == "L":
             parts.append(" " if fill else "")
         else:
-            parts.append(token)
+            parts.append(piece)
     if sign_at is None:
         sign_at = len(parts)
     return _signed(parts, sign_at, upper, negative=negative, fill=fill, signed=signed)

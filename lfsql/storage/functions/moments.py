@@ -20,7 +20,7 @@ from lfsql.storage.functions.intervals import DAY, HOUR, MINUTE, SECOND, Interva
 
 INFINITE: Final = frozenset(("infinity", "-infinity"))
 EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - stored timestamps carry no zone
-JULIAN_EPOCH: Final = 1721425 - 1
+JULIAN_EPOCH: Final = 1721425
 _OFFSET = re.compile(r"^(?:UTC|GMT)?([+-])?(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?$", re.IGNORECASE)
 
 

@@ -7,7 +7,16 @@ import struct
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
-from lfsql.errors import DivisionByZero, InvalidParameterValue, InvalidText, NumericOutOfRange
+from lfsql.errors import (
+    DivisionByZero,
+    InvalidLimit,
+    InvalidOffset,
+    InvalidText,
+    LogarithmError,
+    NumericOutOfRange,
+    PowerError,
+    WidthBucketError,
+)
 from lfsql.storage.functions import decimals
 
 _LIMITS: Final = {2: (-(2**15), 2**15 - 1), 4: (-(2**31), 2**31 - 1), 8: (-(2**63), 2**63 - 1), 0: (0, 2**32 - 1)}
@@ -192,18 +201,18 @@ def float_divide(a: float, b: float) -> float:
 
 def float_power(a: float, b: float) -> float:
     if a == 0 and b < 0:
-        raise InvalidParameterValue("zero raised to a negative power is undefined")
+        raise PowerError("zero raised to a negative power is undefined")
     if a < 0 and b != int(b):
-        raise InvalidParameterValue("a negative number raised to a non-integer power yields a complex result")
+        raise PowerError("a negative number raised to a non-integer power yields a complex result")
     try:
-        return float(a) ** float(b)
+        return math.pow(a, b)
     except OverflowError:
         raise NumericOutOfRange("value out of range: overflow") from None
 
 
 def float_sqrt(a: float) -> float:
     if a < 0:
-        raise InvalidParameterValue("cannot take square root of a negative number")
+        raise PowerError("cannot take square root of a negative number")
     return math.sqrt(a)
 
 
@@ -217,9 +226,9 @@ def float_exp(a: float) -> float:
 def _logarithm(function: Any) -> Any:
     def called(a: float) -> float:
         if a == 0:
-            raise InvalidParameterValue("cannot take logarithm of zero")
+            raise LogarithmError("cannot take logarithm of zero")
         if a < 0:
-            raise InvalidParameterValue("cannot take logarithm of a negative number")
+            raise LogarithmError("cannot take logarithm of a negative number")
         return float(function(a))
 
     return called
@@ -240,15 +249,15 @@ def row_count(value: Any, default: int, clause: str) -> int:
     if value is None:
         return default
     if value < 0:
-        raise InvalidParameterValue(f"{clause} must not be negative")
+        raise (InvalidLimit if clause == "LIMIT" else InvalidOffset)(f"{clause} must not be negative")
     return int(value)
 
 
 def width_bucket(value: float, low: float, high: float, count: int) -> int:
     if count <= 0:
-        raise InvalidParameterValue("count must be greater than zero")
+        raise WidthBucketError("count must be greater than zero")
     if low == high:
-        raise InvalidParameterValue("lower bound cannot equal upper bound")
+        raise WidthBucketError("lower bound cannot equal upper bound")
     if low < high:
         return 0 if value < low else count + 1 if value >= high else int((value - low) / (high - low) * count) + 1
     return 0 if value > low else count + 1 if value <= high else int((low - value) / (low - high) * count) + 1

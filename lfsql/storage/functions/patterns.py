@@ -12,18 +12,10 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
-from lfsql.errors import DataError, InvalidParameterValue
+from lfsql.errors import InvalidEscapeSequence, InvalidParameterValue, InvalidRegularExpression
 
 CACHE: Final = 512
 PATTERN_MAX: Final = 32768
-
-
-class InvalidRegularExpression(DataError):
-    sqlstate = "2201B"
-
-
-class InvalidEscapeSequence(DataError):
-    sqlstate = "22025"
 
 
 _CLASSES: Final = {

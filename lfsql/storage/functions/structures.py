@@ -12,14 +12,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from lfsql.errors import DataError, InvalidParameterValue, InvalidText, LimitExceeded
+from lfsql.errors import ArraySubscriptError, InvalidParameterValue, InvalidText, LimitExceeded
 from lfsql.storage.functions import decimals, intervals, moments, numbers, texts
 
 Json = Any
-
-
-class ArraySubscriptError(DataError):
-    sqlstate = "2202E"
 
 
 def _refuse(name: str) -> Json:
@@ -373,8 +369,8 @@ def pairs(source: str, how: str) -> list[tuple[str, str | None]]:
         raise InvalidParameterValue(
             "cannot deconstruct an array as an object" if isinstance(value, list) else "cannot deconstruct a scalar"
         )
-    if how == "json":
-        return [(str(key), text) for key, text in _spans(source)]
+    if how.startswith("json ") or how == "json":
+        return [(str(key), text if how == "json" else as_text(parse(text))) for key, text in _spans(source)]
     keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
     return [(key, as_text(value[key]) if how == "text" else binary(value[key])) for key in keys]
 
@@ -406,7 +402,7 @@ def object_of(names: str, values: str | None = None) -> str:
     items = json.loads(names)
     if values is None:
         if len(items) % 2:
-            raise DataError("array must have even number of elements")
+            raise ArraySubscriptError("array must have even number of elements")
         items, given = items[::2], items[1::2]
     else:
         given = json.loads(values)
@@ -463,7 +459,7 @@ def array_get(source: str, index: int) -> Any:
     return store(found) if isinstance(found, list) else found
 
 
-def array_slice(source: str, low: int, high: int | None) -> str | None:
+def array_slice(source: str | None, low: int | None, high: int | None) -> str | None:
     if source is None or low is None:
         return None
     items = load(source)

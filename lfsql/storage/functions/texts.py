@@ -12,19 +12,15 @@ import uuid
 from typing import Any, Final
 
 from lfsql.errors import (
-    DataError,
     InvalidParameterValue,
     InvalidText,
     LimitExceeded,
     StringTooLong,
+    SubstringError,
     UndefinedFunction,
 )
 
 TEXT_MAX: Final = 256 * 1024 * 1024
-
-
-class TooFewArguments(DataError):
-    sqlstate = "22023"
 
 
 def substring(value: Any, start: int, length: int | None = None) -> Any:
@@ -33,8 +29,17 @@ def substring(value: Any, start: int, length: int | None = None) -> Any:
     if length is None:
         return value[max(first, 0) :]
     if length < 0:
-        raise DataError("negative substring length not allowed")
+        raise SubstringError("negative substring length not allowed")
     return value[max(first, 0) : max(first + length, 0)]
+
+
+def upper(value: str) -> str:
+    """Unicode, one character for one as C's toupper: ß stays."""
+    return value.upper() if value.isascii() else "".join(c.upper() if len(c.upper()) == 1 else c for c in value)
+
+
+def lower(value: str) -> str:
+    return value.lower() if value.isascii() else "".join(c.lower() if len(c.lower()) == 1 else c for c in value)
 
 
 def initcap(value: str) -> str:
@@ -43,7 +48,7 @@ def initcap(value: str) -> str:
 
 def overlay(value: str, new: str, start: int, length: int | None = None) -> str:
     if start < 1:
-        raise DataError("negative substring length not allowed")
+        raise SubstringError("negative substring length not allowed")
     count = len(new) if length is None else length
     return value[: start - 1] + new + value[max(start - 1 + count, 0) :]
 
@@ -168,19 +173,20 @@ def read_bytea(value: str) -> bytes:
     return bytes(result)
 
 
-_KEYWORDS: Final = frozenset(
-    "all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create"
-    " current_catalog current_date current_role current_time current_timestamp current_user default deferrable desc"
-    " distinct do else end except false fetch for foreign from grant group having in initially intersect into lateral"
-    " leading limit localtime localtimestamp not null offset on only or order placing primary references returning"
-    " select session_user some symmetric table then to trailing true union unique user using variadic when where"
-    " window with authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull"
-    " join left like natural notnull outer overlaps right similar tablesample verbose between bigint bit boolean char"
-    " character coalesce dec decimal exists extract float greatest grouping inout int integer interval least national"
-    " nchar none normalize nullif numeric out overlay position precision real row setof smallint substring time"
-    " timestamp treat trim values varchar xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse"
-    " xmlpi xmlroot xmlserialize xmltable".split()
-)
+_RESERVED: Final = """
+all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
+current_catalog current_date current_role current_time current_timestamp current_user default deferrable desc
+distinct do else end except false fetch for foreign from grant group having in initially intersect into lateral
+leading limit localtime localtimestamp not null offset on only or order placing primary references returning
+select session_user some symmetric table then to trailing true union unique user using variadic when where
+window with authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull
+join left like natural notnull outer overlaps right similar tablesample verbose between bigint bit boolean char
+character coalesce dec decimal exists extract float greatest grouping inout int integer interval least national
+nchar none normalize nullif numeric out overlay position precision real row setof smallint substring time
+timestamp treat trim values varchar xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse
+xmlpi xmlroot xmlserialize xmltable
+"""
+_KEYWORDS: Final = frozenset(_RESERVED.split())
 
 
 def quote_ident(value: str) -> str:
@@ -209,7 +215,7 @@ def format_text(template: str | None, *values: str | None) -> str | None:
         if number is not None and int(number) == 0:
             raise InvalidParameterValue("format specifies argument 0, but arguments are numbered from 1")
         if used > len(values):
-            raise TooFewArguments("too few arguments for format()")
+            raise InvalidParameterValue("too few arguments for format()")
         return values[used - 1]
 
     def one(match: re.Match[str]) -> str:
@@ -301,8 +307,8 @@ def sleep(seconds: float) -> str:
 
 
 SCALARS: Final = {
-    "lfsql_upper": str.upper,
-    "lfsql_lower": str.lower,
+    "lfsql_upper": upper,
+    "lfsql_lower": lower,
     "initcap": initcap,
     "lfsql_substring": substring,
     "lfsql_overlay": overlay,

@@ -61,7 +61,6 @@ true = 1
 2 > any(array[1, 5])
 2 > all(array[1, 5])
 'a' = any(array['a', 'b'])
-1 = any(null::int[])
 'abc' like any(array['x%', 'a%'])
 exists(select 1)
 exists(select 1 where false)

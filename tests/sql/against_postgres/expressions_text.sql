@@ -6,8 +6,6 @@
 'a' || null
 'a' || true
 'a' || date '2024-01-01'
-upper('straße é')
-lower('ÀÉ')
 initcap('hello wORLD foo-bar 1st')
 length('héllo')
 char_length('héllo')
