@@ -383,7 +383,9 @@ class Expressions:
     def _is(self, node: exp.Expression, scope: Scope) -> Value:
         right, negate = node.expression, " NOT" if node.args.get("negate") else ""
         if isinstance(right, exp.Null):
-            value = self.settled(node.this, scope)
+            value = self.visit(node.this, scope)
+            if value.oid != UNKNOWN:
+                value = settled(self.analysis, value)
             return Value(f"({value.sql} IS{negate} NULL)", BOOL, not_null=True)
         if isinstance(right, exp.Boolean):
             text = self.condition(node.this, scope, f"IS {'TRUE' if right.this else 'FALSE'}")
@@ -407,8 +409,6 @@ class Expressions:
         return Value(self._both(value, low, high), BOOL)
 
     def _both(self, value: Value, low: Value, high: Value) -> str:
-        if value.unknown and value.parameter:
-            value = coerce(self.analysis, value, common_type((low.oid, high.oid), "BETWEEN"))
         over = operators.compare(self.analysis, ">=", value, low)
         under = operators.compare(self.analysis, "<=", value, high)
         return f"({over.sql} AND {under.sql})"
@@ -567,9 +567,8 @@ class Expressions:
         """Values in their common type, with the type and the typmod they share."""
         target = common_type((value.oid for value in values), what)
         converted = [checked(coerce(self.analysis, value, target)) for value in values]
-        known = [value.typmod for value in values if not value.unknown]
-        same = len(set(known)) == 1 and all(value.oid == target for value in values if not value.unknown)
-        return converted, target, known[0] if same else -1
+        same = len({value.typmod for value in values}) == 1 and all(value.oid == target for value in values)
+        return converted, target, values[0].typmod if same else -1
 
     def _case(self, node: exp.Expression, scope: Scope) -> Value:
         subject = node.this

@@ -351,8 +351,8 @@ def _only(fields: Sequence[Field], column: str, side: str) -> Field:
 def _common_source(table: Table, alias: str) -> tuple[Source, str]:
     quoted = name(alias)
     fields = [
-        Field(shown, Value(f"{quoted}.{name(column)}", oid, typmod, simple=True), alias)
-        for (shown, oid, typmod), column in zip(table.fields, table.columns, strict=True)
+        Field(shown, replace(kind, sql=f"{quoted}.{name(column)}", simple=True), alias)
+        for (shown, kind), column in zip(table.fields, table.columns, strict=True)
     ]
     text = name(table.name) if alias == table.name else f"{name(table.name)} AS {quoted}"
     return Source(alias, fields), text

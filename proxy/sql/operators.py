@@ -30,6 +30,7 @@ from proxy.pg.oids import (
     TIMESTAMPTZ,
     TIMETZ,
     UNKNOWN,
+    VARCHAR,
 )
 from proxy.sql.casts import checked, coerce, settled, to_text
 from proxy.sql.infer import (
@@ -129,10 +130,10 @@ def comparable(analysis: Analysis, symbol: str, left: Value, right: Value) -> tu
 def comparison_type(symbol: str, left: Value, right: Value) -> int:
     if left.unknown and right.unknown:
         return TEXT
-    if left.unknown:
-        target = right.oid
-    elif right.unknown:
-        target = left.oid
+    if left.unknown or right.unknown:
+        target = right.oid if left.unknown else left.oid
+        # varchar has no operators of its own: what stands beside one is text.
+        target = TEXT if target == VARCHAR else target
     elif left.oid in NUMBERS and right.oid in NUMBERS:
         target = number_type(left.oid, right.oid)
     elif castable(left.oid, right.oid, "implicit"):
@@ -179,14 +180,16 @@ def arithmetic(analysis: Analysis, symbol: str, left: Value, right: Value) -> Va
     return _moments(analysis, symbol, left, right)
 
 
+def _ambiguous(shown: str) -> AmbiguousFunction:
+    return AmbiguousFunction(
+        f"operator is not unique: {shown}",
+        hint="Could not choose a best candidate operator. You might need to add explicit type casts.",
+    )
+
+
 def _open_operands(analysis: Analysis, symbol: str, left: Value, right: Value) -> tuple[Value, Value]:
     if left.unknown and right.unknown:
-        if left.null and right.null:
-            raise AmbiguousFunction(f"operator is not unique: unknown {symbol} unknown")
-        raise AmbiguousFunction(
-            f"operator is not unique: unknown {symbol} unknown",
-            hint="Could not choose a best candidate operator. You might need to add explicit type casts.",
-        )
+        raise _ambiguous(f"unknown {symbol} unknown")
     if right.unknown:
         return left, coerce(analysis, right, _partner(symbol, left.oid, right=True))
     if left.unknown:
@@ -201,7 +204,9 @@ def _partner(symbol: str, known: int, *, right: bool) -> int:
     if known in (TIMESTAMP, TIMESTAMPTZ, TIME):
         return INTERVAL if symbol == "+" else known
     if known == DATE:
-        return INTERVAL if symbol == "+" else DATE
+        if symbol == "+":
+            raise _ambiguous("date + unknown" if right else "unknown + date")
+        return DATE
     if known == INTERVAL:
         return FLOAT8 if symbol in ("*", "/") else INTERVAL if right or symbol == "+" else TIMESTAMPTZ
     if known == JSONB:
@@ -372,7 +377,7 @@ def negative(analysis: Analysis, value: Value) -> Value:
         text = value.text[1:] if value.text.startswith("-") else f"-{value.text}"
         return _negated_constant(value, text)
     if value.unknown:
-        value = coerce(analysis, value, FLOAT8)
+        raise _ambiguous("- unknown")
     value = settled(analysis, value)
     if value.oid == NUMERIC:
         return Value(f"lfsql_numeric_subtract('0', {value.sql})", NUMERIC)

@@ -8,7 +8,7 @@ a UNION, the column an INSERT fills): first everything but the select list's fin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -188,7 +188,8 @@ class Queries:
                 f'table "{table_name}" has {len(outputs)} columns available but {len(given)} columns specified'
             )
         shown = [*given, *names[len(given) :]]
-        fields = tuple((each, output.oid, output.typmod) for each, output in zip(shown, outputs, strict=True))
+        kinds = [replace(output, sql="", text=None, unchecked=False, not_null=False) for output in outputs]
+        fields = tuple(zip(shown, kinds, strict=True))
         return Table(table_name, fields, tuple(distinct_names(shown)))
 
     def _recursive(self, body: exp.Union, table_name: str, given: Sequence[str], scope: Scope) -> str:
@@ -338,7 +339,7 @@ class Queries:
         outputs: list[Value] = []
         for column in zip(*(arm.outputs for arm in arms), strict=True):
             oid = common_type((value.oid for value in column), word)
-            same = {value.typmod for value in column if not value.unknown}
+            same = {value.typmod if value.oid == oid else -1 for value in column}
             outputs.append(Value("", oid, same.pop() if len(same) == 1 else -1))
         names = arms[0].names
 

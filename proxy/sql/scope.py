@@ -49,8 +49,8 @@ class Table:
     """A query under a name (WITH), or what a recursive one is known by while it is being worked out."""
 
     name: str
-    fields: tuple[tuple[str, int, int], ...]
-    """(name, type, typmod) of each column; SQLite's column has `columns` at the same place."""
+    fields: tuple[tuple[str, Value], ...]
+    """Name and type of each column; SQLite's column has `columns` at the same place."""
     columns: tuple[str, ...]
 
 

@@ -37,7 +37,7 @@ select a + $1::int8 from t
 select b || $1 from t
 select $1 || 'x'
 select $1 || $2
-select upper($1), length($2), substring($3 from $4 for $5)
+select upper($1), length($2), substring($3::text from $4::int for $5::int)
 select coalesce(a, $1), coalesce($2, b), nullif(a, $3), greatest(n, $4) from t
 select case when a = $1 then $2 else b end from t
 select case when $1 then 1 else 2 end
