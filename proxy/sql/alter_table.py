@@ -13,23 +13,25 @@ from typing import Literal
 from sqlglot import exp
 
 from lfsql.errors import (
+    CannotCoerce,
     DatatypeMismatch,
     DependentObjects,
-    DuplicateColumn,
-    DuplicateObject,
     FeatureNotSupported,
     InvalidTableDefinition,
     UndefinedColumn,
+    UndefinedFunction,
     UndefinedObject,
     UndefinedTable,
     WrongObjectType,
 )
-from proxy.sql.column_clauses import Clauses, default_tokens, set_default
+from proxy.sql.alter_rename import no_constraint, parse_rename
+from proxy.sql.column_clauses import Clauses
+from proxy.sql.column_defaults import default_tokens, set_default
 from proxy.sql.column_types import TypeName, parse_type, spell_type
 from proxy.sql.ddl_text import Ddl, Names, mentions, trusted, views_on
 from proxy.sql.drop import drop_view_statements
 from proxy.sql.parsing import parse_expression
-from proxy.sql.quoting import quote, string
+from proxy.sql.quoting import quote
 from proxy.sql.rebuild import rebuild_statements
 from proxy.sql.schema import Relation, Schema
 from proxy.sql.sequences import alter_sequence, drop_sequence, parse_options, restart_rowid_of
@@ -69,7 +71,7 @@ def parse_alter_table(cursor: Cursor, schema: Schema) -> Ddl:
             return _other_relation(cursor, schema, relation)
         raise WrongObjectType(f'"{name}" is not a table', position=where)
     if cursor.looks("rename"):
-        return _rename(cursor, schema, relation)
+        return parse_rename(cursor, schema, relation)
     if cursor.accept("set", "schema"):
         if cursor.name() == "public":
             return Ddl("ALTER TABLE")
@@ -86,73 +88,6 @@ def _other_relation(cursor: Cursor, schema: Schema, relation: Relation) -> Ddl:
         cursor.finish()
         return Ddl(tag)
     raise cursor.unsupported(f"{tag} RENAME")
-
-
-# -- RENAME ------------------------------------------------------------------------------------------------
-
-
-def _rename(cursor: Cursor, schema: Schema, relation: Relation) -> Ddl:
-    cursor.expect("rename")
-    where = cursor.token.start + 1
-    table = string(relation.name)
-    if cursor.accept("to"):
-        new = cursor.relation()
-        cursor.finish()
-        Names(schema).claim(new, where)
-        return Ddl(
-            "ALTER TABLE",
-            trusted(
-                [
-                    f"ALTER TABLE {quote(relation.name)} RENAME TO {quote(new)}",
-                    f"UPDATE _lfsql_columns SET table_name = {string(new)} WHERE table_name = {table}",
-                    f"UPDATE _lfsql_sequences SET owner_table = {string(new)} WHERE owner_table = {table}",
-                ]
-            ),
-        )
-    if cursor.accept("constraint"):
-        old = cursor.name()
-        cursor.expect("to")
-        new = cursor.name()
-        cursor.finish()
-        return _rename_constraint(schema, relation, old, new)
-    cursor.accept("column")
-    old = cursor.name()
-    cursor.expect("to")
-    new = cursor.name()
-    cursor.finish()
-    if relation.column(old) is None:
-        raise UndefinedColumn(f'column "{old}" does not exist', position=where)
-    if relation.column(new) is not None:
-        raise DuplicateColumn(f'column "{new}" of relation "{relation.name}" already exists', position=where)
-    column = f"table_name = {table} AND column_name = {string(old)}"
-    owner = f"owner_table = {table} AND owner_column = {string(old)}"
-    return Ddl(
-        "ALTER TABLE",
-        trusted(
-            [
-                f"ALTER TABLE {quote(relation.name)} RENAME COLUMN {quote(old)} TO {quote(new)}",
-                f"UPDATE _lfsql_columns SET column_name = {string(new)} WHERE {column}",
-                f"UPDATE _lfsql_sequences SET owner_column = {string(new)} WHERE {owner}",
-            ]
-        ),
-    )
-
-
-def _rename_constraint(schema: Schema, relation: Relation, old: str, new: str) -> Ddl:
-    draft = TableDraft.of(relation)
-    if any(c.name == new for c in draft.constraints):
-        raise DuplicateObject(f'constraint "{new}" for relation "{relation.name}" already exists')
-    for place, constraint in enumerate(draft.constraints):
-        if constraint.name == old:
-            if constraint.kind in "pu":
-                Names(schema).claim(new)
-            draft.constraints[place] = replace(constraint, name=new)
-            return Ddl("ALTER TABLE", trusted(rebuild_statements(relation, draft, schema)))
-    raise _no_constraint(old, relation)
-
-
-def _no_constraint(name: str, relation: Relation) -> UndefinedObject:
-    return UndefinedObject(f'constraint "{name}" of relation "{relation.name}" does not exist')
 
 
 # -- The other actions -------------------------------------------------------------------------------------
@@ -315,7 +250,7 @@ class _Alteration:
         else:
             if tolerant:
                 return
-            raise _no_constraint(name, self.relation)
+            raise no_constraint(name, self.relation)
         if constraint.kind in "pu":
             columns = constraint.columns
             keys = _keys_to(self.schema, self.relation.name, lambda target: sorted(target) == sorted(columns))
@@ -344,7 +279,7 @@ class _Alteration:
         name = cursor.name()
         place = next((at for at, c in enumerate(self.draft.constraints) if c.name == name), None)
         if place is None:
-            raise _no_constraint(name, self.relation)
+            raise no_constraint(name, self.relation)
         constraint = self.draft.constraints[place]
         if constraint.kind != "f":
             raise WrongObjectType(
@@ -424,17 +359,19 @@ class _Alteration:
         if cursor.accept("collate"):
             cursor.qualified()
         source: exp.Expression = exp.column(column.old_name or column.name, quoted=True)
-        if cursor.accept("using"):
+        using = cursor.accept("using")
+        if using:
             source = parse_expression(cursor.until(lambda token: token.text == ","))
-        column.conversion = self._conversion(column, source, kind)
+        column.conversion = self._conversion(column, source, kind, using=using)
         column.oid, column.typmod, column.foreign_type, column.collation = kind.oid, kind.typmod, None, ""
 
-    def _conversion(self, column: DraftColumn, source: exp.Expression, kind: TypeName) -> str:
+    def _conversion(self, column: DraftColumn, source: exp.Expression, kind: TypeName, *, using: bool) -> str:
         try:
             return translate_expression(source, self.schema, self.relation, kind.oid, kind.typmod)
-        except DatatypeMismatch as error:
+        except (CannotCoerce, DatatypeMismatch, UndefinedFunction) as error:
             raise DatatypeMismatch(
-                f'column "{column.name}" cannot be cast automatically to type {spell_type(kind.oid)}',
+                f'{"result of USING clause for " if using else ""}column "{column.name}" '
+                f"cannot be cast automatically to type {spell_type(kind.oid)}",
                 hint=f'You might need to specify "USING {column.name}::{spell_type(kind.oid, kind.typmod)}".',
             ) from error
 

@@ -35,6 +35,7 @@ def parse_create_table(cursor: Cursor, schema: Schema, parameter_oids: tuple[int
     name = cursor.relation()
     names = Names(schema)
     if tolerant and name in names:
+        cursor.rest()
         return Ddl("CREATE TABLE")
     if cursor.looks("partition", "of") or cursor.looks("of"):
         raise cursor.unsupported("CREATE TABLE OF a type or partition")

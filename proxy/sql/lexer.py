@@ -183,7 +183,7 @@ def _unicode_escaped(body: str, text: str, start: int) -> str:
         found = match.group(0)
         if found == "\\\\":
             return "\\"
-        digits = found[2:] if found[1] == "+" else found[1:]
+        digits = found[2:] if found.startswith("\\+") else found[1:]
         if not digits or int(digits, 16) in (0, *range(0xD800, 0xE000)) or int(digits, 16) > 0x10FFFF:
             raise syntax_error("invalid Unicode escape", text, start)
         return chr(int(digits, 16))

@@ -30,6 +30,7 @@ from proxy.sql.utility import (
     Discard,
     ExecutePrepared,
     Explain,
+    FetchCursor,
     Listen,
     Maintenance,
     Notify,
@@ -564,6 +565,8 @@ def tag_of(found: Utility) -> str:
             return f"DISCARD {what.upper()}"
         case Maintenance(tag=tag):
             return tag
+        case FetchCursor(move=True):
+            return "MOVE"
         case _:
             return _TAGS[type(found).__name__]
 
