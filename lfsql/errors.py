@@ -24,6 +24,8 @@ class LfsqlError(Exception):
 
     sqlstate: ClassVar[str] = "XX000"
     retryable: ClassVar[bool] = False
+    routine: ClassVar[str] = ""
+    """PostgreSQL's function of the same error, where clients go by it."""
 
     def __init__(
         self,
@@ -48,6 +50,8 @@ class LfsqlError(Exception):
         self.column = column
         self.datatype = datatype
         self.constraint = constraint
+        self.context = ""
+        """Where it happened, in words: 'COPY t, line 3'.  Added on the way up."""
 
 
 # -- Faults of this program, its disk, or its installation -------------------------------------------------
@@ -184,6 +188,15 @@ class ProtocolViolation(LfsqlError):
 
 class FeatureNotSupported(LfsqlError):
     sqlstate = "0A000"
+
+
+class CachedPlanChanged(FeatureNotSupported):
+    """The schema changed and with it a prepared statement's result; prepare it again.
+
+    asyncpg and pgjdbc know it by PostgreSQL's routine name, and do so by themselves.
+    """
+
+    routine = "RevalidateCachedQuery"
 
 
 class InvalidAuthorization(LfsqlError):

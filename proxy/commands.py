@@ -47,7 +47,7 @@ from proxy.sql.utility import (
     Utility,
 )
 from proxy.state import IDLE, SessionState
-from proxy.statements import ListRows, Portal, Prepared
+from proxy.statements import ListRows, Portal, Prepared, ScrollRows
 from proxy.transaction import close_portals, run_transaction_statement
 from proxy.unit import Step, told_nothing
 from proxy.writing import flush_unit
@@ -66,12 +66,12 @@ async def run_utility(state: SessionState, plan: Plan, parameters: tuple[Value, 
         raise StatementSyntax("the statement is no command")
     tag = await run_transaction_statement(state, utility)
     if tag is None:
-        tag = await _run(state, utility, telling)
+        tag = await _run(state, utility, parameters, telling)
     if tag is not None:
         state.outbox.write(encode.command_complete(tag))
 
 
-async def _run(state: SessionState, utility: Utility, telling: Telling) -> str | None:
+async def _run(state: SessionState, utility: Utility, parameters: tuple[Value, ...], telling: Telling) -> str | None:
     """The command tag, or None when it has been told already."""
     match utility:
         case SetSetting(name, value, local):
@@ -96,9 +96,11 @@ async def _run(state: SessionState, utility: Utility, telling: Telling) -> str |
         case Deallocate(name):
             return _deallocate(state, name)
         case Explain():
-            await _tell_list(state, "EXPLAIN", explain_columns(utility), await _explain(state, utility), telling)
+            await _tell_list(
+                state, "EXPLAIN", explain_columns(utility), await _explain(state, utility, parameters), telling
+            )
         case DeclareCursor():
-            return await _declare(state, utility)
+            return await _declare(state, utility, parameters)
         case FetchCursor():
             await _fetch(state, utility, telling)
         case CloseCursor(name):
@@ -229,7 +231,7 @@ def explain_columns(utility: Explain) -> tuple[ResultColumn, ...]:
     return (ResultColumn("QUERY PLAN", JSON if utility.format == "json" else TEXT),)
 
 
-async def _explain(state: SessionState, utility: Explain) -> list[Row]:
+async def _explain(state: SessionState, utility: Explain, parameters: tuple[Value, ...]) -> list[Row]:
     """Where the statement would go, SQLite's text of it, and SQLite's plan for that text."""
     if utility.format not in ("text", "json"):
         raise FeatureNotSupported(f"EXPLAIN (FORMAT {utility.format.upper()}) is not supported")
@@ -241,7 +243,7 @@ async def _explain(state: SessionState, utility: Explain) -> list[Row]:
     rows_told = 0
     if utility.analyze:
         started = perf_counter()
-        rows, _ = await rows_now(state, prepared, ())
+        rows, _ = await rows_now(state, prepared, parameters)
         elapsed_ms = (perf_counter() - started) * 1000
         rows_told = len(rows)
     steps: list[tuple[int, int, str]] = []
@@ -252,7 +254,7 @@ async def _explain(state: SessionState, utility: Explain) -> list[Row]:
             ("EXPLAIN QUERY PLAN " + plan.statements[-1],),
             schema_index=plan.schema_index,
         )
-        values = arguments(state, prepared, (None,) * len(plan.parameters))
+        values = arguments(state, prepared, parameters or (None,) * len(plan.parameters))
         source = await open_read(state, Prepared("", (), question), values)
         if source is not None:
             found, _ = await source.fetch(0)
@@ -291,7 +293,7 @@ def _cursor(state: SessionState, name: str) -> Portal:
     return portal
 
 
-async def _declare(state: SessionState, utility: DeclareCursor) -> str:
+async def _declare(state: SessionState, utility: DeclareCursor, parameters: tuple[Value, ...]) -> str:
     if state.status == IDLE and not utility.hold:
         raise NoActiveTransaction("DECLARE CURSOR can only be used in transaction blocks")
     if utility.name in state.portals:
@@ -302,35 +304,42 @@ async def _declare(state: SessionState, utility: DeclareCursor) -> str:
     if not prepared.plan.returns_rows or prepared.plan.kind is not Kind.READ:
         raise StatementSyntax("DECLARE CURSOR takes a SELECT or VALUES")
     formats = (1,) if utility.binary else ()
-    portal = Portal(utility.name, prepared, (), formats, cursor=True, hold=utility.hold)
-    portal.source = await rows_of(state, prepared, ())
+    portal = Portal(utility.name, prepared, parameters, formats, cursor=True, hold=utility.hold)
+    source = await rows_of(state, prepared, parameters)
+    portal.source = await ScrollRows.load(source) if utility.scroll else source
     state.portals[utility.name] = portal
     return "DECLARE CURSOR"
 
 
 async def _fetch(state: SessionState, utility: FetchCursor, telling: Telling) -> None:
     portal = _cursor(state, utility.name)
-    wanted = _forward_count(utility)
-    tag = "MOVE" if utility.move else "FETCH"
     plan = portal.prepared.plan
     formats = portal.formats or telling.formats
     outbox = state.outbox
+    writer = row_writer(state, plan, formats)
     if telling.describe and not utility.move:
         outbox.write(encode.row_description(plan.columns, formats))
-    writer = row_writer(state, plan, formats)
     told = 0
-    more = wanted != 0
-    while portal.source is not None and more and (wanted is None or told < wanted):
-        rows, more = await portal.source.fetch(0 if wanted is None else wanted - told)
-        told += len(rows)
+    if isinstance(portal.source, ScrollRows):
+        rows = portal.source.scroll(utility.direction, utility.count)
+        told = len(rows)
         if not utility.move:
             for row in rows:
                 outbox.write(writer(row))
-            await state.flush()
-        if not more:
-            await portal.source.aclose()
-            portal.source = None
-    outbox.write(encode.command_complete(f"{tag} {told}"))
+    else:
+        wanted = _forward_count(utility)
+        more = wanted != 0
+        while portal.source is not None and more and (wanted is None or told < wanted):
+            rows, more = await portal.source.fetch(0 if wanted is None else wanted - told)
+            told += len(rows)
+            if not utility.move:
+                for row in rows:
+                    outbox.write(writer(row))
+                await state.flush()
+            if not more:
+                await portal.source.aclose()
+                portal.source = None
+    outbox.write(encode.command_complete(f"{'MOVE' if utility.move else 'FETCH'} {told}"))
 
 
 def _forward_count(utility: FetchCursor) -> int | None:

@@ -7,10 +7,11 @@ client takes to send the rest, under the idle limit of any transaction.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lfsql.core.requests import HOLD, Row, RunMany
-from lfsql.errors import ProtocolViolation, QueryCanceled
+from lfsql.errors import LfsqlError, ProtocolViolation, QueryCanceled
 from proxy.execution import rows_of
 from proxy.pg import encode
 from proxy.pg.copy import copied_row_decoder, copied_row_encoder, copy_reader, copy_start, copy_stop
@@ -43,7 +44,7 @@ async def copy_in(state: SessionState, utility: CopyIn) -> None:
     while True:
         message = await state.receive()
         if isinstance(message, CopyData):
-            rows += map(decode, reader.feed(message.data))
+            _extend(rows, count, utility, reader.feed, decode, message.data)
             size += len(message.data)
             if size >= FRAME_BYTES and rows:
                 count += len(rows)
@@ -57,11 +58,32 @@ async def copy_in(state: SessionState, utility: CopyIn) -> None:
             raise QueryCanceled(f"COPY from stdin failed: {message.reason}")
         elif not isinstance(message, Flush | Sync):
             raise ProtocolViolation(f"unexpected message {type(message).__name__} during COPY from stdin")
-    rows += map(decode, reader.finish())
+    _extend(rows, count, utility, reader.finish, decode)
     count += len(rows)
     if rows:
         _add(state, utility, rows)
     state.outbox.write(encode.command_complete(f"COPY {count}"))
+
+
+def _extend(
+    rows: list[Row],
+    count: int,
+    utility: CopyIn,
+    read: Callable[..., Sequence[Sequence[str | bytes | None]]],
+    decode: Callable[[Sequence[str | bytes | None]], Row],
+    *data: bytes,
+) -> None:
+    """Add the rows that `read` gives of `data`.  An error says in its context where it was found."""
+    decoding = False
+    try:
+        found = read(*data)
+        decoding = True
+        rows += map(decode, found)
+    except LfsqlError as error:
+        # What was decoded before the failed row is in `rows` already; a reader says itself where it stopped.
+        line = count + len(rows) + 1 + (1 if utility.options.header else 0)
+        error.context = f"COPY {utility.table}, line {line}" if decoding else f"COPY {utility.table}: {error.detail}"
+        raise
 
 
 def _add(state: SessionState, utility: CopyIn, rows: list[Row]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lfsql.core.entry import Value
@@ -20,7 +21,7 @@ from proxy.pg.types import expand_formats
 from proxy.planning import arguments, current, replan
 from proxy.reading import SchemaMoved, local_node, read, read_now
 from proxy.sql.plan import Kind, Plan, ResultColumn
-from proxy.state import IDLE, SessionState
+from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, Prepared, RowSource
 from proxy.transaction import check_may_write, read_only
 from proxy.unit import Step, told_nothing
@@ -146,7 +147,8 @@ class Snapshot:
         rows = self._transaction.try_inline(sql, values)
         if rows is not None:
             return ListRows(rows)
-        return CursorRows(state, await self._transaction.open_cursor(sql, values, run_ms_max=state.statement_ms_max))
+        opening = partial(self._transaction.open_cursor, sql, values, run_ms_max=state.statement_ms_max)
+        return CursorRows(state, await cancellable(state, opening))
 
 
 class CursorRows:
@@ -159,11 +161,7 @@ class CursorRows:
         self._cursor = cursor
 
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
-        self._state.cancel = self._cursor.interrupt
-        try:
-            return await self._cursor.fetch(rows_max or CHUNK_ROWS)
-        finally:
-            self._state.cancel = None
+        return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
 
     async def aclose(self) -> None:
         await self._cursor.aclose()

@@ -10,12 +10,13 @@ import dataclasses
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import HOLD
-from lfsql.errors import FeatureNotSupported, IndeterminateType, LimitExceeded
+from lfsql.errors import CachedPlanChanged, IndeterminateType, LimitExceeded
 from proxy.functions import call
 from proxy.passthrough import result_columns
 from proxy.pg.oids import TEXT
 from proxy.pg.types import parameters_decoder
 from proxy.sql.plan import Kind, Plan
+from proxy.sql.utility import DeclareCursor, Explain
 from proxy.state import SessionState
 from proxy.statements import Prepared
 from proxy.writing import flush_unit
@@ -36,6 +37,10 @@ async def prepare(
     plan, literals = worker.plans.plan(text, schema, dialect=state.dialect, parameter_oids=oids, lift=lift)
     if plan.typed_by_value:
         plan = await _described(state, plan)
+    elif isinstance(plan.utility, DeclareCursor | Explain):
+        # Its parameters are those of the statement inside.
+        inner, _ = worker.plans.plan(plan.utility.text, schema, parameter_oids=oids, lift=False)
+        plan = dataclasses.replace(plan, parameters=inner.parameters)
     return Prepared(text, oids, plan, literals, from_sql, lift)
 
 
@@ -67,14 +72,14 @@ async def _own_schema(state: SessionState) -> None:
 
 
 async def replan(state: SessionState, prepared: Prepared) -> Prepared:
-    """Plan again for the present schema.  Raises FeatureNotSupported when the result's shape changed under a client
+    """Plan again for the present schema.  Raises CachedPlanChanged when the result's shape changed under a client
     that has been told it."""
     fresh = await prepare(state, prepared.text, prepared.oids, lift=prepared.lift)
     old, new = prepared.plan, fresh.plan
     if [(c.name, c.oid) for c in old.columns] != [(c.name, c.oid) for c in new.columns]:
-        raise FeatureNotSupported("cached plan must not change result type")
+        raise CachedPlanChanged("cached plan must not change result type")
     if old.parameters != new.parameters:
-        raise FeatureNotSupported("cached plan must not change parameter types")
+        raise CachedPlanChanged("cached plan must not change parameter types")
     prepared.plan = new
     prepared.literals = fresh.literals
     return prepared

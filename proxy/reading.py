@@ -10,6 +10,7 @@ another host the index heard last is a lower bound, which is all a check needs, 
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY, Read, ReadClose, ReadMore, Row, Rows
 from lfsql.errors import LinkLost, NoPrimary, TooStale, UndefinedObject
 from proxy.sql.plan import Plan
-from proxy.state import ReadPolicy, SessionState
+from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.writing import error_of
 
@@ -178,7 +179,9 @@ async def _try(
         plan.memo[LONG] = True
     node.outstanding += 1
     try:
-        cursor = await reads.open_cursor(sql, arguments, run_ms_max=state.statement_ms_max)
+        cursor = await cancellable(
+            state, partial(reads.open_cursor, sql, arguments, run_ms_max=state.statement_ms_max)
+        )
     except BaseException:
         node.outstanding -= 1
         raise
@@ -292,12 +295,7 @@ class LocalRows:
         self._cursor = cursor
 
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
-        state = self._state
-        state.cancel = self._cursor.interrupt
-        try:
-            return await self._cursor.fetch(rows_max or CHUNK_ROWS)
-        finally:
-            state.cancel = None
+        return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
 
     async def aclose(self) -> None:
         if self._node.outstanding > 0:

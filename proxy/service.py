@@ -11,13 +11,13 @@ import errno
 import logging
 import socket
 import sys
-from pathlib import Path
 from typing import Final
 
 import trio
 
 from lfsql.config import ProxyConfig, split_address
 from lfsql.errors import AddressInUse, ConfigError, TooManyConnections
+from lfsql.net.cluster_key import load_key
 from lfsql.net.handshake import Identity
 from proxy.pg import encode
 from proxy.pg.errors import FATAL, error_fields
@@ -60,7 +60,7 @@ async def run_proxy(
     """Serve clients until cancelled.  Reports the address once clients can connect.  Raises ConfigError."""
     if config.workers > 1 and not sys.platform.startswith("linux"):
         raise ConfigError("workers: more than one needs Linux, which spreads connections over processes")
-    key = _read_key(config.cluster_key_file)
+    key = load_key(config.cluster_key_file)
     listener = listen(config.listen, shared=config.workers > 1)
     identity = Identity(config.cluster_id, "", "proxy")
     worker = Worker(config, identity, key, number, pass_on_cancel)
@@ -150,10 +150,3 @@ def _turn_away(sock: socket.socket) -> None:
         LOG.debug("a connection that was turned away was gone")
     finally:
         sock.close()
-
-
-def _read_key(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes().strip()
-    except OSError as error:
-        raise ConfigError(f"cluster_key_file: {path}: {error.strerror}") from error

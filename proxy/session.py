@@ -213,7 +213,7 @@ class Session:
             return
         if self._skipping:
             return
-        if kind is Query:
+        if kind is Query or (isinstance(message, Malformed) and message.kind == "Q"):
             await self._query(state, message)  # type: ignore[arg-type]  # kind says so
             return
         try:
@@ -224,8 +224,10 @@ class Session:
             await self._tell_failure(state, error)
             self._skipping = True
 
-    async def _query(self, state: SessionState, message: Query) -> None:
+    async def _query(self, state: SessionState, message: Query | Malformed) -> None:
         try:
+            if isinstance(message, Malformed):
+                raise message.error
             await simple_query(state, message.sql)
         except ClientGone:
             raise

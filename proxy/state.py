@@ -7,12 +7,14 @@ first argument; `session` owns it together with the socket.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import trio
 
 from lfsql.core.freshness import LagLimits
 from lfsql.core.ids import Index
-from lfsql.errors import InvariantBroken
+from lfsql.errors import InvariantBroken, QueryCanceled
 from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from proxy.sql.planner import Dialect
     from proxy.sql.schema import Schema
     from proxy.worker import Worker
+
+T = TypeVar("T")
 
 IDLE: Final = "I"
 IN_TRANSACTION: Final = "T"
@@ -158,6 +162,17 @@ class SessionState:
         """A number for a portal on the primary."""
         self.next_portal += 1
         return self.next_portal
+
+
+async def cancellable(state: SessionState, work: Callable[[], Awaitable[T]]) -> T:
+    """Run local work that the client may cancel.  Raises QueryCanceled."""
+    with trio.CancelScope() as scope:
+        state.cancel = scope.cancel
+        try:
+            return await work()
+        finally:
+            state.cancel = None
+    raise QueryCanceled("canceling statement due to user request")
 
 
 async def _nowhere() -> None:

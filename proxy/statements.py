@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import Row
+from lfsql.errors import LimitExceeded
 from proxy.sql.plan import Plan
 
 
@@ -36,6 +37,72 @@ class ListRows:
         end = len(self._rows) if rows_max == 0 else min(start + rows_max, len(self._rows))
         self._next = end
         return self._rows[start:end], end < len(self._rows)
+
+    async def aclose(self) -> None:
+        self._rows = []
+
+
+SCROLL_ROWS_MAX: Final = 1_000_000
+"""Rows that a SCROLL cursor may have: all are kept, so that it can go back."""
+
+
+class ScrollRows:
+    """The rows of a SCROLL cursor, and where it stands: before the first, on a row, or after the last."""
+
+    __slots__ = ("_at", "_rows")
+
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = rows
+        self._at = 0
+        """The row it stands on, from 1; 0 before the first."""
+
+    @classmethod
+    async def load(cls, source: RowSource) -> ScrollRows:
+        """All rows of `source`, which is closed.  Raises LimitExceeded."""
+        rows: list[Row] = []
+        more = True
+        try:
+            while more:
+                chunk, more = await source.fetch(0)
+                rows += chunk
+                if len(rows) > SCROLL_ROWS_MAX:
+                    raise LimitExceeded(f"a SCROLL cursor may have at most {SCROLL_ROWS_MAX} rows")
+        finally:
+            await source.aclose()
+        return cls(rows)
+
+    def scroll(self, direction: str, count: int | None) -> list[Row]:
+        """FETCH's directions; `count` None is ALL."""
+        last = len(self._rows)
+        if direction == "first":
+            return self._to(1)
+        if direction == "last":
+            return self._to(last)
+        if direction == "absolute":
+            place = count or 0
+            return self._to(place if place >= 0 else last + 1 + place)
+        if direction == "relative":
+            return self._to(self._at + (count or 0))
+        steps = last + 1 if count is None else count
+        if direction == "backward":
+            steps = -steps
+        if steps == 0:
+            return self._to(self._at)
+        start = self._at
+        self._at = max(0, min(last + 1, start + steps))
+        if steps > 0:
+            return self._rows[start : min(last, start + steps)]
+        low = max(0, start + steps - 1)
+        return self._rows[low : max(0, start - 1)][::-1]
+
+    def _to(self, place: int) -> list[Row]:
+        last = len(self._rows)
+        self._at = max(0, min(last + 1, place))
+        return [self._rows[place - 1]] if 1 <= place <= last else []
+
+    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
+        rows = self.scroll("forward", rows_max or None)
+        return rows, self._at < len(self._rows)
 
     async def aclose(self) -> None:
         self._rows = []

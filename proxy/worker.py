@@ -38,7 +38,9 @@ from proxy.schemas import Schemas
 from proxy.settings import SETTINGS
 from proxy.sql.cache import PlanCache
 from proxy.sql.catalog import Facts
+from proxy.sql.catalog.facts import Cursor as CursorFacts
 from proxy.sql.catalog.facts import Node as NodeFacts
+from proxy.sql.catalog.facts import Prepared as PreparedFacts
 from proxy.sql.catalog.facts import Setting as SettingFacts
 from proxy.sql.plan import Plan
 from proxy.statements import ListRows, RowSource
@@ -269,6 +271,16 @@ class Worker:
                     outstanding=node.outstanding,
                 )
                 for node in topology.nodes.values()
+            ),
+            prepared=tuple(
+                PreparedFacts(name, prepared.text, prepared.plan.parameters, prepared.from_sql)
+                for name, prepared in state.statements.items()
+                if name
+            ),
+            cursors=tuple(
+                CursorFacts(name, portal.prepared.text, portal.hold)
+                for name, portal in state.portals.items()
+                if portal.cursor
             ),
             primary=topology.primary.name if topology.primary is not None else "",
             term=topology.term,

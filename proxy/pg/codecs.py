@@ -135,8 +135,18 @@ CODECS: Final[dict[int, Codec]] = {
     oids.REGPROC: _REGISTERED,
     oids.REGCLASS: _REGISTERED,
     oids.REGTYPE: _REGISTERED,
-    oids.FLOAT4: Codec(_plain(floats.parse_float4), floats.receive_float4, _print_float4, floats.send_float4),
-    oids.FLOAT8: Codec(_plain(floats.parse_float8), floats.receive_float8, _print_float8, floats.send_float8),
+    oids.FLOAT4: Codec(
+        _plain(lambda text: floats.storable(floats.parse_float4(text))),
+        lambda data: floats.storable(floats.receive_float4(data)),
+        _print_float4,
+        floats.send_float4,
+    ),
+    oids.FLOAT8: Codec(
+        _plain(lambda text: floats.storable(floats.parse_float8(text))),
+        lambda data: floats.storable(floats.receive_float8(data)),
+        _print_float8,
+        floats.send_float8,
+    ),
     oids.NUMERIC: Codec(
         _plain(numeric.parse_numeric),
         numeric.receive_numeric,

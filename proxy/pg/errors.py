@@ -32,10 +32,14 @@ def error_fields(error: BaseException, severity: str = ERROR) -> dict[str, str]:
             "H": "The server's log has the details.",
         }
     fields = {"S": severity, "V": severity, "C": error.sqlstate, "M": error.message}
+    if error.routine:
+        fields["R"] = error.routine
     if error.detail:
         fields["D"] = error.detail
     if error.hint:
         fields["H"] = error.hint
+    if error.context:
+        fields["W"] = error.context
     if error.position:
         fields["P"] = str(error.position)
     if error.schema:

@@ -4,7 +4,8 @@ Both print the shortest decimal that reads back as the same number, but Python's
 turns to an exponent at 1e16 where PostgreSQL does at 1e15 (1e6 for float4), it writes 1.0 for 1, and it accepts a
 decimal exactly between two floats, which PostgreSQL does not.
 
-SQLite stores a float NaN as NULL, and there is no way around it: NaN in a float column comes back as NULL.
+SQLite stores a float NaN as NULL.  So NaN is stored as the text 'NaN', which a REAL column keeps as it is, and which
+sorts after every number, as PostgreSQL's does.  Arithmetic on it inside SQLite takes it for 0.
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ def receive_float4(data: bytes) -> float:
 
 def receive_float8(data: bytes) -> float:
     return float(_FLOAT8.unpack(exact(data, 8))[0])
+
+
+def storable(value: float) -> float | str:
+    """The number as SQLite can hold it."""
+    return value if value == value else "NaN"
 
 
 def as_float(value: Value, type_name: str = "double precision") -> float:

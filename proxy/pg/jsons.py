@@ -73,7 +73,7 @@ class _Printer:
 
     def print(self, value: Json) -> str:
         if isinstance(value, _Number):
-            text = parse_numeric(value)
+            text = parse_numeric(str(value))  # str: what is stored must be text, not a kind of it
             self._growth.add(len(text) - len(value))
             return text
         if isinstance(value, str):
