@@ -7,14 +7,16 @@ What none of them can read is an error with PostgreSQL's words; nothing is passe
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from lfsql.errors import InsufficientPrivilege, StatementSyntax, StatementTooComplex
+from proxy.sql.bulk_insert import plan_bulk
 from proxy.sql.catalog.rewrite import concerns_catalogs, rewrite
 from proxy.sql.classify import classify, unlocked
 from proxy.sql.create_table import into_target, parse_select_into
 from proxy.sql.ddl import parse_ddl
 from proxy.sql.ddl_text import Ddl
-from proxy.sql.lexer import PUNCTUATION, WORD, Dialect, Source, Token, hints, split, tokens
+from proxy.sql.lexer import OPERATOR, PUNCTUATION, WORD, Dialect, Source, Token, hints, split, tokens
 from proxy.sql.parsing import parse_statement
 from proxy.sql.passthrough import plan_sqlite
 from proxy.sql.plan import Kind, Plan
@@ -25,6 +27,9 @@ from proxy.sql.utilities import parse_utility, tag_of
 from proxy.sql.utility import CopyIn, CopyOut, Discard, Maintenance, Utility
 
 __all__ = ["Dialect", "Source", "plan", "plan_tokens", "split"]
+
+BULK_TOKENS_MIN: Final = 200
+"""Shorter statements are not worth looking at twice."""
 
 _QUERIES = frozenset(("select", "insert", "update", "delete", "values", "with", "table"))
 
@@ -94,6 +99,12 @@ def _query(
         ddl = parse_select_into(Cursor(text, found), schema, parameter_oids)
         if ddl is not None:
             return _ddl(text, ddl, schema)
+    if not lifted and len(found) > BULK_TOKENS_MIN:
+        bulk = plan_bulk(
+            found, schema, lambda row, places, classes: _query(text, row, schema, (), places, classes, 1)
+        )
+        if bulk is not None:
+            return bulk
     tree = parse_statement(_table_command(found), lifted, first_number)
     if concerns_catalogs(text):
         rewritten = rewrite(tree)
@@ -124,8 +135,12 @@ def _table_command(found: list[Token]) -> list[Token]:
     if first.kind != WORD or first.value != "table":
         return found
     start = first.start
-    words = [Token(WORD, word, word, start) for word in ("select",)]
-    return [*words, Token("operator", "*", "*", start), Token(WORD, "from", "from", start), *found[1:]]
+    return [
+        Token(WORD, "select", "select", start),
+        Token(OPERATOR, "*", "*", start),
+        Token(WORD, "from", "from", start),
+        *found[1:],
+    ]
 
 
 def _other(text: str, found: list[Token], schema: Schema, parameter_oids: tuple[int, ...]) -> Plan:

@@ -1,3 +1,5 @@
+"""The tier every test of the planner may ask for."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""The plan cache: what is lifted out of a text, what never is, and that nothing grows without bound."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""COPY in its three syntaxes, and PostgreSQL's checks of the options."""
+
 from __future__ import annotations
 
 import pytest
@@ -58,8 +60,7 @@ def test_text_in(text: str) -> None:
     "text",
     [
         "COPY t (\"B\") FROM STDIN CSV HEADER DELIMITER ';' QUOTE '|' ESCAPE '!' FORCE NOT NULL \"B\"",
-        "COPY t (\"B\") FROM STDIN WITH (FORMAT csv, HEADER, DELIMITER ';', QUOTE '|', ESCAPE '!',"
-        ' FORCE_NOT_NULL ("B"))',
+        "COPY t (\"B\") FROM STDIN (FORMAT csv, HEADER, DELIMITER ';', QUOTE '|', ESCAPE '!',FORCE_NOT_NULL (\"B\"))",
     ],
 )
 def test_csv_in_both_syntaxes(text: str) -> None:

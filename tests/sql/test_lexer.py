@@ -1,3 +1,5 @@
+"""The lexer against PostgreSQL's rules, its error words and positions, and noise."""
+
 from __future__ import annotations
 
 import pytest

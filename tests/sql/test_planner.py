@@ -1,3 +1,5 @@
+"""What a text becomes: kind, tag, columns, parameters, errors with positions, and SQLite's own dialect."""
+
 from __future__ import annotations
 
 import pytest

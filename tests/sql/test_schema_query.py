@@ -1,3 +1,5 @@
+"""Schemas read back from data files, our own and those of other SQLite tools."""
+
 from __future__ import annotations
 
 import apsw

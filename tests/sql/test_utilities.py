@@ -1,3 +1,5 @@
+"""Every utility statement in the spellings PostgreSQL accepts, and the words it refuses others with."""
+
 from __future__ import annotations
 
 import pytest

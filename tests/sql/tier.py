@@ -41,6 +41,9 @@ class Tier:
     def run_plan(self, planned: Plan, parameters: tuple[Value, ...] = ()) -> list[Row]:
         if planned.kind in (Kind.UTILITY, Kind.EMPTY):
             return []
+        calls = [(call.name, call.arguments) for call in planned.session_calls]
+        assert all(call == ("current_setting", ("TimeZone",)) for call in calls), calls
+        parameters = (*parameters, *("UTC" for _ in calls))
         last = len(planned.statements) - 1
         operations = [Run(sql, parameters if at == last else ()) for at, sql in enumerate(planned.statements)]
         if planned.kind is Kind.READ:
