@@ -10,15 +10,17 @@ nothing of them was logged, so they simply run again.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
-from lfsql.core.entry import Statement, Unit, encode_unit
+from lfsql.core.entry import Record, Statement, Unit, encode_unit
 from lfsql.core.ids import Index, Position
 from lfsql.core.requests import (
     ABORTED,
@@ -33,14 +35,18 @@ from lfsql.core.requests import (
     Operation,
     Outcome,
     Result,
+    Run,
     Submit,
 )
 from lfsql.errors import LfsqlError, OutcomeUnknown, QueryCanceled, StalePlan
-from lfsql.node.work import Work, fault_of
+from lfsql.node.work import Work, fault_of, run_ms_max
 from lfsql.storage.engine import BatchLost, Engine
+from lfsql.storage.straightness import Straightness
 
 RESULT_BYTES_MAX: Final = 4 << 10
 """A longer result is not kept for a resend: of its rows only the count is."""
+
+SHORT_OPERATIONS_MAX: Final = 16
 
 RECORD_BYTES_MAX: Final = 4 << 20
 """A longer unit is cut into several records, where it can be."""
@@ -74,12 +80,20 @@ class RunControl:
             if self._current is work:
                 self._interrupt()
 
-    def running(self) -> tuple[Work, float] | None:
-        """What runs now, and for how many seconds."""
+    def enforce_limit(self, works: Sequence[Work]) -> float:
+        """Stop what runs longer than it may.  Returns in how many seconds to look again: `works` are the batch."""
         with self._lock:
-            if self._current is None:
-                return None
-            return self._current, time.monotonic() - self._started
+            current, started = self._current, self._started
+        if current is None:
+            return math.inf
+        left = run_ms_max(current) / 1000 - (time.monotonic() - started)
+        if not run_ms_max(current):
+            # Another one of the batch has a limit, and may be next.
+            return min((limit for work in works if (limit := run_ms_max(work))), default=math.inf) / 1000
+        if left <= 0:
+            self.stop(current, QueryCanceled("canceling statement due to statement timeout"))
+            return math.inf
+        return left
 
 
 class UnitClock:
@@ -159,13 +173,15 @@ class Plan:
 class Report:
     """`lost`: SQLite rolled back everything since begin().  `survivors` are to be run again."""
 
-    __slots__ = ("committed_schema_index", "lost", "ran", "survivors")
+    __slots__ = ("committed_schema_index", "lost", "position", "ran", "survivors")
 
     def __init__(self) -> None:
         self.ran: list[Ran] = []
         self.survivors: tuple[Work, ...] = ()
         self.lost = False
         self.committed_schema_index: Index = 0
+        self.position = Position()
+        """Where rebase() left data.db."""
 
 
 class UnitRunner:
@@ -176,6 +192,36 @@ class UnitRunner:
         self._control = control
         self._clock = clock
         self.names = SchemaNames()
+        self._straightness = Straightness(engine.connection)
+        self._schema_index = engine.schema_index
+        self._opened = (0, 0)
+        """Clock and seed of the unit opened last."""
+        self._unit_is_short = True
+        """All that ran in the open unit was: so closing or undoing it is, too."""
+
+    def is_short(self, plan: Plan) -> bool:
+        """Whether the plan takes microseconds, whatever the data.
+
+        To be asked once for each plan, before it runs and while no other does: the plan is part of the answer for
+        the next ones of the same transaction, whose end is as long as the sum of its parts.
+        """
+        if not plan.held:
+            return False
+        if self._schema_index != self._engine.schema_index:
+            self._schema_index = self._engine.schema_index
+            self._straightness.forget()
+        self._unit_is_short = (plan.opens or self._unit_is_short) and self._is_straight(plan.works[0].question)
+        return plan.commit is None and self._unit_is_short
+
+    def _is_straight(self, question: Submit | LookUp | Describe) -> bool:
+        return (
+            isinstance(question, Submit)
+            and len(question.operations) <= SHORT_OPERATIONS_MAX
+            and all(
+                type(operation) is Run and not operation.portal and self._straightness.is_straight(operation.sql)
+                for operation in question.operations
+            )
+        )
 
     def run(self, plan: Plan) -> Report:
         """Raises what commit() raises: after the quorum that is the end of the process."""
@@ -200,6 +246,33 @@ class UnitRunner:
         try:
             self._engine.abandon_unit()
         except BatchLost:
+            report.lost = True
+        return report
+
+    def rebase(self, records: Sequence[Record], works: Sequence[Work], digest: bytes) -> Report:
+        """Commit what lies below the open unit: roll back, apply it from the log, run the unit's works again.
+
+        The same clock and seed on the same content give the same results; `digest` is theirs, and if they differ
+        all the same the unit is gone and `lost` is set, as when it fails.
+        """
+        engine = self._engine
+        report = Report()
+        engine.rollback()
+        engine.apply(records)
+        report.position, report.committed_schema_index = engine.position, engine.schema_index
+        first = works[0]
+        engine.begin()
+        try:
+            engine.open_unit(first.client, first.sequence, *self._opened)
+            again = b""
+            for work in works:
+                results: list[Result] = []
+                self._operate(work, results)
+                again = chain_results(again, results)
+        except (BatchLost, LfsqlError):
+            again = b"failed"
+        if again != digest:
+            engine.rollback()
             report.lost = True
         return report
 
@@ -303,8 +376,8 @@ class UnitRunner:
 
     def _open(self, work: Work) -> None:
         seed = int.from_bytes(os.urandom(8)) >> 1
-        clock_us = max(self._clock(), self._engine.clock_us)
-        self._engine.open_unit(work.client, work.sequence, clock_us, seed)
+        self._opened = (max(self._clock(), self._engine.clock_us), seed)
+        self._engine.open_unit(work.client, work.sequence, *self._opened)
 
     def _operate(self, work: Work, results: list[Result]) -> None:
         operations: tuple[Operation, ...] = work.question.operations if isinstance(work.question, Submit) else ()
@@ -356,6 +429,11 @@ class UnitRunner:
         except LfsqlError as error:
             return Described(question.request, fault=fault_of(error))
         return Described(question.request, described.columns, described.parameters, described.readonly)
+
+
+def chain_results(digest: bytes, results: Sequence[Result]) -> bytes:
+    """A digest of the results of a transaction's Submits so far, given that of those before."""
+    return blake2b(digest + _encode(results), digest_size=16).digest()
 
 
 def superseded(client: str, sequence: int) -> Fault:

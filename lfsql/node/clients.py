@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from typing import Final
 
-from lfsql.errors import LfsqlError
+from lfsql.core.requests import Outcome, Submit
+from lfsql.errors import LfsqlError, LinkLost
+from lfsql.node.batch import chain_results
 from lfsql.node.work import Work
+
+REBASE_BYTES_MAX: Final = 256 << 10
+"""Of Submits: a transaction that has sent more is not run again."""
 
 
 class Owner:
     """The client whose transaction holds the writer."""
 
-    __slots__ = ("client", "idle_ms_max", "idle_since", "link", "queue", "sequence")
+    __slots__ = ("client", "digest", "done", "idle_ms_max", "idle_since", "link", "queue", "sequence", "size")
 
     def __init__(self, work: Work) -> None:
         self.client = work.client
@@ -21,6 +27,25 @@ class Owner:
         """What it sent; the first is the one that runs, if one runs."""
         self.idle_since = 0.0
         self.idle_ms_max = 0
+        self.done: list[Work] | None = []
+        """What has run, to be run again when it is rebased; None when it cannot be."""
+        self.digest = b""
+        self.size = 0
+
+    def ran(self, work: Work, outcome: Outcome, now: float) -> None:
+        """A Submit ran and left the transaction open."""
+        self.idle_since = now
+        self.size += work.size
+        if outcome.fault is not None or work.stopped is not None or self.size > REBASE_BYTES_MAX:
+            self.done = None
+        if self.done is not None:
+            self.done.append(work)
+            self.digest = chain_results(self.digest, outcome.results)
+
+    @property
+    def due(self) -> float:
+        """When it will have been idle for too long."""
+        return self.idle_since + self.idle_ms_max / 1000
 
 
 class Client:
@@ -45,27 +70,36 @@ class Clients:
         self._clients_max = clients_max
         self._clients: OrderedDict[str, Client] = OrderedDict()
 
-    def spoke(self, name: str, link: int) -> Client | None:
-        """The client, now known to speak on `link`; None when it already spoke on a newer one.
+    def spoke(self, work: Work) -> LfsqlError | None:
+        """The client asks for `work`; returns why it must not run, or None.
 
         A proxy that lost its link asks again on a new one.  What then still arrives on the old link must not run:
-        the proxy may have been told already that it never did.
+        the proxy may have been told already that it never did.  Nor must the rest of a transaction that ended.
         """
+        name, link = work.client, work.asker.number
         client = self._clients.get(name)
         if client is None:
             if len(self._clients) >= self._clients_max:
                 self._clients.popitem(last=False)
-            client = self._clients[name] = Client(link)
-            return client
-        if link < client.link:
+            self._clients[name] = Client(link)
             return None
+        if link < client.link:
+            return LinkLost(f"client '{name}' speaks on a newer link")
         if link > client.link:
             client.link, client.ended = link, None
         self._clients.move_to_end(name)
-        return client
+        if client.ended is not None and isinstance(work.question, Submit):
+            sequence, why = client.ended
+            if sequence == work.sequence:
+                return why
+            client.ended = None
+        return None
 
-    def find(self, name: str) -> Client | None:
-        return self._clients.get(name)
+    def end(self, owner: Owner, why: LfsqlError) -> None:
+        """The owner's transaction ended by another's word than its own: what it still sends for it gets `why`."""
+        client = self._clients.get(owner.client)
+        if client is not None:
+            client.ended = (owner.sequence, why)
 
     def forget(self, name: str, link: int) -> bool:
         """The client is gone, says `link`; False when it speaks on another one."""

@@ -34,6 +34,14 @@ class Done(Generic[Given]):
         self._value = value
         self._error = error
 
+    @classmethod
+    def of(cls, job: Callable[[], Given]) -> Done[Given]:
+        """Do the job here and now."""
+        try:
+            return cls(job(), None)
+        except BaseException as error:
+            return cls(None, error)
+
     def unwrap(self) -> Given:
         if self._error is not None:
             raise self._error
@@ -84,12 +92,7 @@ class EngineThread:
         token = self._token
 
         def run() -> None:
-            result: Done[Given]
-            try:
-                result = Done(job(), None)
-            except BaseException as error:
-                result = Done(None, error)
-            token.run_sync_soon(done, result)
+            token.run_sync_soon(done, Done.of(job))
 
         self._jobs.put(run)
 

@@ -26,7 +26,7 @@ from lfsql.node.work import Work, refusal
 
 STACK_LAYERS_MAX: Final = 128
 STACK_BYTES_MAX: Final = 8 << 20
-STACK_SECONDS_MAX: Final = 0.02
+STACK_SECONDS_MAX: Final = 0.05
 """What the primary's own readers may lag behind what it has acknowledged, under load."""
 
 

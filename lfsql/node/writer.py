@@ -1,14 +1,20 @@
 """The write path: from a Submit that arrives to an Outcome that is true.
 
 Everything here runs in the event loop and never waits.  Each event (a question, a finished job, a commit, a timer)
-updates the state and calls `_pump`, which starts the next job when the engine's thread is free.  Tasks and
-conditions in between would cost a pass of the scheduler each, several for every statement of a transaction.
+updates the state and calls `_pump`, which starts the next job when the engine is free.  Tasks and conditions in
+between would cost a pass of the scheduler each.
+
+Short work.  A Submit of a transaction that takes a bounded number of steps (`lfsql.storage.straightness`) runs in the
+event loop: pgbench's whole transaction does.  One-shot units go to the thread, and gather into batches meanwhile.
 
 Order.  Questions queue in order of arrival.  The pump takes either a run of one-shot units, which becomes a batch, or
 one Submit that ends in HOLD, whose client then owns the writer until it commits, rolls back, idles too long or
 goes away.  A batch or a finished transaction is proposed to consensus as one layer; the next executes on top at once.
 COMMIT comes when the quorum holds the youngest layer and nobody owns the writer; so that this is reached under any
 load, no layer is added once the stack is old, high or large (`_is_full`).
+
+An owner that is silent for a moment would keep SQLite from committing what lies below its transaction, long since
+acknowledged.  Then it is rebased: rolled back, what lies below is applied from the log, its statements run again.
 
 A result within an open transaction is answered at once, though layers below it may still wait for their quorum.  If
 they are lost, so is the transaction, and its client is told; a transaction that only read waits like any other.
@@ -24,7 +30,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -37,7 +43,6 @@ from lfsql.errors import (
     IdleInTransaction,
     InvariantBroken,
     LfsqlError,
-    LinkLost,
     NotPrimary,
     OutcomeUnknown,
     QueryCanceled,
@@ -57,7 +62,12 @@ from lfsql.node.write_queue import WriteQueue
 
 logger: Final = logging.getLogger(__name__)
 
+Given = TypeVar("Given")
+
 _OWNER_QUEUE_MAX: Final = 1_000
+
+REBASE_SECONDS: Final = 0.03
+"""After so long without a word from its owner, a transaction makes way for the COMMIT of what lies below it."""
 
 
 class Writer:
@@ -94,7 +104,7 @@ class Writer:
         self._abandon = False
         """The owner's unit is to be undone; nothing else happens before."""
         self._idle_alarm = Alarm(self._check_idle)
-        self._run_alarm = Alarm(self._check_running)
+        self._run_alarm = Alarm(lambda: trio.current_time() + self._control.enforce_limit(self._running))
 
     # -- Questions -------------------------------------------------------------------------------------------
 
@@ -114,16 +124,10 @@ class Writer:
         if not self._reigning and not self._expecting:
             self._refuse(work, self._not_primary())
             return
-        client = self._clients.spoke(work.client, work.asker.number)
-        if client is None:
-            self._refuse(work, LinkLost(f"client '{work.client}' speaks on a newer link"))
+        why = self._clients.spoke(work)
+        if why is not None:
+            self._refuse(work, why)
             return
-        if client.ended is not None and isinstance(work.question, Submit):
-            sequence, why = client.ended
-            if sequence == work.sequence:
-                self._refuse(work, why)
-                return
-            client.ended = None
         owner = self._owner
         if owner is not None and owner.client == work.client and not self._abandon:
             if owner.link != work.asker.number:
@@ -237,18 +241,18 @@ class Writer:
     # -- The pump --------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Start the next job, when there is one and the thread is free."""
-        if self._busy or not self._reigning:
-            return
-        if self._ending is None and self._quitting is not None and self._owner is None and not self._stack.layers:
-            self._ending = self._quitting
-        if self._ending is not None or self._catch_up:
-            self._start_rollback()
-        elif self._abandon:
-            self._start_abandon()
-        else:
-            plan = self._choose()
-            if plan is not None:
+        """Start the next job, when there is one and the engine is free."""
+        while self._reigning and not self._busy:
+            if self._ending is None and self._quitting is not None and self._owner is None and not self._stack.layers:
+                self._ending = self._quitting
+            if self._ending is not None or self._catch_up:
+                self._start_rollback()
+            elif self._abandon:
+                self._hand_over(self._runner.abandon, self._take_abandoned)
+            else:
+                plan = self._choose()
+                if plan is None:
+                    return
                 self._start(plan)
 
     def _choose(self) -> Plan | None:
@@ -282,58 +286,70 @@ class Writer:
         self._busy = True
         self._running = plan.works
         self._stack.begun = self._stack.begun or plan.begin
+        run, take = partial(self._runner.run, plan), partial(self._take_report, plan)
+        if self._runner.is_short(plan):
+            # Two threads waking each other cost ten times the work itself.
+            self._finish(take, Done.of(run))
+            return
         limits = [limit for work in plan.works if (limit := run_ms_max(work))]
         if limits:
             self._run_alarm.set(trio.current_time() + min(limits) / 1000)
-        runner = self._runner
-        self._thread.start(lambda _engine: runner.run(plan), partial(self._ran, plan))
+        self._hand_over(run, take)
 
     def _start_rollback(self) -> None:
-        self._busy = True
         begun, self._stack.begun = self._stack.begun, False
-        self._thread.start(lambda engine: engine.rollback() if begun else None, self._rolled_back)
+        self._hand_over(self._thread.engine.rollback if begun else lambda: None, self._take_rolled_back)
 
-    def _start_abandon(self) -> None:
+    def _rebase(self, owner: Owner, done: list[Work]) -> None:
+        """Let SQLite commit what lies below an owner that makes it wait."""
+        records = self._driver.consensus.records(self._progress.index + 1, self._stack.top.index)
+        if records is not None and self._ledger.due is not None:
+            self._hand_over(partial(self._runner.rebase, records, done, owner.digest), self._take_rebased)
+
+    def _hand_over(self, job: Callable[[], Given], take: Callable[[Given], None]) -> None:
+        """Have the engine's thread do `job`, and `take` its result."""
         self._busy = True
-        runner = self._runner
-        self._thread.start(lambda _engine: runner.abandon(), self._abandoned)
+        self._thread.start(lambda _engine: job(), partial(self._done, take))
 
-    # -- Results of jobs: called by trio's own machinery, where an exception would be its internal error -----
+    # -- Results of jobs -------------------------------------------------------------------------------------
 
-    def _ran(self, plan: Plan, done: Done[Report]) -> None:
+    def _done(self, take: Callable[[Given], None], done: Done[Given]) -> None:
+        """Called by trio's own machinery, where an exception would be its internal error: `reign` raises it."""
+        self._finish(take, done)
+        self._pump()
+
+    def _finish(self, take: Callable[[Given], None], done: Done[Given]) -> None:
         try:
-            self._take_report(plan, done.unwrap())
+            take(done.unwrap())
             self._busy = False
-            self._pump()
         except BaseException as error:
             self._fail(error)
 
-    def _abandoned(self, done: Done[Report]) -> None:
-        try:
-            report = done.unwrap()
+    def _take_abandoned(self, report: Report) -> None:
+        self._abandon = False
+        self._give_up_ownership()
+        if report.lost:
+            self._lose(report)
+
+    def _take_rebased(self, report: Report) -> None:
+        self._stack.clear()
+        self._stack.begun = not report.lost
+        self._progress.advance(report.position, report.committed_schema_index)
+        if report.lost and self._owner is not None:
+            self._end_transaction(self._owner, SerializationFailure("the transaction could not be run again"))
             self._abandon = False
             self._give_up_ownership()
-            if report.lost:
-                self._lose(report)
-            self._busy = False
-            self._pump()
-        except BaseException as error:
-            self._fail(error)
 
-    def _rolled_back(self, done: Done[None]) -> None:
-        try:
-            done.unwrap()
-            self._stack.clear()
-            self._abandon = False
-            if self._ending is not None:
-                if self._owner is not None:
-                    self._end_transaction(self._owner, self._ending)
-                self._give_up_ownership()
-                self._drop_queued(lambda _work: True, self._ending)
-            self._busy = self._reigning = False
-            self._finished.set()
-        except BaseException as error:
-            self._fail(error)
+    def _take_rolled_back(self, _nothing: None) -> None:
+        self._stack.clear()
+        self._abandon = False
+        if self._ending is not None:
+            if self._owner is not None:
+                self._end_transaction(self._owner, self._ending)
+            self._give_up_ownership()
+            self._drop_queued(lambda _work: True, self._ending)
+        self._reigning = False
+        self._finished.set()
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
@@ -371,11 +387,11 @@ class Writer:
         outcome, question = ran.outcome, ran.work.question
         if not isinstance(outcome, Outcome) or outcome.state == OPEN:
             ran.work.asker.answer(outcome)
-            if isinstance(question, Submit):
+            if isinstance(question, Submit) and isinstance(outcome, Outcome):
                 cap = self._limits.transaction_idle_ms_max
                 owner.idle_ms_max = min(question.idle_ms_max or cap, cap)
-            owner.idle_since = trio.current_time()
-            self._idle_alarm.set(owner.idle_since + owner.idle_ms_max / 1000)
+                owner.ran(ran.work, outcome, trio.current_time())
+            self._idle_alarm.set(min(owner.due, owner.idle_since + REBASE_SECONDS))
             return
         self._abandon = False
         if outcome.state == ABORTED and isinstance(question, Submit) and question.end != ROLLBACK and not plan.opens:
@@ -430,9 +446,8 @@ class Writer:
 
     def _end_transaction(self, owner: Owner, error: LfsqlError | None) -> None:
         """What the client has sent or still sends for this transaction gets `error`, not a transaction anew."""
-        client = self._clients.find(owner.client)
-        if client is not None and error is not None:
-            client.ended = (owner.sequence, error)
+        if error is not None:
+            self._clients.end(owner, error)
         for work in [work for work in owner.queue if work not in self._running]:
             owner.queue.remove(work)
             if error is not None:
@@ -445,30 +460,17 @@ class Writer:
             self._queue.put_back(queued)
 
     def _check_idle(self) -> float:
-        owner = self._owner
+        owner, now = self._owner, trio.current_time()
         if owner is None or owner.queue or self._busy or self._abandon:
             return NEVER
-        due = owner.idle_since + owner.idle_ms_max / 1000
-        if trio.current_time() < due:
-            return due
-        logger.info("client '%s' let its transaction idle for %d ms", owner.client, owner.idle_ms_max)
-        self._drop_owner(IdleInTransaction("terminating connection due to idle-in-transaction timeout"))
-        return NEVER
-
-    def _check_running(self) -> float:
-        running = self._control.running()
-        if running is None:
+        if now >= owner.due:
+            logger.info("client '%s' let its transaction idle for %d ms", owner.client, owner.idle_ms_max)
+            self._drop_owner(IdleInTransaction("terminating connection due to idle-in-transaction timeout"))
             return NEVER
-        work, seconds = running
-        limit = run_ms_max(work) / 1000
-        if not limit:
-            # Another one of the batch has a limit, and may be next.
-            limits = [limit for work in self._running if (limit := run_ms_max(work))]
-            return trio.current_time() + min(limits) / 1000 if limits else NEVER
-        if seconds < limit:
-            return trio.current_time() + limit - seconds
-        self._control.stop(work, QueryCanceled("canceling statement due to statement timeout"))
-        return NEVER
+        if not self._stack.layers or owner.done is None:
+            return owner.due
+        self._rebase(owner, owner.done)
+        return min(owner.due, now + REBASE_SECONDS)
 
     # -- The queue -------------------------------------------------------------------------------------------
 

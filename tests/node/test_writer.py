@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -204,3 +205,30 @@ async def test_without_a_quorum_nothing_is_acknowledged_but_local_durability_is(
             await write()
             assert waiting[0].state == ABORTED
             assert sqlstate(waiting[0]) in {OutcomeUnknown.sqlstate, NotPrimary.sqlstate}
+
+
+async def test_an_idle_transaction_does_not_hide_what_was_acknowledged_below_it(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY, v int)")
+            outcomes: dict[str, Outcome] = {}
+            idle, below = Session(link, "idle"), Session(link, "below")
+
+            async def run(session: Session, *statements: str, end: int) -> None:
+                outcomes[session.client] = await session.submit(*statements, end=end)
+
+            async with trio.open_nursery() as nursery:
+                # Both leave in one packet, so the transaction is stacked on a unit that waits for its quorum.
+                nursery.start_soon(partial(run, below, "INSERT INTO t VALUES (1, 0)", end=COMMIT))
+                await trio.testing.wait_all_tasks_blocked(0)
+                insert = "INSERT INTO t (v) SELECT abs(random() % 1000) + count(*) FROM t RETURNING id, v"
+                nursery.start_soon(partial(run, idle, insert, end=HOLD))
+            assert (outcomes["below"].state, outcomes["idle"].state) == (COMMITTED, OPEN)
+            seen = await read(link, "SELECT count(*) FROM t", min_index=outcomes["below"].index, wait_ms_max=5000)
+            assert (seen.fault, seen.rows) == (None, ((1,),))
+            done = await idle.submit("SELECT id, v FROM t WHERE id > 1", end=COMMIT, same=True)
+            assert done.state == COMMITTED
+            assert done.results[0].rows == outcomes["idle"].results[0].rows
+        await cluster.level()
+        for name in cluster.configs:
+            assert cluster.content(name, "SELECT id, v FROM t WHERE id > 1") == list(done.results[0].rows)
