@@ -15,8 +15,7 @@ from typing import Final
 
 from lfsql.errors import LfsqlError
 from proxy.pg.oids import INT4, INT8, UNKNOWN
-from proxy.pg.settings import DEFAULTS, EncodeSettings
-from proxy.pg.types import Value, decode_text
+from proxy.pg.types import DEFAULTS, EncodeSettings, Value, decode_text
 from proxy.sql.fingerprint import CHARACTERS_MAX, Fingerprint, Literal, fingerprint
 from proxy.sql.lexer import Dialect, tokens
 from proxy.sql.lifting import highest_parameter, liftable, literal_places
