@@ -362,7 +362,7 @@ def _signed(parts: list[str], sign_at: int, upper: list[str], *, negative: bool,
     if negative:
         parts.insert(sign_at, "-")
     elif fill:
-        parts.insert(0, " ")
+        parts.insert(sign_at, " ")
     return "".join(parts)
 
 

@@ -69,7 +69,7 @@ def as_float4(value: float) -> float:
     if math.isinf(value) or math.isnan(value):
         return value
     try:
-        result: float = struct.unpack("f", struct.pack("f", value))[0]
+        result: float = struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:
         raise NumericOutOfRange("value out of range: overflow") from None
     if result == 0 and value != 0:
