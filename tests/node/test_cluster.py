@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+import pytest
 import trio
 
 from lfsql.core.requests import (
@@ -15,6 +17,7 @@ from lfsql.core.requests import (
     PRIMARY,
     REPLICA,
     ROLLBACK,
+    UNREACHABLE,
     Heartbeat,
     LookUp,
     Outcome,
@@ -175,3 +178,38 @@ async def test_heartbeats_and_status(tmp_path: Path) -> None:
         assert all(node.healthy for node in status.nodes)
         assert heard[0].role == PRIMARY
         assert heard[0].primary == primary
+
+
+async def test_a_node_that_differs_takes_itself_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        damaged = next(name for name in cluster.configs if name != primary)
+        async with cluster.link(primary) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY, v int)")
+            await session.submit("INSERT INTO t VALUES (1, 1), (2, 2)")
+            await cluster.level()
+            await cluster.stop(damaged)
+            connection = apsw.Connection(str(tmp_path / damaged / "data.db"))
+            connection.execute("DELETE FROM t WHERE id = 2")
+            connection.close()
+            await cluster.start(damaged)
+            assert (await session.submit("UPDATE t SET v = v + 1 WHERE id > 0")).state == COMMITTED
+            out = trio.Event()
+
+            def hear(heartbeat: Heartbeat) -> None:
+                if heartbeat.role == UNREACHABLE:
+                    out.set()
+
+            async with cluster.link(damaged, hear) as reading:
+                await out.wait()
+                refused = await read(reading, "SELECT count(*) FROM t")
+                assert refused.fault is not None
+                assert refused.fault.sqlstate == "XX001"
+                status = await reading.request(StatusRequest(reading.next_request()))
+            assert isinstance(status, Status)
+            healthy = {node.name: node.healthy for node in status.nodes}
+            assert healthy == {name: name != damaged for name in cluster.configs}
+            # The other two go on.
+            assert (await session.submit("INSERT INTO t VALUES (3, 3)")).state == COMMITTED
+    assert "taken out of service" in caplog.text
