@@ -20,14 +20,15 @@ CHARACTERS_MAX: Final = 16_384
 """Longer texts are bulk work: each is its own."""
 
 _MARK: Final = "\x01"
+# Every alternative begins with a character of its own: Python's engine then leaps from one possible start to the
+# next, three times as fast as with \d.
+_NUMBERS = "|".join(rf"{digit}[0-9]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?" for digit in "0123456789")
 _PIECE = re.compile(
     r"""'[^']*(?:''[^']*)*'"""
-    r'''|"[^"]*(?:""[^"]*)*"'''
-    r"""|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"""
-    r"""|\$"""
+    r"""|"[^"]*(?:""[^"]*)*"|""" + _NUMBERS + r"""|\$"""
     r"""|--[^\r\n]*"""
     r"""|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/"""
-    r"""|['"\x01]|/\*"""
+    r"""|'|"|\x01|/\*"""
 )
 
 
@@ -63,7 +64,7 @@ def fingerprint(text: str) -> Fingerprint | None:
                 raise _Unclear  # an open quote, or E'', B'', U&''
             literals.append(Literal(UNKNOWN, found[1:-1].replace("''", "'")))
             return _MARK + "s"
-        if first.isdigit():
+        if first in "0123456789":
             if before.isalnum() or before in "_$":
                 return found  # inside a name, or $1
             end = match.end()
@@ -73,7 +74,7 @@ def fingerprint(text: str) -> Fingerprint | None:
             return number(found)
         if first == "$":
             end = match.end()
-            if before.isalnum() or before == "_" or (end < len(text) and text[end].isdigit()):
+            if before.isalnum() or before == "_" or (end < len(text) and text[end] in "0123456789"):
                 return found
             raise _Unclear
         if first == '"' and len(found) > 1:

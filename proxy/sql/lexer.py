@@ -53,7 +53,7 @@ _TOKEN = re.compile(
     | (?P<punctuation>::|:=|\.\.|[()\[\],;.:])
     | (?P<operator>(?:(?!--|/\*)[+\-*/<>=~!@\#%^&|`?])+)
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _SQLITE_TOKEN = re.compile(
     r"""
@@ -69,7 +69,7 @@ _SQLITE_TOKEN = re.compile(
     | (?P<punctuation>[(),;.])
     | (?P<operator>\|\||->>?|<<|>>|<=|>=|<>|==|!=|[+\-*/%&|~<>=!])
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 _SPECIAL_OPERATOR = re.compile(r"[~!@#%^&|`?]")
