@@ -286,7 +286,7 @@ def _copy_in(relation: Relation, names: tuple[str, ...] | None, options: CopyOpt
         raise WrongObjectType(f'cannot copy to {relation.kind} "{relation.name}"', position=where)
     columns = _chosen(relation, names)
     listed = ", ".join(quote(column.name) for column in columns)
-    variables = ", ".join(f"?{number}" for number in range(1, len(columns) + 1))
+    variables = ", ".join(_variable(relation, column, number) for number, column in enumerate(columns, 1))
     return CopyIn(
         table=relation.name,
         columns=tuple(column.name for column in columns),
@@ -295,6 +295,14 @@ def _copy_in(relation: Relation, names: tuple[str, ...] | None, options: CopyOpt
         insert=f"INSERT INTO {quote(relation.name)} ({listed}) VALUES ({variables})",
         options=_checked(options, columns, relation),
     )
+
+
+def _variable(relation: Relation, column: Column, number: int) -> str:
+    """SQLite numbers a NULL rowid itself, where PostgreSQL refuses NULL; a blob it refuses too."""
+    keys = sum(1 for each in relation.columns if each.primary_key)
+    if column.primary_key and keys == 1 and column.declared.upper() == "INTEGER":
+        return f"ifnull(?{number}, x'')"
+    return f"?{number}"
 
 
 def _checked(options: CopyOptions, columns: list[Column], relation: Relation) -> CopyOptions:

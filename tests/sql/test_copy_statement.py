@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lfsql.core.requests import RunMany
 from lfsql.errors import (
     DuplicateColumn,
     FeatureNotSupported,
@@ -18,6 +19,7 @@ from lfsql.errors import (
 from proxy.sql.planner import plan
 from proxy.sql.schema import Column, Relation, Schema
 from proxy.sql.utility import CopyIn, CopyOptions, CopyOut
+from tests.sql.tier import Tier
 
 SCHEMA = Schema(
     3,
@@ -136,3 +138,14 @@ def test_errors(text: str, error: type[LfsqlError], message: str) -> None:
     with pytest.raises(error) as raised:
         plan(text, SCHEMA)
     assert message in raised.value.message
+
+
+def test_a_null_key_is_refused(tier: Tier) -> None:
+    tier.run("CREATE TABLE k (id int PRIMARY KEY, v text)")
+    found = tier.plan("COPY k FROM STDIN").utility
+    assert isinstance(found, CopyIn)
+    tier.pair.execute(RunMany(found.insert, ((1, "a"), (2, None))))
+    assert tier.sqlite("SELECT * FROM k") == [(1, "a"), (2, None)]
+    with pytest.raises(LfsqlError):
+        tier.pair.execute(RunMany(found.insert, ((None, "c"),)))
+    tier.pair.primary.rollback()
