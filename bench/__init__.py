@@ -1,0 +1,1 @@
+"""Measurements against PostgreSQL, Pgpool-II and PgBouncer on the same machine: `python -m bench.compare`."""

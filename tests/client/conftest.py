@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import psycopg
 import psycopg.conninfo
@@ -20,6 +22,7 @@ import pytest
 from lfsql.testing.cluster import Tier, running_tier
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+TEST_S_MAX = int(os.environ.get("LFSQL_TEST_S_MAX", "120"))
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         return
     with running_tier(tmp_path_factory.mktemp("tier") / "data") as tier:
         yield Server("127.0.0.1", tier.port, "lfsql", "lfsql", tier)
+
+
+@pytest.fixture(autouse=True)
+def deadline() -> Iterator[None]:
+    """An answer that never comes fails the one test, not the whole run."""
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"the test took longer than {TEST_S_MAX} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TEST_S_MAX)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
