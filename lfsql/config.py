@@ -75,8 +75,6 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Log bytes that share one append, unless a single unit is larger."""
     unit_bytes_max: Bytes = 64 << 20
     """Statements and parameters, or changeset, of one unit."""
-    append_entries_max: Count = 1_024
-    """Log records in one message to a replica."""
     append_bytes_max: Bytes = 4 << 20
     """Log bytes in one message to a replica, unless a single record is larger."""
     inflight_appends_max: Count = 16
@@ -183,30 +181,18 @@ class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     connections_max: Count = 5_000
     """Client connections of one worker; beyond it a client gets 53300."""
-    startup_bytes_max: Annotated[int, msgspec.Meta(ge=64, le=1 << 20)] = 10_000
-    """A client's startup packet."""
     startup_ms_max: Milliseconds = 10_000
     """How long a client may take from connecting to being authenticated."""
     message_bytes_max: Bytes = 64 << 20
     """One message of a client."""
-    receive_bytes_max: Bytes = 64 << 10
-    """How much is read from a client's socket at once."""
-    send_buffer_bytes_max: Bytes = 256 << 10
-    """Answers collected before they are sent; then the client's own speed decides."""
-    pipeline_messages_max: Count = 10_000
-    """Messages of one pipeline, up to its Sync."""
     prepared_statements_max: Count = 10_000
     """Named statements of one session."""
     portals_max: Count = 1_000
     """Open portals and cursors of one session."""
-    session_bytes_max: Bytes = 256 << 20
-    """Statements, portals and parameters that one session holds."""
     plan_cache_entries_max: Count = 5_000
     """Plans kept, by text and by shape."""
     plan_cache_bytes_max: Bytes = 64 << 20
     """Statement text kept as keys of plans; a longer text is planned each time."""
-    statement_parse_bytes_max: Bytes = 1 << 20
-    """A statement that is parsed; a longer one must be sent with parameters or COPY."""
     inline_steps_max: Count = 20_000
     """SQLite virtual machine steps that a read may take in the event loop, before it moves to a thread."""
     inline_rows_max: Count = 500
@@ -215,8 +201,6 @@ class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How long one read snapshot is shared by following reads."""
     read_threads_max: Count = 4
     """Long reads that run at the same time."""
-    chunk_rows_max: Count = 1_000
-    """Rows fetched at once for a large result or a portal."""
     frame_bytes_max: Bytes = 72 << 20
     """One message on the link to a node."""
     node_requests_max: Count = 10_000
@@ -259,9 +243,6 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             "limits",
             self.limits,
             "message_bytes_max < frame_bytes_max",
-            "startup_bytes_max <= message_bytes_max",
-            "statement_parse_bytes_max <= message_bytes_max",
-            "message_bytes_max <= session_bytes_max",
         )
 
 
