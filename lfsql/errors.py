@@ -160,7 +160,7 @@ class TooStale(ClusterError):
 class StalePlan(ClusterError):
     """The schema changed between planning a statement and executing it; plan again."""
 
-    sqlstate = "0A000"
+    sqlstate = "72000"
 
 
 class TooManyConnections(ClusterError):
@@ -356,6 +356,12 @@ class WrongObjectType(StatementError):
 
 class GroupingError(StatementError):
     sqlstate = "42803"
+
+
+class WindowingError(StatementError):
+    """A window function where none may stand."""
+
+    sqlstate = "42P20"
 
 
 class InvalidTableDefinition(StatementError):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lfsql.core.entry import Value
-from lfsql.core.requests import HOLD, Result, Row, Run
+from lfsql.core.requests import HOLD, Operation, Result, Row, Run
 from lfsql.errors import InvariantBroken, ReadOnlyTransaction
 from proxy import passthrough
 from proxy.pg import encode
@@ -24,7 +24,7 @@ from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, Prepared, RowSource
 from proxy.transaction import check_may_write, read_only
-from proxy.unit import Step, told_nothing
+from proxy.unit import Step
 from proxy.writing import flush_unit
 
 if TYPE_CHECKING:
@@ -235,28 +235,28 @@ async def add_step(
     if not is_read(plan):
         check_may_write(state, plan.tag)
     tell = teller or result_teller(state, plan, telling)
-    steps = [Step(Run(sql), told_nothing, plan) for sql in plan.statements[:-1]]
-    steps.append(Step(Run(plan.statements[-1], arguments(state, prepared, parameters)), tell, plan))
+    step = Step(_operations(state, prepared, parameters), tell, plan)
 
-    async def rebuild(step: Step) -> None:
+    async def rebuild() -> None:
         await replan(state, prepared)
         step.plan = prepared.plan
-        step.operation = Run(prepared.plan.statements[-1], arguments(state, prepared, parameters))
+        step.operations = _operations(state, prepared, parameters)
 
-    if len(steps) == 1:
-        steps[0].rebuild = rebuild
+    step.rebuild = rebuild
     unit = state.unit
-    for step in steps:
-        unit.add(step, writes=True)
-        state.outbox.expect(step)
+    unit.add(step, writes=True)
+    state.outbox.expect(step)
     if plan.kind is Kind.DDL:
         state.schema_changed = True
-        # Plans for what follows need the schema as it is then; an implicit transaction of one statement has no
-        # such thing and is sent whole at its end.
     if unit.full:
         await flush_unit(state, HOLD)
         await state.flush()
     state.last_route = (_primary_name(state), "primary", 0, plan.reason or plan.kind.value)
+
+
+def _operations(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> tuple[Operation, ...]:
+    *before, last = prepared.plan.statements
+    return (*map(Run, before), Run(last, arguments(state, prepared, parameters)))
 
 
 def _primary_name(state: SessionState) -> str:

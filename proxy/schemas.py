@@ -27,8 +27,16 @@ class Schemas:
         self._worker = worker
         self._loading = trio.Lock()
         self.current = Schema(index=-1)
-        self.wanted: Index = 0
+        self._heard: Index = 0
+
+    @property
+    def wanted(self) -> Index:
         """The newest schema index heard of."""
+        return max(self._heard, self._worker.topology.schema_index)
+
+    def heard(self, index: Index) -> None:
+        if index > self._heard:
+            self._heard = index
 
     async def get(self, state: SessionState) -> Schema:
         """The schema to plan this session's next statement with."""
@@ -40,13 +48,13 @@ class Schemas:
 
     async def refresh(self, state: SessionState, index: Index) -> None:
         """Load the schema as of `index` or later."""
-        self.wanted = max(self.wanted, index)
+        self.heard(index)
         async with self._loading:
             if self.current.index >= self.wanted >= 0:
                 return
             rows, at = await self._worker.read_schema(state, SCHEMA_QUERY, self.wanted)
             self.current = schema_from_rows(rows, at)
-            self.wanted = max(self.wanted, at)
+            self.heard(at)
 
     async def load_own(self, state: SessionState) -> None:
         """The schema inside the session's transaction, which has changed it."""

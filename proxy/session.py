@@ -213,8 +213,11 @@ class Session:
             return
         if self._skipping:
             return
-        if kind is Query or (isinstance(message, Malformed) and message.kind == "Q"):
-            await self._query(state, message)  # type: ignore[arg-type]  # kind says so
+        if isinstance(message, Malformed) and message.kind == "p":
+            self.end(message.error)  # a password after authentication: whoever sends it has lost its place
+            await trio.lowlevel.checkpoint()
+        if isinstance(message, Query | FunctionCall) or (isinstance(message, Malformed) and message.kind in "QF"):
+            await self._query(state, message)
             return
         try:
             await _EXTENDED[kind](state, message)
@@ -224,10 +227,15 @@ class Session:
             await self._tell_failure(state, error)
             self._skipping = True
 
-    async def _query(self, state: SessionState, message: Query | Malformed) -> None:
+    async def _query(self, state: SessionState, message: Query | FunctionCall | Malformed) -> None:
+        """What is answered with a ReadyForQuery of its own."""
         try:
             if isinstance(message, Malformed):
                 raise message.error
+            if isinstance(message, FunctionCall):
+                raise FeatureNotSupported(
+                    "function calls by message are not supported", hint="Use SELECT function(...)."
+                )
             await simple_query(state, message.sql)
         except ClientGone:
             raise
@@ -367,13 +375,8 @@ async def _flush_message(state: SessionState, _message: SessionMessage) -> None:
     await extended.flush(state)
 
 
-async def _function_call(_state: SessionState, _message: SessionMessage) -> None:
-    raise FeatureNotSupported("function calls of protocol 2 are not supported", hint="Use SELECT function(...).")
-
-
-async def _malformed(_state: SessionState, message: SessionMessage) -> None:
-    if isinstance(message, Malformed):
-        raise message.error
+async def _malformed(_state: SessionState, message: Malformed) -> None:
+    raise message.error
 
 
 _EXTENDED: Final[dict[type, Callable[[SessionState, Any], Awaitable[None]]]] = {
@@ -386,7 +389,6 @@ _EXTENDED: Final[dict[type, Callable[[SessionState, Any], Awaitable[None]]]] = {
     CopyData: _ignore,
     CopyDone: _ignore,
     CopyFail: _ignore,
-    FunctionCall: _function_call,
     Malformed: _malformed,
 }
 """Each handler takes the message it stands beside."""

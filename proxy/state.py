@@ -152,7 +152,7 @@ class SessionState:
     def add_operation(self, operation: Operation) -> None:
         """An operation whose success the client hears of by other means."""
         if self.in_unit:
-            step = Step(operation, told_nothing)
+            step = Step((operation,), told_nothing)
             self.unit.add(step, writes=False)
             self.outbox.expect(step)
         else:

@@ -67,6 +67,8 @@ class Topology:
     """Nodes by name.  Changed only by `heard` and `lost`, on the event loop."""
 
     def __init__(self, nodes: Iterator[Node] | list[Node], history: CommitHistory) -> None:
+        self.schema_index: Index = 0
+        """The newest schema change heard of."""
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
         self.history = history
         self.term: Term = 0
@@ -86,6 +88,7 @@ class Topology:
         node.pid = heartbeat.pid
         node.applied_index = heartbeat.applied_index
         node.schema_index = heartbeat.schema_index
+        self.schema_index = max(self.schema_index, heartbeat.schema_index)
         changed = node.role != heartbeat.role or node.term != heartbeat.term
         node.role = heartbeat.role
         node.term = heartbeat.term

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from proxy.topology import Node
 
 STEPS_MAX = 1_000
-"""Operations gathered before they are sent on without waiting for the Sync."""
+"""Statements gathered before they are sent on without waiting for the Sync."""
 BYTES_MAX = 1 << 20
 """The same in bytes of parameters and text."""
 
 
 @dataclass(slots=True)
 class Step:
-    """One operation, and how its result is told to the client."""
+    """One statement: its operations on the primary, and how the last one's result is told to the client."""
 
-    operation: Operation
+    operations: tuple[Operation, ...]
     tell: Callable[[Result], bytes]
     plan: Plan | None = None
-    rebuild: Callable[[Step], Awaitable[None]] | None = None
-    """Plans the statement again after the schema changed, and puts the new operation in place."""
+    rebuild: Callable[[], Awaitable[None]] | None = None
+    """Plans the statement again after the schema changed, and puts the new operations in place."""
 
 
 def told_nothing(_result: Result) -> bytes:
@@ -79,11 +79,11 @@ class Outbox:
             if isinstance(item, bytes):
                 self.ready.append(item)
                 continue
-            if told == len(results):
+            told += len(item.operations)
+            if told > len(results):
                 complete = False
                 break
-            self.ready.append(item.tell(results[told]))
-            told += 1
+            self.ready.append(item.tell(results[told - 1]))
         self.waiting.clear()
         if not failed and not (complete and told == len(results)):
             raise InvariantBroken(f"{len(results)} results, {told} of the waiting steps told")
@@ -120,7 +120,7 @@ class Unit:
 
     def add(self, step: Step, *, writes: bool) -> None:
         self.steps.append(step)
-        self.bytes += operation_bytes(step.operation)
+        self.bytes += sum(map(operation_bytes, step.operations))
         self.writes = self.writes or writes
 
     def take(self) -> list[Step]:

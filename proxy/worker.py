@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -170,7 +171,7 @@ class Worker:
 
     async def _from_any_node(self, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]) -> RowsAt:
         """Ask the nodes in turn, the primary last, until one can answer."""
-        deadline = trio.current_time() + self.config.defaults.failover_wait_ms / 1000
+        deadline = monotonic() + self.config.defaults.failover_wait_ms / 1000
         while True:
             for node in self.topology.turn():
                 if node.schema_index < wanted and node is not self.topology.primary and node.reads is None:
@@ -181,7 +182,7 @@ class Worker:
                     continue
                 if found is not None:
                     return found
-            with trio.move_on_after(max(0.0, deadline - trio.current_time())) as scope:
+            with trio.move_on_after(max(0.0, deadline - monotonic())) as scope:
                 await self.topology.wait_change(float("inf"))
             if scope.cancelled_caught:
                 raise NoPrimary("no node can be read: none was heard in time", hint="see lfsql status")
@@ -251,7 +252,7 @@ class Worker:
     def facts(self, state: SessionState) -> Facts:
         """What the catalogs tell beyond the schema."""
         topology = self.topology
-        now = trio.current_time()
+        now = monotonic()
         return Facts(
             database=state.database,
             owner=state.user,
@@ -356,7 +357,7 @@ RowsAt = tuple[list[Row], Index]
 
 
 def _soon(state: SessionState) -> float:
-    return trio.current_time() + state.failover_s
+    return monotonic() + state.failover_s
 
 
 def _zone(name: str) -> tzinfo:

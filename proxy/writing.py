@@ -10,6 +10,7 @@ results; it is told 40001.  Unless its COMMIT had been sent: then the new primar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -186,7 +187,7 @@ async def flush_unit(state: SessionState, end: int) -> None:
         return
     if not steps and end == HOLD:
         return
-    operations = (*prelude, *(step.operation for step in steps))
+    operations = (*prelude, *_operations(steps))
     skip = len(prelude)
     prelude.clear()
     try:
@@ -195,13 +196,17 @@ async def flush_unit(state: SessionState, end: int) -> None:
         state.outbox.resolve((), failed=True)
         raise
     results = outcome.results[skip:]
-    state.outbox.resolve(results, failed=outcome.fault is not None or len(results) < len(steps))
+    state.outbox.resolve(results, failed=outcome.fault is not None or len(results) < len(operations) - skip)
     if not unit.held:
         unit.writes = False
-    if outcome.schema_index > state.worker.schemas.wanted:
-        state.worker.schemas.wanted = outcome.schema_index
+    state.worker.schemas.heard(outcome.schema_index)
     if outcome.fault is not None:
         raise error_of(outcome.fault)
+
+
+def _operations(steps: list[Step]) -> Iterator[Operation]:
+    for step in steps:
+        yield from step.operations
 
 
 async def _submit_planned(
@@ -221,5 +226,5 @@ async def _submit_planned(
         await state.worker.schemas.refresh(state, outcome.schema_index)
         for step in steps:
             if step.rebuild is not None:
-                await step.rebuild(step)
-        operations = (*operations[:skip], *(step.operation for step in steps))
+                await step.rebuild()
+        operations = (*operations[:skip], *_operations(steps))

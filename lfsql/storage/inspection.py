@@ -102,7 +102,8 @@ class Inspector:
         self._authorizer.begin(sql)
         try:
             # Null bindings stand for whatever parameters there are; apsw.ext.query_info does the same.
-            cursor.execute(sql, apsw._null_bindings)  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+            # A statement out of APSW's cache was judged under another schema, and would not be judged again.
+            cursor.execute(sql, apsw._null_bindings, can_cache=False)  # type: ignore[attr-defined]  # noqa: SLF001 - see above
         except apsw.ExecTraceAbort:
             pass
         except StatementSyntax:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText, LimitExceeded
+from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText, LimitExceeded, ProtocolViolation
 from proxy.pg.settings import Value
 
 SPACES: Final = " \t\n\r\v\f"
@@ -22,7 +22,9 @@ def not_a(type_name: str, value: Value) -> DatatypeMismatch:
 
 
 def exact(data: bytes, size: int) -> bytes:
-    if len(data) != size:
+    if len(data) < size:
+        raise ProtocolViolation("insufficient data left in message")
+    if len(data) > size:
         raise InvalidBinary(f"incorrect binary data format: {len(data)} bytes, expected {size}")
     return data
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sqlglot import exp
 
 from lfsql.errors import (
+    AmbiguousFunction,
     DatatypeMismatch,
     FeatureNotSupported,
     GroupingError,
@@ -21,6 +22,8 @@ from lfsql.errors import (
     StatementSyntax,
     UndefinedFunction,
     UndefinedTable,
+    WindowingError,
+    WrongObjectType,
 )
 from proxy.pg import oids
 from proxy.pg.oids import BOOL, BPCHAR, FLOAT8, INT2, INT4, INT8, INTERVAL, NUMERIC, REGCLASS, REGTYPE, TEXT, UNKNOWN
@@ -140,10 +143,18 @@ class Calls:
             return self._aggregate(call, scope)
         if call.name in window_functions():
             return self._window_function(call, scope)
-        if call.distinct or call.star or call.order or call.filter is not None or call.within:
-            raise UndefinedFunction(f"{call.name} is not an aggregate function")
+        for said, word in (
+            (call.distinct, "DISTINCT"),
+            (call.star, "*"),
+            (call.order, "ORDER BY"),
+            (call.filter, "FILTER"),
+        ):
+            if said:
+                raise WrongObjectType(f"{word} specified, but {call.name} is not an aggregate function")
+        if call.within:
+            raise WrongObjectType(f"{call.name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP")
         if call.window is not None:
-            raise UndefinedFunction(
+            raise WrongObjectType(
                 f"OVER specified, but {call.name} is not a window function nor an aggregate function"
             )
         special = self._special.get(call.name)
@@ -182,7 +193,20 @@ class Calls:
                 best, chosen = (score, at), each
         if chosen is None:
             raise undefined_function(function, arguments)
+        self._refuse_ambiguity(function, candidates, arguments)
         return chosen
+
+    def _refuse_ambiguity(self, function: str, candidates: Sequence[Signature], arguments: Sequence[Value]) -> None:
+        """An open argument that fits types of several kinds, none of them text, decides nothing (10.3, 4.e)."""
+        fitting = [each for each in candidates if _score(each, arguments) is not None]
+        for at, value in enumerate(arguments):
+            kinds = {category(_expected(each, len(arguments))[at]) for each in fitting} if value.unknown else set()
+            if len(kinds) > 1 and "S" not in kinds and not value.null:
+                shown = ", ".join(spelled(each.oid) for each in arguments)
+                raise AmbiguousFunction(
+                    f"function {function}({shown}) is not unique",
+                    hint="Could not choose a best candidate function. You might need to add explicit type casts.",
+                )
 
     def bound(self, signature: Signature, arguments: Sequence[Value]) -> tuple[list[Value], int]:
         """The arguments in the signature's types, and the result's type."""
@@ -343,10 +367,8 @@ class Calls:
 
     def _concat(self, call: Call, scope: Scope) -> Value:
         texts = [operators.as_output(self.analysis, self.visit(each, scope)) for each in call.arguments]
-        if call.name == "concat_ws" and not texts:
-            raise undefined_function(call.name, [])
-        if not texts:
-            return Value("''", TEXT)
+        if len(texts) < (2 if call.name == "concat_ws" else 1):
+            raise undefined_function(call.name, [Value("", UNKNOWN)] * len(texts))
         return Value(f"{call.name}({', '.join(texts)})", TEXT, not_null=call.name == "concat")
 
     def _format(self, call: Call, scope: Scope) -> Value:
@@ -392,7 +414,14 @@ class Calls:
     def over(self, window: exp.Window, scope: Scope) -> str:
         """The text after OVER, or of a named window."""
         if not scope.windows_allowed:
-            raise GroupingError("window functions are not allowed here")
+            raise WindowingError(f"window functions are not allowed in {scope.aggregates_forbidden or 'this place'}")
+        scope.windows_allowed = False
+        try:
+            return self._definition(window, scope)
+        finally:
+            scope.windows_allowed = True
+
+    def _definition(self, window: exp.Window, scope: Scope) -> str:
         alias = window.args.get("alias")
         parts: list[str] = []
         partition, order, spec = window.args.get("partition_by"), window.args.get("order"), window.args.get("spec")
@@ -447,8 +476,10 @@ class Calls:
         if call.name == "count":
             if call.star or not values:
                 if not call.star:
-                    raise StatementSyntax("count(*) must be used to call a parameterless aggregate function")
+                    raise WrongObjectType("count(*) must be used to call a parameterless aggregate function")
                 return Value(f"count(*){suffix}", INT8, not_null=True)
+            if len(values) > 1:
+                raise undefined_function("count", values)
             key = operators.equality_key(checked(settled(self.analysis, values[0])))
             return Value(f"count({distinct}{key}){suffix}", INT8, not_null=True)
         if call.name in ("min", "max"):
@@ -517,7 +548,7 @@ class Calls:
 
     def _window_function(self, call: Call, scope: Scope) -> Value:
         if call.window is None:
-            raise GroupingError(f"window function {call.name} requires an OVER clause")
+            raise WrongObjectType(f"window function {call.name} requires an OVER clause")
         values = [self.visit(each, scope) for each in call.arguments]
         signature = self.choose(call.name, window_functions()[call.name], values)
         converted, result = self.bound(signature, values)

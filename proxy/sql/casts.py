@@ -117,7 +117,7 @@ def _constant(analysis: Analysis, value: Value, target: int, typmod: int, level:
     if target == TIMESTAMPTZ and not _ZONED.search(text):
         decode_text(TIMESTAMP, text)
         sql = f"lfsql_text_to_timestamptz({quote(text)}, {analysis.time_zone()})"
-        return _length(Value(sql, target, typmod, not_null=True), typmod, level)
+        return _length(Value(sql, target, not_null=True), typmod, level)
     if target in REG:
         number = text if text.isdigit() else _registered(analysis, quote(text), target)
         return Value(number, target, not_null=True, simple=text.isdigit())
@@ -183,7 +183,8 @@ def _converted(analysis: Analysis, sql: str, source: int, target: int) -> str:
     if source == BOOL or source in INTEGERS:
         return sql
     if source == JSONB and target in NUMBERS:
-        return _number(f"lfsql_jsonb_to_numeric({sql})", NUMERIC, target)
+        number = f"lfsql_jsonb_to_numeric({sql})"
+        return number if target == NUMERIC else _number(number, NUMERIC, target)
     if {source, target} == {JSON, JSONB}:
         return f"lfsql_text_to_jsonb({sql})" if target == JSONB else sql
     return _moment(analysis, sql, source, target)

@@ -17,12 +17,14 @@ from lfsql.errors import (
     FeatureNotSupported,
     InvalidColumnReference,
     StatementSyntax,
-    UndefinedTable,
+    UndefinedSchema,
+    WrongObjectType,
 )
 from proxy.pg import oids
 from proxy.pg.oids import (
     BOOL,
     DATE,
+    INT2,
     INT4,
     INT8,
     INTERVAL,
@@ -229,7 +231,7 @@ class Expressions:
         if isinstance(inner, (exp.Anonymous, exp.Window, exp.Filter)) and isinstance(qualifier, exp.Identifier):
             schema = identifier_name(qualifier)
             if schema not in ("pg_catalog", "public"):
-                raise UndefinedTable(f'schema "{schema}" does not exist')
+                raise UndefinedSchema(f'schema "{schema}" does not exist')
             return self.visit(inner, scope)
         raise FeatureNotSupported("field selection from a composite value is not supported")
 
@@ -263,10 +265,10 @@ class Expressions:
     def _interval(self, node: exp.Expression, scope: Scope) -> Value:
         unit = node.args["unit"].name
         text = str(node.this.this)
-        last = unit.split(" TO ")[-1]
-        spelled_out = f"{text} {last.lower()}" if text.strip().lstrip("+-").replace(".", "", 1).isdigit() else text
-        value = Value(quote(spelled_out), UNKNOWN, text=spelled_out, simple=True)
-        return coerce(self.analysis, value, INTERVAL)
+        last = unit.split(" TO ")[-1].lower()
+        spelled_out = f"{text} {last}" if text.strip().lstrip("+-").replace(".", "", 1).isdigit() else text
+        value = coerce(self.analysis, Value(quote(spelled_out), UNKNOWN, text=spelled_out, simple=True), INTERVAL)
+        return value if last == "second" else value.of(f"lfsql_interval_trunc('{last}', {value.sql})")
 
     def _collate(self, node: exp.Expression, scope: Scope) -> Value:
         collation = node.expression.name.lower()
@@ -363,7 +365,9 @@ class Expressions:
 
     def _bitwise_not(self, node: exp.Expression, scope: Scope) -> Value:
         value = self.settled(node.this, scope, INT4)
-        return Value(f"(~{value.sql})", value.oid)
+        if value.oid not in (INT2, INT4, INT8):
+            raise operators.missing("~", None, value.oid)
+        return Value(f"(~{checked(value).sql})", value.oid)
 
     def _not(self, node: exp.Expression, scope: Scope) -> Value:
         return Value(f"(NOT {self.condition(node.this, scope, 'NOT')})", BOOL)
@@ -475,7 +479,7 @@ class Expressions:
             element = TEXT if value.unknown else value.oid
             array = coerce(self.analysis, array, array_of(element))
         if array.oid not in oids.ELEMENTS and array.oid not in operators.VECTORS:
-            raise DatatypeMismatch("op ANY/ALL (array) requires array on right side")
+            raise WrongObjectType("op ANY/ALL (array) requires array on right side")
         element = oids.ELEMENTS.get(array.oid) or operators.VECTORS[array.oid]
         if symbol == "=" and not every:
             left_value, _ = operators.comparable(self.analysis, symbol, value, Value("x", element))
@@ -634,26 +638,34 @@ class Expressions:
         return Value(f"json_array({', '.join(operators.array_item(value) for value in values)})", target)
 
     def _subscript(self, node: exp.Expression, scope: Scope) -> Value:
-        value = self.settled(node.this, scope)
-        result = value
-        for index in node.expressions:
-            if isinstance(index, exp.Slice):
-                low = self.visit(index.this, scope).sql if index.this is not None else "1"
-                high = self.visit(index.expression, scope).sql if index.expression is not None else "NULL"
-                result = Value(f"lfsql_array_slice({result.sql}, {low}, {high})", result.oid)
-                continue
-            at = self.visit(index, scope)
-            if result.oid == JSONB:
-                result = self.operate("->", result, at)
-                continue
-            element = oids.ELEMENTS.get(result.oid) or operators.VECTORS.get(result.oid)
-            if element is None:
-                raise DatatypeMismatch(f"cannot subscript type {spelled(value.oid)} because it does not support it")
-            place = checked(coerce(self.analysis, at, INT4)).sql
-            if result.oid in operators.VECTORS:  # they count from 0
-                place = f"({place} + 1)"
-            result = Value(f"lfsql_array_get({result.sql}, {place})", element)
-        return result
+        indexes: list[exp.Expression] = []
+        inner: exp.Expression = node
+        while isinstance(inner, exp.Bracket):
+            indexes[:0] = inner.expressions
+            inner = inner.this
+        value = self.settled(inner, scope)
+        if value.oid == JSONB:
+            for index in indexes:
+                value = self.operate("->", value, self.visit(index, scope))
+            return value
+        element = oids.ELEMENTS.get(value.oid) or operators.VECTORS.get(value.oid)
+        if element is None:
+            raise DatatypeMismatch(f"cannot subscript type {spelled(value.oid)} because it does not support it")
+        if any(isinstance(index, exp.Slice) for index in indexes):
+            if len(indexes) > 1:
+                raise FeatureNotSupported("slices of arrays with several dimensions are not supported")
+            low = self._place(indexes[0].this, scope, "1")
+            high = self._place(indexes[0].args.get("expression"), scope, "NULL")
+            return Value(f"lfsql_array_slice({value.sql}, {low}, {high})", value.oid)
+        places = ", ".join(self._place(index, scope, "") for index in indexes)
+        if value.oid in operators.VECTORS:
+            places = f"{places} + 1"  # they count from 0
+        return Value(f"lfsql_array_get({value.sql}, {places})", element)
+
+    def _place(self, node: exp.Expression | None, scope: Scope, default: str) -> str:
+        if node is None:
+            return default
+        return checked(coerce(self.analysis, self.visit(node, scope), INT4)).sql
 
     # -- Functions with a syntax of their own ---------------------------------------------------------------
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from lfsql.errors import AmbiguousColumn, FeatureNotSupported, StatementSyntax, UndefinedColumn, UndefinedFunction
+from lfsql.errors import (
+    AmbiguousColumn,
+    FeatureNotSupported,
+    InvalidColumnReference,
+    StatementSyntax,
+    UndefinedColumn,
+    UndefinedFunction,
+)
 from proxy.pg import oids
 from proxy.pg.oids import INT8, JSON, JSONB, TEXT
 from proxy.sql import operators
@@ -72,6 +79,10 @@ class FromClause:
             return self._table_with_joins(node, scope)
         if isinstance(node, exp.Lateral):
             inner = node.this
+            if isinstance(inner, exp.Unnest):
+                inner = inner.copy()
+                inner.set("alias", inner.args.get("alias") or node.args.get("alias"))
+                return self._unnest(inner, scope)
             if isinstance(inner, (exp.Anonymous, exp.Dot)):
                 return self._function(
                     inner, node.args.get("alias"), scope, ordinality=bool(node.args.get("ordinality"))
@@ -360,7 +371,7 @@ def _common_source(table: Table, alias: str) -> tuple[Source, str]:
 
 def _rename(source: Source, names: Sequence[str]) -> None:
     if len(names) > len(source.fields):
-        raise StatementSyntax(
+        raise InvalidColumnReference(
             f'table "{source.alias}" has {len(source.fields)} columns available but {len(names)} columns specified'
         )
     for at, each in enumerate(names):

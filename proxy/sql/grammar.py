@@ -90,6 +90,20 @@ class GrammarParser(PostgresParser):
             return self.expression(exp.Cast(this=literal, to=exp.DataType.build("interval", dialect="postgres")))
         return self.expression(exp.Interval(this=literal, unit=unit))
 
+    def _parse_type(self, parse_interval: bool = True, fallback_to_identifier: bool = False) -> Any:
+        """`date '2024-01-01'::text` casts the date; sqlglot would cast the string first."""
+        index = self._index
+        interval = self._parse_interval() if parse_interval else None
+        if interval is not None:
+            return self._parse_column_ops(interval)
+        if self._curr and self._curr.token_type in self.TYPE_TOKENS:
+            kind = self._parse_types(check_func=True, allow_identifiers=False)
+            literal = self._parse_string() if isinstance(kind, exp.DataType) else None
+            if literal is not None:
+                return self._parse_column_ops(self.expression(exp.Cast(this=literal, to=kind)))
+            self._retreat(index)
+        return super()._parse_type(parse_interval=False, fallback_to_identifier=fallback_to_identifier)
+
 
 class Grammar(Postgres):
     INDEX_OFFSET = 0

@@ -41,7 +41,6 @@ from proxy.sql.infer import (
     STRINGS,
     castable,
     category,
-    common_type,
     number_type,
     spelled,
 )
@@ -351,7 +350,9 @@ def _concatenate_arrays(analysis: Analysis, left: Value, right: Value, array: in
     if right.unknown:
         right = coerce(analysis, right, array)
     if left.oid in oids.ELEMENTS and right.oid in oids.ELEMENTS:
-        target = common_type((left.oid, right.oid), "||") if left.oid != right.oid else left.oid
+        if category(oids.ELEMENTS[left.oid]) != category(oids.ELEMENTS[right.oid]):
+            raise missing("||", left.oid, right.oid)
+        target = left.oid if castable(right.oid, left.oid, "implicit") else right.oid
         one, other = coerce(analysis, left, target), coerce(analysis, right, target)
         return Value(f"lfsql_array_cat({one.sql}, {other.sql})", target)
     if left.oid in oids.ELEMENTS:

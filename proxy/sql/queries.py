@@ -17,6 +17,8 @@ from lfsql.errors import (
     FeatureNotSupported,
     GroupingError,
     InvalidColumnReference,
+    InvalidLimit,
+    InvalidOffset,
     StatementSyntax,
     UndefinedColumn,
     UndefinedTable,
@@ -141,7 +143,13 @@ class Queries:
         modified = any(node.args.get(key) for key in ("order", "limit", "offset", "with_"))
         if not modified:
             return self.query(node.this, outer)
-        inner = exp.Select(expressions=[exp.Star()], from_=exp.From(this=exp.Subquery(this=node.this.copy())))
+        inner: exp.Expression
+        if isinstance(node.this, exp.Values):
+            inner = node.this.copy()
+        else:
+            alias = exp.TableAlias(this=exp.to_identifier("_inner", quoted=True))
+            inside = exp.Subquery(this=node.this.copy(), alias=alias)
+            inner = exp.Select(expressions=[exp.Star()], from_=exp.From(this=inside))
         for key in ("order", "limit", "offset", "with_"):
             if node.args.get(key):
                 inner.set(key, node.args[key].copy())
@@ -318,6 +326,8 @@ class Queries:
         if value.null:
             return default
         if value.text is not None:
+            if value.text.startswith("-"):
+                raise (InvalidLimit if clause == "LIMIT" else InvalidOffset)(f"{clause} must not be negative")
             return value.sql
         return f"lfsql_row_count({value.sql}, {default}, '{clause}')"
 
@@ -358,7 +368,8 @@ class Queries:
             body = texts[0]
             for each, text in zip(chain, texts[1:], strict=True):
                 if not each.args.get("distinct") and not isinstance(each, exp.Union):
-                    raise FeatureNotSupported(f"{_word(each)} ALL is not supported")
+                    body = _counted(_word(each), body, text, aliases or distinct_names(names), finals)
+                    continue
                 body = f"{body} {_word(each)}{'' if each.args.get('distinct') else ' ALL'} {text}"
             if any(output.oid == INTERVAL for output in finals) and node.args.get("order"):
                 body = f"SELECT * FROM ({body})"
@@ -602,6 +613,17 @@ def _has_tail(node: exp.Expression) -> bool:
 
 def _word(node: exp.Expression) -> str:
     return "UNION" if isinstance(node, exp.Union) else "INTERSECT" if isinstance(node, exp.Intersect) else "EXCEPT"
+
+
+def _counted(word: str, left: str, right: str, columns: Sequence[str], types: Sequence[Value]) -> str:
+    """EXCEPT ALL and INTERSECT ALL: equal rows are told apart by numbering them."""
+    listed = ", ".join(name(column) for column in columns)
+    keys = ", ".join(
+        name(column) + (" COLLATE lfsql_numeric" if value.oid == NUMERIC else "")
+        for column, value in zip(columns, types, strict=True)
+    )
+    numbered = f"{keys}, row_number() OVER (PARTITION BY {keys})"
+    return f"SELECT {listed} FROM (SELECT {numbered} FROM ({left}) {word} SELECT {numbered} FROM ({right}))"
 
 
 def _operand(text: str, node: exp.Expression) -> str:

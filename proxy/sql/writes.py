@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlglot import exp
 
@@ -30,6 +31,8 @@ from proxy.sql.queries import Queries
 from proxy.sql.schema import Column, Relation
 from proxy.sql.scope import Field, Scope, Source, relation_source
 from proxy.sql.value import Analysis, Value, name
+
+ROW_EXPECTED: Final = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression"
 
 
 @dataclass(slots=True)
@@ -323,7 +326,7 @@ class Writes:
                 texts.append(self._set_several(columns, right, inner))
                 continue
             if isinstance(left, exp.Paren) and isinstance(right, exp.Paren):
-                right = right.this
+                raise FeatureNotSupported(ROW_EXPECTED)
             texts.append(f"{name(columns[0].name)} = {self._set_value(columns[0], right, inner)}")
         return ", ".join(texts)
 
@@ -361,7 +364,7 @@ class Writes:
                 f"{name(column.name)} = {self._set_value(column, each, inner)}" for column, each in pairs
             )
         if not isinstance(node, (exp.Subquery, exp.Select)):
-            raise StatementSyntax("source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression")
+            raise FeatureNotSupported(ROW_EXPECTED)
         query = self.queries.query(node, inner)
         if len(query.outputs) != len(columns):
             raise StatementSyntax("number of columns does not match number of values")

@@ -10,7 +10,7 @@ from proxy.unit import BYTES_MAX, STEPS_MAX, Outbox, Step, Unit, told_nothing
 
 
 def step(name: str) -> Step:
-    return Step(Run("SELECT 1"), lambda result: f"<{name}:{result.rows_changed}>".encode())
+    return Step((Run("SELECT 1"),), lambda result: f"<{name}:{result.rows_changed}>".encode())
 
 
 def test_without_steps_everything_is_ready_at_once() -> None:
@@ -58,16 +58,16 @@ def test_a_unit_is_full_by_number_and_by_size() -> None:
     fullness = []
     for _ in range(STEPS_MAX):
         fullness.append((unit.full, unit.writes))
-        unit.add(Step(SetSavepoint("x"), told_nothing), writes=len(fullness) == STEPS_MAX)
+        unit.add(Step((SetSavepoint("x"),), told_nothing), writes=len(fullness) == STEPS_MAX)
     assert set(fullness) == {(False, False)}
     assert (unit.full, unit.writes) == (True, True)
     assert len(unit.take()) == STEPS_MAX
     unit = Unit()
-    unit.add(Step(Run("INSERT", ("x" * BYTES_MAX,)), told_nothing), writes=True)
+    unit.add(Step((Run("INSERT", ("x" * BYTES_MAX,)),), told_nothing), writes=True)
     assert unit.full
 
 
 def test_savepoints_alone_are_no_writes() -> None:
     unit = Unit()
-    unit.add(Step(SetSavepoint("x"), told_nothing), writes=False)
+    unit.add(Step((SetSavepoint("x"),), told_nothing), writes=False)
     assert not unit.writes

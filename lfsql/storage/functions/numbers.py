@@ -65,6 +65,11 @@ def float_to_numeric(value: float, digits: int) -> str:
     return decimals.text(Decimal(f"{value:.{digits}g}")) if value else "0"
 
 
+def stored_float4(value: float | str) -> float | str:
+    """A column's value rounded to single precision; NaN is stored as text and stays it."""
+    return value if isinstance(value, str) else as_float4(value)
+
+
 def as_float4(value: float) -> float:
     if math.isinf(value) or math.isnan(value):
         return value
@@ -119,15 +124,16 @@ def float4_text(value: float) -> str:
     unusual = _unusual(value)
     if unusual is not None:
         return unusual
-    shortest = next(
-        (text for text in (f"{value:.{digits}e}" for digits in range(6, 9)) if as_float4(float(text)) == value),
-        f"{value:.8e}",
-    )
-    for digits in range(6):
-        if as_float4(float(f"{value:.{digits}e}")) == value:
-            shortest = f"{value:.{digits}e}"
-            break
+    shortest = next(text for text in (f"{value:.{digits}e}" for digits in range(9)) if _nearest4(text) == value)
     return _float_text(value, shortest, 6)
+
+
+def _nearest4(text: str) -> float:
+    """The float4 a text reads as; infinity for what is just above the largest."""
+    try:
+        return as_float4(float(text))
+    except NumericOutOfRange:
+        return math.inf
 
 
 def read_integer(source: str, width: int) -> int:
@@ -284,7 +290,7 @@ SCALARS: Final = {
     "lfsql_numeric_to_int": from_numeric,
     "lfsql_numeric_to_float": numeric_to_float,
     "lfsql_float_to_numeric": float_to_numeric,
-    "lfsql_float4": as_float4,
+    "lfsql_float4": stored_float4,
     "lfsql_float8_text": float8_text,
     "lfsql_float4_text": float4_text,
     "lfsql_text_to_int": read_integer,

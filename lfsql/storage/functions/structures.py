@@ -451,12 +451,14 @@ def array_length(source: str, dimension: int) -> int | None:
     return sizes[dimension - 1] if 1 <= dimension <= len(sizes) else None
 
 
-def array_get(source: str, index: int) -> Any:
-    items = load(source)
-    if not 1 <= index <= len(items):
-        return None
-    found = items[index - 1]
-    return store(found) if isinstance(found, list) else found
+def array_get(source: str, *indexes: int) -> Any:
+    """An element; NULL outside the array, and for fewer or more indexes than it has dimensions."""
+    found: Any = load(source)
+    for index in indexes:
+        if not isinstance(found, list) or not 1 <= index <= len(found):
+            return None
+        found = found[index - 1]
+    return None if isinstance(found, list) else found
 
 
 def array_slice(source: str | None, low: int | None, high: int | None) -> str | None:

@@ -221,3 +221,54 @@ float8 '1.5'
 null::int
 null::text
 null::numeric(5,2)
+-- casts at run time
+b::int from (values ('12')) v(b)
+b::int from (values ('x')) v(b)
+b::bigint, b::smallint, b::float8, b::real, b::numeric, b::numeric(5,1) from (values ('12')) v(b)
+b::bool from (values ('yes'), ('f')) v(b)
+b::date, b::timestamp, b::timestamptz from (values ('2024-01-05')) v(b)
+b::date from (values ('nope')) v(b)
+b::time from (values ('10:20')) v(b)
+b::interval from (values ('1 day 2 hours')) v(b)
+b::uuid from (values ('A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11')) v(b)
+b::bytea from (values ('\xdead')) v(b)
+b::json, b::jsonb from (values ('{"b":1,  "a":2}')) v(b)
+b::int[], b::text[] from (values ('{1,2}')) v(b)
+b::varchar(2), b::char(3), b::"char", b::name from (values ('abcd')) v(b)
+b::oid from (values ('12')) v(b)
+b::text, b::varchar from (values (1.5::float8)) v(b)
+b::smallint, b::int, b::bigint, b::numeric, b::real from (values (1.5::float8)) v(b)
+b::smallint, b::int, b::bigint, b::float8, b::real from (values (2.5)) v(b)
+b::numeric, b::float8, b::smallint, b::text, b::bool, b::oid from (values (7)) v(b)
+b::smallint from (values (70000)) v(b)
+b::int, b::text from (values (true), (false), (null)) v(b)
+b::timestamp, b::date, b::time, b::text, b::timestamp(0) from (values (timestamptz '2024-01-05 10:20:30.7+00')) v(b)
+b::timestamptz, b::date, b::time, b::text, b::timestamp(1) from (values (timestamp '2024-01-05 10:20:30.75')) v(b)
+b::timestamp, b::timestamptz, b::text from (values (date '2024-01-05')) v(b)
+b::interval, b::text, b::time(0) from (values (time '10:20:30.5')) v(b)
+b::time, b::text from (values (interval '1 day 02:03:04')) v(b)
+b::jsonb, b::text from (values ('{"a": 1}'::json)) v(b)
+b::json, b::text from (values ('{"a":  1}'::jsonb)) v(b)
+b::int, b::numeric, b::float8, b::text from (values ('12'::jsonb)) v(b)
+b::text, b::text[], b::numeric[], b::int8[] from (values (array[1, 2])) v(b)
+b::int[] from (values (array['1', '2'])) v(b)
+b::text from (values (timestamptz '2024-01-05 10:20:30+00')) v(b)
+b::text from (values (array[timestamptz '2024-01-05 10:20:30+00'])) v(b)
+b::text from (values ('\x01'::bytea)) v(b)
+b::uuid from (values (1)) v(b)
+b::date from (values (1)) v(b)
+b::int from (values (date '2024-01-01')) v(b)
+'12'::varchar(1)::int
+1::oid
+'7'::oid
+'2024-01-05 10:00'::timestamptz
+'2024-01-05 10:00:00.567'::timestamptz(1)
+'10:20:30.567'::time(1)
+'NaN'::numeric > 1
+1.5::numeric(3,1)::numeric(2,0)
+float4(1.5), int8(3), text(5), date('2024-01-01'), timestamp '2024-01-01' :: date
+bool 'true'
+'abc'::text::varchar::char(2)
+e'a\tb'
+1.5e3::int
+12345678901234567890123 + 1

@@ -175,3 +175,130 @@ t.x
 'a'::nosuchtype
 1 + true
 sum(1)
+1 = all(select 1)
+1 <> all(select id from u)
+5 > any(select id from u)
+5 > all(select id from u)
+(1, 'one') in (select id, name from u)
+(1, 2) = (select 1, 2)
+(1, 2, 3) = (1, 2)
+1 in (select 1, 2)
+(select 1, 2)
+1 = any(select 1, 2)
+'b' = any('{a,b}')
+1 = any(5)
+'abc' ilike any(array['X%', 'A%'])
+'abc' ~ any(array['x', 'b'])
+'1,2' ~ all(array['1', '2'])
+true is not false
+false is not true
+null::bool is not unknown
+5 is true
+not 5
+1 and true
+1 is distinct from 'a'
+null is not distinct from 1
+(1 is null) = (2 is null)
+interval '1 day' in (interval '24 hours')
+interval '1 day' between interval '1 hour' and interval '2 days'
+interval '1 day' is distinct from interval '24 hours'
+nullif(interval '1 day', interval '24 hours')
+greatest(interval '1 day', interval '25 hours'), least(interval '1 day', null, interval '25 hours')
+least(1, 2.5), least('a', 'b'), greatest(null, null)
+greatest(1)
+coalesce('a', 1)
+coalesce(1, 'x')
+array_agg(1) from generate_series(1, 2)
+'[1, 2]'::jsonb -> 'a'
+'{"a": 1}'::jsonb -> 0
+'{"a": 1}'::text -> 'a'
+1 -> 'a'
+1 @> 2
+1 || 2
+1 ? 'a'
+'a' & 1
+1.5 & 1
+1.5 % 1.5::float8
+true + true
+date '2024-01-01' + date '2024-01-01'
+date '2024-01-01' * 2
+interval '1 day' + 1
+-'a'::text
+- true
+~1.5
+'{"a": [1, 2]}'::jsonb - '{a,b}'::text[]
+'{"a": 1}'::jsonb - 1
+array[1] || array['a']
+array[1] || '{2}'
+array[1, 2] = '{1,2}'
+array[1, 2] < array[1, 3]
+array[1, 2] && '{2}'
+'{1,2}' && array[2]
+array[1.5] || 2
+null || array[1]
+array[1] || null::int
+(array[[1, 2], [3, 4]])[2][1]
+(array[1, 2, 3])[:2]
+(array[1, 2, 3])[2:]
+(5)[1]
+('{"a": {"b": 5}}'::jsonb)['a']['b']
+array[]
+array['a', 1]
+array[array[1], array[2]]
+array(select name from u order by id)
+array(select amount from u order by id)
+json_build_object('a')
+json_build_object()
+json_build_array()
+to_json(null::text)
+to_json('x')
+to_jsonb(timestamptz '2024-01-01 10:00+00')
+json_build_object('t', timestamptz '2024-01-01 10:00+00', 'd', date '2024-01-01', 'i', interval '1 day', 'u', 1.5::float8, 'a', array[1, 2], 'n', null::int, 'j', '{"x": 1}'::jsonb)
+json_build_object(null, 1)
+jsonb_object('{a,b}', '{1,2}')
+json_object('{a,b}', '{1,2}')
+concat(array[1, 2], date '2024-01-01')
+concat_ws(',')
+concat()
+format('%s %s', array[1, 2], null)
+pg_typeof(1.5) = 'numeric'::regtype
+1::regclass
+'numeric'::regtype
+'u'::regclass = 'u'::regclass
+'nosuch'::regclass
+extract(nosuch from date '2024-01-01')
+extract(year from '2024-01-01')
+date_trunc('nosuch', timestamp '2024-01-01')
+interval '1.5' day
+interval '90' minute
+interval '10:20' hour to minute
+current_date = now()::date, localtime = localtimestamp::time, current_time(0) is not null
+current_timestamp(0) is not null, localtimestamp(3) is not null
+lower('A') collate "C"
+'a' collate "C" < 'B'
+'b' < 'a' collate pg_catalog."default"
+row(1, 2) < row(1, 3)
+(1) = (1)
+greatest(1, 'x')
+round(2.5, 0), round('2.5', 1), round(5), round(5, 1)
+trunc(5), ceil(5), floor(5), sqrt(4), power(2, 3), power(2, 3.0), exp(0), ln(1), log(10)
+sqrt(-1), 1
+ln(0)
+power(0, -1)
+abs(-2147483648)
+abs('-5')
+length(null), upper(null), 1 + null, null + null
+substring('abc', 'b'), substring('foobar' from 'o(.)b')
+substring('Thomas' for 2 from 3)
+trim(from '  a '), trim('x' from 'xax')
+count(*)
+count()
+count(1, 2)
+sum('a')
+max(true)
+upper(distinct 'a')
+upper('a') over ()
+row_number()
+sum(1) over (order by sum(1) over ())
+sum(sum(1))
+lower('A') filter (where true)

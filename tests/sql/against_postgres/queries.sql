@@ -192,3 +192,187 @@ select * from (select 1)
 select id from t where id = 'abc'
 select nosuch(1) from t
 select id from u where name = 5
+select t.id, u.id from (t join u on u.t_id = t.id) left join kv on kv.v = u.id order by 1, 2
+select * from kv right join u using (nosuch)
+select k from (select 1 as k) a right join (select 2 as k) b using (k)
+select * from (select 1 as k, 2 as x) a full join (select 3 as k, 4 as y) b using (k) order by k
+select * from (select 1 as k, 2 as x) a natural left join (select 1 as k, 4 as y) b
+select x from (select 1 as x) a, (select 2 as x) b
+select * from (select 1 as x) a join (select 1 as x) b using (x) join (select 1 as x) c using (x)
+select * from (select 1 as x, 2 as x) a
+select x from (select 1 as x, 2 as x) a
+select a.* from (select 1 as x) a, (select 2 as y) b
+select a.*, 1 as one, b.y from (select 1 as x) a, (select 2 as y) b
+select nosuch.* from t
+select *
+select * from u as w(a, b) order by a limit 1
+select * from u as w(a, b, c, d, e)
+select w.a from u as w(a) where w.name = 'one'
+select * from (select 1, 2) as w(a, b)
+select * from (select 1, 2) as w(a, b, c)
+with x(a, b) as (select 1) select * from x
+with x as (select 1 as a) select x.a, y.a from x, x as y
+with x as (select 1 as a), x2 as (select a from x) select * from x2 union all select a from x
+with x as materialized (select 1 as a) select * from x
+with x as (select id from t) select (select max(id) from x), id from x order by id limit 1
+select * from (with x as (select 1 as a) select a from x) s
+with recursive r(n, s) as (values (1, 'a') union all select n + 1, s || 'b' from r where n < 3) select * from r
+with recursive r(n) as (select 1 union select (n * 2) % 6 from r) select n from r order by n
+with recursive r(n) as (select 1 union all select n + 1.5 from r where n < 3) select n from r
+select 1 union all (select 2 order by 1 limit 1) order by 1 desc
+(select 1 as a union select 2) intersect select 2
+select 1 as a union select 2 intersect select 2 order by 1
+select 1 as a except all select 2
+select a from t except select 10 order by a
+(values (1), (2)) order by 1 desc limit 1
+values (1, 2), (3)
+values (3), (1) order by 1
+values (3), (1) order by column1 desc limit 1
+select id from t union select id from u order by nosuch
+select id from t union select id from u order by id + 1
+select iv from t union select '1 day' order by 1
+select distinct n from t order by n
+select distinct iv from t order by iv
+select distinct a, b from t order by b, a
+select distinct on (a, b) a, b from t order by a, b limit 3
+select distinct on (n) n, id from t order by n desc, id
+select count(distinct n), count(distinct b), sum(distinct a), array_agg(distinct n) from t
+select iv, count(*) from t group by iv order by iv
+select j, count(*) from t group by j order by count(*), j limit 1
+select id from t order by iv, id
+select id from t order by iv desc nulls last
+select id from t order by x, id
+select id from t order by length(b), id
+select id as a from t order by a
+select id + 1 as k from t order by k desc limit 2
+select id from t order by t.id desc limit 1
+select a from t order by 'x'
+select sum(a) s from t group by b order by s desc nulls last
+select b, sum(a) from t group by b having sum(a) > 10 and b is not null order by b
+select max(a) from t where id > 100
+select 1 from t group by a + 1 order by a + 1
+select a + 1 from t group by a + 1 order by 1
+select a + 1 from t group by a order by 1
+select (a + 1) * 2 from t group by a + 1 order by 1
+select upper(b) from t group by upper(b) order by 1
+select b from t group by upper(b)
+select case when a > 10 then 1 else 0 end, count(*) from t group by case when a > 10 then 1 else 0 end order by 1
+select t.b, u.name from t join u on u.t_id = t.id group by t.id, u.name order by 1, 2
+select count(*) from t having count(*) > 1
+select id, rank() over (partition by b order by a desc nulls last) from t order by id
+select sum(a) over (order by id rows between current row and unbounded following) from t order by id
+select sum(a) over (order by id groups between 1 preceding and 1 following exclude current row) from t order by id
+select id, sum(a) over w, count(*) over (w rows unbounded preceding) from t window w as (partition by b order by id) order by id
+select nth_value(b, 2) over (order by id rows between unbounded preceding and unbounded following) from t order by id
+select id, min(n) over (order by id), max(n) over (order by id), avg(n) over (order by id rows 1 preceding) from t order by id
+select string_agg(b, ',') over (order by id) from t order by id
+select string_agg(b, ',' order by a desc, b) filter (where a is not null) from t
+select array_agg(d order by d), array_agg(x order by id), array_agg(n order by n desc nulls last) from t
+select json_agg(d order by id), json_agg(x order by id), json_agg(arr order by id), json_agg(ts order by id) from t where id < 3
+select jsonb_agg(distinct a) from t
+select jsonb_object_agg(k, v) from kv
+select json_object_agg(k, w) from kv
+select json_build_object('rows', (select json_agg(json_build_object('id', id, 'n', n) order by id) from t where id < 3))
+select to_json(u), to_jsonb(u) from u where id = 1
+select row_to_json(s) from (select id, n, d, x, j, arr from t where id = 1) s
+select percentile_cont(0.25) within group (order by n desc), percentile_disc(0.75) within group (order by id) from t
+select bit_and(a), bit_or(a) from t
+select stddev_samp(f), variance(n), var_samp(i8), stddev_pop(i2) from t where id < 3
+select covar_samp(a, id), regr_intercept(a, id), regr_count(a, id), regr_slope(f, n) from t where id < 3
+select string_agg(by, '\x00' order by id) from t
+select sum(f4), avg(f4) from t where id < 2
+select avg(iv), sum(iv), min(iv) from t
+select every(a > 5) from t
+select min(by) from t
+select count(*) filter (where n > 1.5) from t
+select exists(select 1 from t where n > 99.5), not exists(select from t where false)
+select id from t where n between 0.1 and 12.5 order by id
+select id from t where n::float8 < f order by id
+select id from t where f = 1.5
+select id from t where f in (1.5, 0.1) order by id
+select id from t where i8 > 2147483648
+select id from t where i8 = a or i2 = 5 order by id
+select id from t where d in ('2024-01-31', '2023-12-25') order by id
+select id from t where d between '2023-01-01' and '2024-12-31' order by id
+select id from t where ts >= d order by id
+select id from t where ts::date = d order by id
+select id from t where tz > ts order by id
+select id from t where extract(month from d) = 1
+select id from t where date_trunc('month', ts) = '2024-01-01'
+select id from t where d + 30 > '2024-01-31' order by id
+select id from t where tm > '10:00' order by id
+select id from t where tm < '11:00'::time and tm >= '10:20:30' order by id
+select id from t where j = '{"a": "text", "k": true}'
+select id from t where j ? 'k'
+select id from t where (j -> 'a')::text = '1'
+select id from t where js ->> 'a' = 'q'
+select id from t where js = js
+select id from t where arr = '{1,2,3}'
+select id from t where arr[1] = 1
+select id from t where 'x' = any(tags)
+select id from t where tags && array['c'] order by id
+select id from t where not (a = any(array[10, 20])) order by id
+select id from t where array_length(arr, 1) = 3 order by id
+select id from t where u::text like '1111%'
+select id from t where by = decode('deadbeef', 'hex')
+select id from t where length(by) = 3
+select id from t where v > 'A' order by id
+select id from t where c like 'a%'
+select id from t where c || 'x' = 'abx'
+select id from t where b > 'a' collate "C" order by id
+select id from t where x = (a = 10)
+select id from t where (x or a > 20) and b is not null order by id
+select id from t where id % 2 = 0 order by id
+select id from t where id in (1, 2, 3) and id not in (2) order by id
+select id from t where a + i2 > 10 order by id
+select id from t where f4 > 1 order by id
+select id from t where b similar to '(a|B)%' order by id
+select id from t where b not ilike 'a%' and b !~ 'z' order by id
+select id from t where coalesce(n, 0) = 0 order by id
+select id from t where case when a > 10 then true else x end order by id
+select id, 'x' as lit, null as nothing, 1.0 as num from t order by id limit 1
+select s.lit || 'y', s.nothing from (select 'x' as lit, null as nothing) s
+select generate_series(1, 2) as g order by g desc
+select id, generate_series(1, 2) from t where id < 3 order by 1, 2
+select count(*) from generate_series(1, 100) g where g % 2 = 0
+select g::date from generate_series('2024-01-01'::timestamp, '2024-01-03', '1 day') g
+select sum(g) from generate_series(1::bigint, 10) g
+select * from generate_series(1, 3) with ordinality
+select * from generate_series(1, 2) a, generate_series(1, a) b
+select * from t join lateral unnest(t.arr) as e(x) on true where t.id = 1
+select u.id, g from u cross join generate_series(1, 2) g where u.id < 3 order by 1, 2
+select * from generate_subscripts(array['a', 'b'], 1)
+select * from upper('a')
+select * from coalesce(1, 2) as c
+select * from nosuch(1)
+select * from jsonb_each_text('{"b": 1, "a": null}') order by key
+select key, value from json_each('{"b": [1,  2], "a": "x"}')
+select * from json_array_elements_text('[1, "a", null]') as e(x)
+select * from regexp_split_to_table('a,b', ',') as x
+select x.* from jsonb_array_elements('[{"a": 1}, {"a": 2}]') with ordinality as x(v, n)
+select name, count(*) over () from u order by id limit 1 offset 1
+select id from t limit 0
+select id from t limit 1.5
+select id from t limit -1
+select id from t offset -1
+select id from t limit (select 2)
+select id from t limit a
+select id from t where sum(a) > 1
+select id from t where row_number() over () = 1
+select count(*) from t group by count(*)
+select id from t join u on t.id = u.t_id
+select t.id from t join u on t.nosuch = u.t_id
+select id from t where id = (select id, a from t)
+select id from t where id in (select id, a from t)
+select id from t group by nosuch
+select public.t.id from public.t order by 1 limit 1
+select nosuch.nosuch(1)
+select pg_catalog.nosuch(1)
+select x.id from t as x where t.id = 1
+select "ID" from t
+select ID, Id from t order by 1 limit 1
+select min(id), max(id) from t
+select "max" from (select max(id) from t) s
+select a from t except all select 10 order by 1
+select n from t intersect all select amount from u
+select b, count(*) from t group by b except all select 'x', 1 order by 1
