@@ -18,7 +18,6 @@ from lfsql.errors import (
     InvalidColumnReference,
     StatementSyntax,
     UndefinedSchema,
-    WrongObjectType,
 )
 from proxy.pg import oids
 from proxy.pg.oids import (
@@ -28,8 +27,6 @@ from proxy.pg.oids import (
     INT4,
     INT8,
     INTERVAL,
-    JSON,
-    JSONB,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -40,8 +37,10 @@ from proxy.pg.oids import (
 from proxy.sql import operators
 from proxy.sql.calls import Calls
 from proxy.sql.casts import checked, coerce, settled
-from proxy.sql.infer import array_of, common_type, identifier_name, spelled, type_of
+from proxy.sql.infer import common_type, identifier_name, spelled, type_of
+from proxy.sql.predicates import Predicates, plain
 from proxy.sql.scope import Scope
+from proxy.sql.structures import Structures
 from proxy.sql.value import FALSE, NULL, TRUE, Analysis, Value, number_constant, quote
 
 if TYPE_CHECKING:
@@ -85,13 +84,6 @@ _WORDS: Final[dict[type[exp.Expression], str]] = {
 }
 _PATTERNS: Final = {"~~": "like", "~~*": "ilike", "~": "regex", "~*": "iregex"}
 _NEGATED_PATTERNS: Final = {"!~~": "like", "!~~*": "ilike", "!~": "regex", "!~*": "iregex"}
-_JSON_OPERATORS: Final = {
-    "->": "lfsql_json_get",
-    "->>": "lfsql_json_get_text",
-    "#>": "lfsql_json_path",
-    "#>>": "lfsql_json_path_text",
-}
-_ARRAY_OPERATORS: Final = {"@>": "lfsql_array_contains", "&&": "lfsql_array_overlaps"}
 _SESSION_WORDS: Final = frozenset(("user", "current_role", "session_user", "current_user", "current_catalog"))
 
 
@@ -102,6 +94,8 @@ class Expressions:
         self.analysis = analysis
         self.queries = queries
         self.calls = Calls(analysis, self)
+        self.predicates = Predicates(analysis, self)
+        self.structures = Structures(analysis, self)
         self._visitors: dict[type[exp.Expression], Callable[[exp.Expression, Scope], Value]] = {
             exp.Literal: self._literal,
             exp.ByteString: self._string,
@@ -118,23 +112,23 @@ class Expressions:
             exp.Interval: self._interval,
             exp.Collate: self._collate,
             exp.Neg: self._negative,
-            exp.Not: self._not,
-            exp.And: self._logic,
-            exp.Or: self._logic,
-            exp.Is: self._is,
-            exp.NullSafeEQ: self._distinct_from,
-            exp.NullSafeNEQ: self._distinct_from,
-            exp.Between: self._between,
-            exp.In: self._in,
-            exp.Escape: self._escape,
-            exp.SimilarTo: self._similar,
+            exp.Not: self.predicates.not_,
+            exp.And: self.predicates.logic,
+            exp.Or: self.predicates.logic,
+            exp.Is: self.predicates.is_,
+            exp.NullSafeEQ: self.predicates.distinct_from,
+            exp.NullSafeNEQ: self.predicates.distinct_from,
+            exp.Between: self.predicates.between,
+            exp.In: self.predicates.in_,
+            exp.Escape: self.predicates.escape,
+            exp.SimilarTo: self.predicates.similar,
             exp.Operator: self._operator,
             exp.BitwiseNot: self._bitwise_not,
             exp.Case: self._case,
             exp.Exists: self._exists,
             exp.Subquery: self._scalar_subquery,
-            exp.Array: self._array,
-            exp.Bracket: self._subscript,
+            exp.Array: self.structures.array,
+            exp.Bracket: self.structures.subscript,
             exp.AtTimeZone: self._at_time_zone,
             exp.Extract: self._extract,
             exp.Substring: self._substring,
@@ -156,7 +150,7 @@ class Expressions:
             exp.SessionUser: self._session_word,
             exp.CurrentCatalog: self._session_word,
             exp.CurrentSchema: self._session_word,
-            exp.Tuple: self._row,
+            exp.Tuple: self.predicates.row,
             exp.Star: self._star,
             exp.Sqrt: lambda node, scope: self.calls.apply("sqrt", [self.visit(node.this, scope)]),
             exp.Cbrt: lambda node, scope: self.calls.apply("cbrt", [self.visit(node.this, scope)]),
@@ -241,7 +235,7 @@ class Expressions:
         oid, typmod = type_of(node.args["to"])
         inner = node.this
         if isinstance(inner, exp.Array) and oid in oids.ELEMENTS:
-            return self._array_of(inner, scope, oids.ELEMENTS[oid])
+            return self.structures.array_of(inner, scope, oids.ELEMENTS[oid])
         value = self.visit(inner, scope)
         return self.cast(value, oid, typmod)
 
@@ -282,13 +276,13 @@ class Expressions:
         symbol = _BINARY[type(node)]
         right = node.expression
         if isinstance(right, (exp.Any, exp.All)):
-            return self._quantified(symbol, node.this, right.this, scope, every=isinstance(right, exp.All))
+            return self.predicates.quantified(symbol, node.this, right.this, scope, every=isinstance(right, exp.All))
         if isinstance(right, exp.Anonymous) and str(right.this).lower() in ("all", "some", "any"):
             every = str(right.this).lower() == "all"
-            return self._quantified(symbol, node.this, right.expressions[0], scope, every=every)
+            return self.predicates.quantified(symbol, node.this, right.expressions[0], scope, every=every)
         negate = bool(node.args.get("negate"))
-        if symbol in operators.COMPARISONS and isinstance(_plain(node.this), (exp.Tuple, exp.Anonymous)):
-            row = self._row_comparison(symbol, node.this, right, scope)
+        if symbol in operators.COMPARISONS and isinstance(plain(node.this), (exp.Tuple, exp.Anonymous)):
+            row = self.predicates.row_comparison(symbol, node.this, right, scope)
             if row is not None:
                 return row
         value = self.operate(symbol, self.visit(node.this, scope), self.visit(right, scope))
@@ -313,51 +307,13 @@ class Expressions:
             return operators.bitwise(analysis, symbol, left, right)
         if symbol == "^@":
             return self.calls.apply("starts_with", [left, right])
-        return self._structure_operator(symbol, left, right)
-
-    def _structure_operator(self, symbol: str, left: Value, right: Value) -> Value:
-        """Operators of json, jsonb and arrays."""
-        analysis = self.analysis
-        if symbol == "<@":
-            return self._structure_operator("@>", right, left)
-        if symbol in _JSON_OPERATORS:
-            left = coerce(analysis, left, JSONB) if left.unknown else settled(analysis, left)
-            if left.oid not in (JSON, JSONB):
-                raise operators.missing(symbol, left.oid, right.oid)
-            if symbol.startswith("#"):
-                right = coerce(analysis, right, oids.ARRAYS[TEXT])
-            elif right.unknown:
-                right = coerce(analysis, right, TEXT)
-            right = checked(settled(analysis, right))
-            result = TEXT if symbol.endswith(">>") else left.oid
-            function = _JSON_OPERATORS[symbol]
-            if left.oid == JSONB and result == JSONB:
-                function = function.replace("lfsql_json_", "lfsql_jsonb_")
-            return Value(f"{function}({left.sql}, {right.sql})", result)
-        if symbol in ("?", "?|", "?&"):
-            left = coerce(analysis, left, JSONB)
-            right = coerce(analysis, right, TEXT if symbol == "?" else oids.ARRAYS[TEXT])
-            function = {"?": "jsonb_exists", "?|": "lfsql_jsonb_exists_any", "?&": "lfsql_jsonb_exists_all"}[symbol]
-            function = "lfsql_jsonb_exists" if function == "jsonb_exists" else function
-            return Value(f"{function}({left.sql}, {right.sql})", BOOL)
-        if symbol == "#-":
-            left, right = coerce(analysis, left, JSONB), coerce(analysis, right, oids.ARRAYS[TEXT])
-            return Value(f"lfsql_jsonb_delete_path({left.sql}, {right.sql})", JSONB)
-        if symbol in _ARRAY_OPERATORS:
-            kind = left.oid if not left.unknown else right.oid
-            if kind == JSONB and symbol == "@>":
-                left, right = coerce(analysis, left, JSONB), coerce(analysis, right, JSONB)
-                return Value(f"lfsql_jsonb_contains({left.sql}, {right.sql})", BOOL)
-            if kind in oids.ELEMENTS:
-                left, right = coerce(analysis, left, kind), coerce(analysis, right, kind)
-                return Value(f"{_ARRAY_OPERATORS[symbol]}({left.sql}, {right.sql})", BOOL)
-        raise operators.missing(symbol, left.oid, right.oid)
+        return self.structures.operate(symbol, left, right)
 
     def _operator(self, node: exp.Expression, scope: Scope) -> Value:
         symbol = str(node.args["operator"]).split(".")[-1].strip()
         right = node.expression
         if isinstance(right, exp.Any):
-            return self._quantified(symbol, node.this, right.this, scope, every=False)
+            return self.predicates.quantified(symbol, node.this, right.this, scope, every=False)
         return self.operate(symbol, self.visit(node.this, scope), self.visit(right, scope))
 
     def _negative(self, node: exp.Expression, scope: Scope) -> Value:
@@ -368,202 +324,6 @@ class Expressions:
         if value.oid not in (INT2, INT4, INT8):
             raise operators.missing("~", None, value.oid)
         return Value(f"(~{checked(value).sql})", value.oid)
-
-    def _not(self, node: exp.Expression, scope: Scope) -> Value:
-        return Value(f"(NOT {self.condition(node.this, scope, 'NOT')})", BOOL)
-
-    def _logic(self, node: exp.Expression, scope: Scope) -> Value:
-        word = "AND" if isinstance(node, exp.And) else "OR"
-        # A chain of ORs nests to the left as deep as it is long: walk it instead of recursing.
-        parts: list[exp.Expression] = []
-        rest: exp.Expression = node
-        while isinstance(rest, type(node)):
-            parts.append(rest.expression)
-            rest = rest.this
-        parts.append(rest)
-        texts = [self.condition(part, scope, word) for part in reversed(parts)]
-        return Value(f"({f' {word} '.join(texts)})", BOOL)
-
-    def _is(self, node: exp.Expression, scope: Scope) -> Value:
-        right, negate = node.expression, " NOT" if node.args.get("negate") else ""
-        if isinstance(right, exp.Null):
-            value = self.visit(node.this, scope)
-            if value.oid != UNKNOWN:
-                value = settled(self.analysis, value)
-            return Value(f"({value.sql} IS{negate} NULL)", BOOL, not_null=True)
-        if isinstance(right, exp.Boolean):
-            text = self.condition(node.this, scope, f"IS {'TRUE' if right.this else 'FALSE'}")
-            return Value(f"({text} IS{negate} {'TRUE' if right.this else 'FALSE'})", BOOL, not_null=True)
-        if isinstance(right, exp.Column) and right.name.lower() == "unknown":
-            text = self.condition(node.this, scope, "IS UNKNOWN")
-            return Value(f"({text} IS{negate} NULL)", BOOL, not_null=True)
-        raise FeatureNotSupported("IS with this operand is not supported")
-
-    def _distinct_from(self, node: exp.Expression, scope: Scope) -> Value:
-        left, right = self.visit(node.this, scope), self.visit(node.expression, scope)
-        return operators.distinct_from(self.analysis, left, right, isinstance(node, exp.NullSafeEQ))
-
-    def _between(self, node: exp.Expression, scope: Scope) -> Value:
-        value = self.visit(node.this, scope)
-        low, high = self.visit(node.args["low"], scope), self.visit(node.args["high"], scope)
-        if node.args.get("symmetric"):
-            one = self._both(value, low, high)
-            other = self._both(value, high, low)
-            return Value(f"({one} OR {other})", BOOL)
-        return Value(self._both(value, low, high), BOOL)
-
-    def _both(self, value: Value, low: Value, high: Value) -> str:
-        over = operators.compare(self.analysis, ">=", value, low)
-        under = operators.compare(self.analysis, "<=", value, high)
-        return f"({over.sql} AND {under.sql})"
-
-    def _in(self, node: exp.Expression, scope: Scope) -> Value:
-        query = node.args.get("query")
-        if query is not None:
-            return self._in_query("=", node.this, query, scope)
-        field = node.args.get("field")
-        if field is not None:
-            raise StatementSyntax("IN needs a list in parentheses")
-        left_node = _plain(node.this)
-        if isinstance(left_node, exp.Tuple):
-            choices = [self._row_comparison("=", node.this, each, scope) for each in node.expressions]
-            return Value("(" + " OR ".join(each.sql for each in choices if each is not None) + ")", BOOL)
-        value = self.visit(node.this, scope)
-        members = [self.visit(each, scope) for each in node.expressions]
-        return self._membership(value, members)
-
-    def _membership(self, value: Value, members: Sequence[Value]) -> Value:
-        target = value.oid
-        for each in members:
-            open_value = Value("", target if target != UNKNOWN else each.oid)
-            target = operators.comparison_type("=", open_value, each) if target != UNKNOWN else each.oid
-        if target == UNKNOWN:
-            target = TEXT
-        left = coerce(self.analysis, value, target)
-        rights = [operators.equality_member(coerce(self.analysis, each, target)) for each in members]
-        return Value(f"({operators.equality_key(left)} IN ({', '.join(rights)}))", BOOL)
-
-    def _in_query(self, symbol: str, left: exp.Expression, query: exp.Expression, scope: Scope) -> Value:
-        row = _plain(left)
-        values = (
-            [self.visit(each, scope) for each in row.expressions]
-            if isinstance(row, exp.Tuple)
-            else [self.visit(left, scope)]
-        )
-        inner = self.queries.query(query, scope)
-        if len(inner.outputs) != len(values):
-            few = "few" if len(inner.outputs) < len(values) else "many"
-            raise StatementSyntax(f"subquery has too {few} columns")
-        lefts, rights = [], []
-        for value, output in zip(values, inner.outputs, strict=True):
-            output = settled(self.analysis, output, value.oid if not value.unknown else TEXT)
-            one, other = operators.comparable(self.analysis, symbol, value, output)
-            lefts.append(operators.equality_key(one))
-            rights.append(other.of(operators.equality_member(other)))
-        text = inner.render(rights)
-        subject = lefts[0] if len(lefts) == 1 else f"({', '.join(lefts)})"
-        return Value(f"({subject} IN ({text}))", BOOL)
-
-    def _quantified(
-        self, symbol: str, left: exp.Expression, right: exp.Expression, scope: Scope, *, every: bool
-    ) -> Value:
-        """`left symbol ANY (array or query)`, and ALL."""
-        inner = right
-        while isinstance(inner, exp.Paren):
-            inner = inner.this
-        if isinstance(inner, (exp.Query, exp.Values)):
-            return self._quantified_query(symbol, left, inner, scope, every=every)
-        value = self.visit(left, scope)
-        array = self.visit(inner, scope)
-        if array.unknown:
-            element = TEXT if value.unknown else value.oid
-            array = coerce(self.analysis, array, array_of(element))
-        if array.oid not in oids.ELEMENTS and array.oid not in operators.VECTORS:
-            raise WrongObjectType("op ANY/ALL (array) requires array on right side")
-        element = oids.ELEMENTS.get(array.oid) or operators.VECTORS[array.oid]
-        if symbol == "=" and not every:
-            left_value, _ = operators.comparable(self.analysis, symbol, value, Value("x", element))
-            converted = coerce(self.analysis, Value("value", element), left_value.oid)
-            member = operators.equality_member(converted)
-            return Value(
-                f"({operators.equality_key(left_value)} IN (SELECT {member} FROM json_each({array.sql})))", BOOL
-            )
-        self.queries.aliases += 1
-        alias = f"_any{self.queries.aliases}"
-        test = self.operate(symbol, value, Value(f'"{alias}".value', element, simple=True))
-        if every:
-            return Value(
-                f'(NOT EXISTS (SELECT 1 FROM json_each({array.sql}) AS "{alias}" WHERE {test.sql} IS NOT TRUE))', BOOL
-            )
-        return Value(f'EXISTS (SELECT 1 FROM json_each({array.sql}) AS "{alias}" WHERE {test.sql})', BOOL)
-
-    def _quantified_query(
-        self, symbol: str, left: exp.Expression, query: exp.Expression, scope: Scope, *, every: bool
-    ) -> Value:
-        if symbol == "=" and not every:
-            return self._in_query("=", left, query, scope)
-        if symbol == "<>" and every:
-            return Value(f"(NOT {self._in_query('=', left, query, scope).sql})", BOOL)
-        inner = self.queries.query(query, scope)
-        if len(inner.outputs) != 1:
-            raise StatementSyntax("subquery has too many columns")
-        self.queries.aliases += 1
-        alias = f"_any{self.queries.aliases}"
-        output = settled(self.analysis, inner.outputs[0])
-        text = inner.render([output], ["v"])
-        test = self.operate(
-            symbol, self.visit(left, scope), Value(f'"{alias}"."v"', output.oid, output.typmod, simple=True)
-        )
-        if every:
-            return Value(f'(NOT EXISTS (SELECT 1 FROM ({text}) AS "{alias}" WHERE {test.sql} IS NOT TRUE))', BOOL)
-        return Value(f'EXISTS (SELECT 1 FROM ({text}) AS "{alias}" WHERE {test.sql})', BOOL)
-
-    def _escape(self, node: exp.Expression, scope: Scope) -> Value:
-        match = node.this
-        kind = {exp.Like: "like", exp.ILike: "ilike", exp.SimilarTo: "similar"}.get(type(match))
-        if kind is None:
-            raise FeatureNotSupported("ESCAPE belongs to LIKE and SIMILAR TO")
-        left, right = self.visit(match.this, scope), self.visit(match.expression, scope)
-        value = operators.pattern_match(self.analysis, kind, left, right, escape=str(node.expression.this))
-        return Value(f"(NOT {value.sql})", BOOL) if match.args.get("negate") else value
-
-    def _similar(self, node: exp.Expression, scope: Scope) -> Value:
-        left, right = self.visit(node.this, scope), self.visit(node.expression, scope)
-        return operators.pattern_match(self.analysis, "similar", left, right)
-
-    # -- Rows -----------------------------------------------------------------------------------------------
-
-    def _row(self, node: exp.Expression, scope: Scope) -> Value:
-        raise FeatureNotSupported("row values are supported in comparisons only")
-
-    def _members(self, node: exp.Expression) -> list[exp.Expression] | None:
-        plain = _plain(node)
-        if isinstance(plain, exp.Tuple):
-            return list(plain.expressions)
-        if isinstance(plain, exp.Anonymous) and str(plain.this).lower() == "row":
-            return list(plain.expressions)
-        return None
-
-    def _row_comparison(self, symbol: str, left: exp.Expression, right: exp.Expression, scope: Scope) -> Value | None:
-        lefts, rights = self._members(left), self._members(right)
-        if lefts is None:
-            return None
-        if rights is None:
-            plain = _plain(right)
-            if isinstance(plain, (exp.Subquery, exp.Select)) and symbol == "=":
-                return self._in_query("=", left, plain, scope)
-            return None
-        if len(lefts) != len(rights):
-            raise StatementSyntax("unequal number of entries in row expressions")
-        ones, others = [], []
-        for one, other in zip(lefts, rights, strict=True):
-            a, b = operators.comparable(self.analysis, symbol, self.visit(one, scope), self.visit(other, scope))
-            key = operators.equality_key if symbol in ("=", "<>") else operators.sort_key
-            ones.append(key(a))
-            others.append(operators.equality_member(b) if symbol in ("=", "<>") else operators.order_member(b))
-        if len(ones) == 1:
-            return Value(f"({ones[0]} {symbol} {others[0]})", BOOL)
-        return Value(f"(({', '.join(ones)}) {symbol} ({', '.join(others)}))", BOOL)
 
     # -- Conditionals ---------------------------------------------------------------------------------------
 
@@ -608,64 +368,6 @@ class Expressions:
             raise StatementSyntax("subquery must return only one column")
         output = checked(settled(self.analysis, inner.outputs[0]))
         return Value(f"({inner.render([output])})", output.oid, output.typmod)
-
-    # -- Arrays ---------------------------------------------------------------------------------------------
-
-    def _array(self, node: exp.Expression, scope: Scope) -> Value:
-        return self._array_of(node, scope, 0)
-
-    def _array_of(self, node: exp.Expression, scope: Scope, element: int) -> Value:
-        items = node.expressions
-        if len(items) == 1 and isinstance(_plain(items[0]), exp.Query):
-            inner = self.queries.query(items[0], scope)
-            output = settled(self.analysis, inner.outputs[0])
-            if element:
-                output = coerce(self.analysis, output, element, level="explicit")
-            text = inner.render([output.of(operators.array_item(output))], ["v"])
-            return Value(f'(SELECT json_group_array("v") FROM ({text}))', array_of(output.oid))
-        nested = any(isinstance(_plain(item), exp.Array) for item in items)
-        if nested:
-            values = [self._array_of(_plain(item), scope, element) for item in items]
-            target = values[0].oid
-        else:
-            values = [self.visit(item, scope) for item in items]
-            if not values and not element:
-                raise operators.untyped_array()
-            scalar = element or common_type((value.oid for value in values), "ARRAY")
-            level = "explicit" if element else "implicit"
-            values = [coerce(self.analysis, value, scalar, level=level) for value in values]  # type: ignore[arg-type]  # a conditional of two literals
-            target = array_of(scalar)
-        return Value(f"json_array({', '.join(operators.array_item(value) for value in values)})", target)
-
-    def _subscript(self, node: exp.Expression, scope: Scope) -> Value:
-        indexes: list[exp.Expression] = []
-        inner: exp.Expression = node
-        while isinstance(inner, exp.Bracket):
-            indexes[:0] = inner.expressions
-            inner = inner.this
-        value = self.settled(inner, scope)
-        if value.oid == JSONB:
-            for index in indexes:
-                value = self.operate("->", value, self.visit(index, scope))
-            return value
-        element = oids.ELEMENTS.get(value.oid) or operators.VECTORS.get(value.oid)
-        if element is None:
-            raise DatatypeMismatch(f"cannot subscript type {spelled(value.oid)} because it does not support it")
-        if any(isinstance(index, exp.Slice) for index in indexes):
-            if len(indexes) > 1:
-                raise FeatureNotSupported("slices of arrays with several dimensions are not supported")
-            low = self._place(indexes[0].this, scope, "1")
-            high = self._place(indexes[0].args.get("expression"), scope, "NULL")
-            return Value(f"lfsql_array_slice({value.sql}, {low}, {high})", value.oid)
-        places = ", ".join(self._place(index, scope, "") for index in indexes)
-        if value.oid in operators.VECTORS:
-            places = f"{places} + 1"  # they count from 0
-        return Value(f"lfsql_array_get({value.sql}, {places})", element)
-
-    def _place(self, node: exp.Expression | None, scope: Scope, default: str) -> str:
-        if node is None:
-            return default
-        return checked(coerce(self.analysis, self.visit(node, scope), INT4)).sql
 
     # -- Functions with a syntax of their own ---------------------------------------------------------------
 
@@ -726,9 +428,3 @@ class Expressions:
 
     def _session_word(self, node: exp.Expression, scope: Scope) -> Value:
         return self.calls.session(_WORDS[type(node)], [])
-
-
-def _plain(node: exp.Expression) -> exp.Expression:
-    while isinstance(node, exp.Paren):
-        node = node.this
-    return node

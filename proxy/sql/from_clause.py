@@ -23,9 +23,9 @@ from lfsql.errors import (
 from proxy.pg import oids
 from proxy.pg.oids import INT8, JSON, JSONB, TEXT
 from proxy.sql import operators
-from proxy.sql.calls import take_apart
 from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.infer import common_type, function_name, identifier_name
+from proxy.sql.overloads import take_apart
 from proxy.sql.schema import Relation
 from proxy.sql.scope import Field, Scope, Source, Table, nullable, relation_source
 from proxy.sql.signatures import set_functions

@@ -22,7 +22,8 @@ from proxy.sql.scope import Scope
 from proxy.sql.value import Analysis, Value, quote
 
 if TYPE_CHECKING:
-    from proxy.sql.calls import Call, Calls
+    from proxy.sql.calls import Calls
+    from proxy.sql.overloads import Call
 
 
 def fragment(analysis: Analysis, value: Value) -> str:

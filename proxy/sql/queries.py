@@ -25,12 +25,13 @@ from lfsql.errors import (
 )
 from proxy.pg.oids import INT8, INTERVAL, NUMERIC, TEXT, UNKNOWN
 from proxy.sql import operators
-from proxy.sql.calls import direction, ordering, relation_words
 from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.catalog.definitions import relation_schema
 from proxy.sql.expressions import Expressions
 from proxy.sql.from_clause import FromClause
 from proxy.sql.infer import UNNAMED, category, column_name, common_type, identifier_name, spelled
+from proxy.sql.ordering import direction, ordering
+from proxy.sql.overloads import relation_words
 from proxy.sql.schema import Relation
 from proxy.sql.scope import Scope, Table
 from proxy.sql.value import Analysis, Value, name
@@ -396,7 +397,7 @@ class Queries:
             where_text = f" WHERE {expressions.condition(where.this, scope, 'WHERE')}"
             scope.aggregates_forbidden, scope.windows_allowed = "", True
         window_texts = [
-            f'"{identifier_name(window.this)}" AS {expressions.calls.over(window, scope)}'
+            f'"{identifier_name(window.this)}" AS {expressions.calls.aggregates.over(window, scope)}'
             for window in node.args.get("windows") or ()
         ]
         scope.references.clear()

@@ -14,14 +14,16 @@ import apsw
 
 from lfsql.storage.functions import (
     aggregates,
+    arrays,
     decimals,
     formats,
     intervals,
+    jsons,
+    moment_fields,
     moments,
     numbers,
     patterns,
     series,
-    structures,
     texts,
 )
 from lfsql.storage.functions.registry import register_aggregates, register_scalars
@@ -32,9 +34,9 @@ def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
 
     `clock_us` gives microseconds since 1970 in UTC: the unit's clock on the engine, the wall clock on readers.
     """
-    for topic in (decimals, numbers, intervals, moments, patterns, texts, structures, formats):
+    for topic in (decimals, numbers, intervals, moments, moment_fields, patterns, texts, jsons, arrays, formats):
         register_scalars(connection, topic.SCALARS)
-    for topic in (decimals, numbers, intervals, texts, structures):
+    for topic in (decimals, numbers, intervals, texts, jsons, arrays):
         register_scalars(connection, topic.SCALARS_WITH_NULLS, nulls=True)
     register_scalars(
         connection, {"lfsql_now": lambda: moments.text(moments.from_microseconds(clock_us()))}, deterministic=False

@@ -12,7 +12,7 @@ from typing import Any, Final
 import apsw
 
 from lfsql.errors import InvalidParameterValue
-from lfsql.storage.functions import decimals, intervals, moments, patterns, structures
+from lfsql.storage.functions import decimals, intervals, jsons, moments, patterns
 
 Rows = Callable[..., Iterator[tuple[Any, ...]]]
 
@@ -145,9 +145,9 @@ MODULES: Final[dict[str, Module]] = {
     "lfsql_series": Module(("value",), 3, integers),
     "lfsql_numeric_series": Module(("value",), 3, numerics),
     "lfsql_timestamp_series": Module(("value",), 4, timestamps),
-    "lfsql_json_elements": Module(("value",), 2, lambda source, how: _single(structures.elements(source, how))),
-    "lfsql_json_keys": Module(("value",), 1, lambda source: _single(structures.keys_of(source))),
-    "lfsql_json_pairs": Module(("key", "value"), 2, lambda source, how: iter(structures.pairs(source, how))),
+    "lfsql_json_elements": Module(("value",), 2, lambda source, how: _single(jsons.elements(source, how))),
+    "lfsql_json_keys": Module(("value",), 1, lambda source: _single(jsons.keys_of(source))),
+    "lfsql_json_pairs": Module(("key", "value"), 2, lambda source, how: iter(jsons.pairs(source, how))),
     "lfsql_regex_matches": Module(("value",), 3, lambda *given: _single(patterns.all_matches(*given))),
 }
 
