@@ -24,8 +24,9 @@ from proxy.pg import oids
 from proxy.pg.oids import INT8, JSON, JSONB, TEXT
 from proxy.sql import operators
 from proxy.sql.casts import checked, coerce, settled
-from proxy.sql.infer import common_type, function_name, identifier_name
+from proxy.sql.infer import column_name, common_type, function_name, identifier_name
 from proxy.sql.overloads import take_apart
+from proxy.sql.query import distinct_names
 from proxy.sql.schema import Relation
 from proxy.sql.scope import Field, Scope, Source, Table, nullable, relation_source
 from proxy.sql.signatures import set_functions
@@ -154,8 +155,6 @@ class FromClause:
     def _subquery(
         self, node: exp.Expression, alias_node: exp.Expression | None, scope: Scope
     ) -> tuple[str, list[Field]]:
-        from proxy.sql.queries import distinct_names
-
         body = node.this if isinstance(node, exp.Subquery) and not _modified(node) else node
         if not isinstance(body, (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)):
             raise FeatureNotSupported("this item of FROM is not supported")
@@ -276,8 +275,6 @@ class FromClause:
         self, node: exp.Expression, alias_node: exp.Expression | None, scope: Scope
     ) -> tuple[str, list[Field]]:
         """A function of one value in FROM is a table of one row."""
-        from proxy.sql.infer import column_name
-
         value = checked(settled(self.analysis, self.expressions.visit(node, Scope(outer=scope.outer))))
         alias, renamed = self._alias(alias_node, column_name(node))
         quoted = name(alias)
