@@ -48,7 +48,7 @@ async def parse(state: SessionState, message: Parse) -> None:
     if not name:
         state.statements.pop("", None)
     text = message.sql
-    if ";" in text and len(split(text)) > 1:
+    if ";" in text and len(split(text, state.dialect)) > 1:
         raise StatementSyntax("cannot insert multiple commands into a prepared statement")
     # A statement parsed once is bound often: its literals stay in it, where SQLite can plan by them.
     prepared = await prepare(state, text, message.parameter_oids, lift=False)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from lfsql.errors import UndefinedParameter
+from lfsql.errors import LfsqlError, UndefinedParameter
 from proxy.commands import run_utility
 from proxy.execution import SIMPLE, execute
 from proxy.pg import encode
 from proxy.planning import prepare
 from proxy.sql.plan import Kind
-from proxy.sql.planner import split
+from proxy.sql.planner import Dialect, Source, split
 from proxy.state import FAILED, SessionState
 from proxy.transaction import check_not_failed, end_implicit
 
 
-def statements(text: str) -> list[str]:
+def statements(text: str, dialect: Dialect) -> list[Source]:
     """The statements of a text.  Most texts are one, with at most one semicolon, at the end."""
     stop = text.find(";")
     if stop < 0 or stop == len(text) - 1:
-        return [text[:stop] if stop >= 0 else text]
-    return [source.text for source in split(text)]
+        return [Source(text[:stop] if stop >= 0 else text, 0)]
+    return split(text, dialect)
 
 
 async def simple_query(state: SessionState, text: str) -> None:
@@ -28,8 +28,13 @@ async def simple_query(state: SessionState, text: str) -> None:
     if portal is not None and portal.source is not None:
         await portal.source.aclose()
     told = False
-    for statement in statements(text):
-        prepared = await prepare(state, statement, lift=True)
+    for statement in statements(text, state.dialect):
+        try:
+            prepared = await prepare(state, statement.text, lift=True)
+        except LfsqlError as error:
+            if error.position:
+                error.position += statement.offset
+            raise
         plan = prepared.plan
         if plan.kind is Kind.EMPTY:
             continue

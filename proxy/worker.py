@@ -227,7 +227,7 @@ class Worker:
         sql = plan.statements[-1]
         if not state.in_unit:
             for node in self.topology.turn():
-                if node.reads is not None and node.reads.refresh()[1] >= plan.schema_index:
+                if node.reads is not None and node.reads.refresh()[1] >= self.schemas.wanted:
                     known = node.reads.describe(sql)
                     return Described(0, known.columns, known.parameters, known.readonly)
         node = state.unit.node if state.unit.held else await self.topology.wait_primary(_soon(state))

@@ -6,10 +6,11 @@ What none of them can read is an error with PostgreSQL's words; nothing is passe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Final
 
-from lfsql.errors import InsufficientPrivilege, StatementSyntax, StatementTooComplex
+from lfsql.errors import InsufficientPrivilege, StatementError, StatementSyntax, StatementTooComplex
 from proxy.sql.bulk_insert import plan_bulk
 from proxy.sql.catalog.rewrite import concerns_catalogs, rewrite
 from proxy.sql.classify import classify, unlocked
@@ -74,7 +75,26 @@ def plan_tokens(
             found_plan = _other(text, found, schema, parameter_oids)
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None
+    except StatementError as error:
+        if not error.position:
+            error.position = _place(error.message, found)
+        raise
     return found_plan
+
+
+_NAMED = re.compile(r'(?:"([^"]+)"|(?:column|function) ([\w.]+))')
+
+
+def _place(message: str, found: list[Token]) -> int:
+    """Where the name stands that an error is about: sqlglot's trees do not say where their parts came from."""
+    named = _NAMED.search(message)
+    if named is None:
+        return 0
+    name = (named[1] or named[2]).rpartition(".")[2]
+    for token in found:
+        if token.kind == WORD and token.value == name:
+            return token.start + 1
+    return 0
 
 
 def _only_one(found: list[Token]) -> None:

@@ -27,6 +27,7 @@ from lfsql.storage.functions import (
     texts,
 )
 from lfsql.storage.functions.registry import register_aggregates, register_scalars
+from lfsql.storage.functions.sequences import register_sequences
 
 
 def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
@@ -44,3 +45,4 @@ def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
     register_aggregates(connection, aggregates.AGGREGATES)
     connection.create_collation("lfsql_numeric", decimals.compare)
     series.register_modules(connection)
+    register_sequences(connection)
