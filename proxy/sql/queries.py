@@ -27,7 +27,7 @@ from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.catalog.definitions import relation_schema
 from proxy.sql.expressions import Expressions
 from proxy.sql.from_clause import FromClause
-from proxy.sql.infer import UNNAMED, category, common_type, identifier_name, spelled
+from proxy.sql.infer import category, common_type, identifier_name, spelled
 from proxy.sql.ordering import direction
 from proxy.sql.overloads import relation_words
 from proxy.sql.query import Query, distinct_names, select_list
@@ -371,6 +371,3 @@ def _operand(text: str, node: exp.Expression) -> str:
     if isinstance(node, exp.Select) and not _has_tail(node) and node.args.get("distinct") is None:
         return text
     return f"SELECT * FROM ({text})"
-
-
-__all__ = ["UNNAMED", "Queries", "Query", "distinct_names"]
