@@ -80,9 +80,19 @@ LAYERS = (
         ("sqlglot",),
         pure=True,
     ),
+    # Of storage only what reads need: the readers, SQL functions, and what an SQLite error means.
     Layer(
         "proxy",
-        ("proxy", "lfsql.core", "lfsql.errors", "lfsql.config", "lfsql.net", "lfsql.storage.reads"),
+        (
+            "proxy",
+            "lfsql.core",
+            "lfsql.errors",
+            "lfsql.config",
+            "lfsql.net",
+            "lfsql.storage.reads",
+            "lfsql.storage.functions",
+            "lfsql.storage.faults",
+        ),
         ("msgspec", "trio", "apsw"),
     ),
 )
