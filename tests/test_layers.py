@@ -52,7 +52,7 @@ class Layer:
 _LFSQL = ("lfsql.core", "lfsql.errors", "lfsql.config", "lfsql.storage", "lfsql.net", "lfsql.node")
 
 LAYERS = (
-    Layer("lfsql.errors", (), pure=True),
+    Layer("lfsql.errors", ("lfsql.errors",), pure=True),
     Layer("lfsql.core", ("lfsql.core", "lfsql.errors"), ("msgspec",), pure=True),
     Layer("lfsql.config", ("lfsql.errors",), ("msgspec",)),
     Layer("lfsql.storage", ("lfsql.storage", "lfsql.core", "lfsql.errors"), ("apsw", "aiosqlite", "msgspec")),

@@ -70,7 +70,7 @@ _MESSAGES: Final[tuple[tuple[re.Pattern[str], type[LfsqlError], str], ...]] = tu
          'column "{0}" referenced in foreign key constraint does not exist'),
         (r"foreign key mismatch - \"(.*)\" referencing \"(.*)\"", errors.InvalidForeignKey,
          'there is no unique constraint matching given keys for referenced table "{1}"'),
-        (r"integer overflow", errors.NumericOutOfRange, "bigint out of range (integer overflow)"),
+        (r"integer overflow", errors.NumericOutOfRange, "bigint out of range"),
         (r"malformed JSON", errors.InvalidText, "invalid input syntax for type json"),
         (r"table (.*) may not be (?:modified|dropped|altered|indexed)", errors.InsufficientPrivilege,
          "permission denied for table {0}"),

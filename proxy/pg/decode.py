@@ -26,6 +26,7 @@ from struct import Struct
 from typing import Final
 
 from lfsql.errors import FeatureNotSupported, LfsqlError, ProtocolViolation
+from proxy.pg.fields import formats, malformed, string, values, whole
 from proxy.pg.messages import (
     Bind,
     CancelRequest,
@@ -53,7 +54,6 @@ from proxy.pg.messages import (
     Sync,
     Terminate,
 )
-from proxy.pg.text import decode_utf8
 
 STARTUP_BYTES_MIN: Final = 8
 STARTUP_BYTES_MAX: Final = 10_000
@@ -84,104 +84,40 @@ class Phase(Enum):
     SESSION = "session"
 
 
-def _malformed(message: str = "invalid message format") -> ProtocolViolation:
-    return ProtocolViolation(message)
-
-
-def _string(buffer: bytes, start: int, end: int) -> tuple[str, int]:
-    """A zero-terminated string and the place after its zero."""
-    zero = buffer.find(0, start, end)
-    if zero < 0:
-        raise _malformed("invalid string in message")
-    if zero == start:
-        return "", start + 1
-    return decode_utf8(buffer[start:zero]), zero + 1
-
-
-_FORMATS: Final[dict[bytes, tuple[int, ...]]] = {
-    struct.pack(f">H{count}H", count, *(code,) * count): (code,) * count for count in range(17) for code in (0, 1)
-}
-"""Ready-made format lists by their bytes: up to 16 columns, all text or all binary."""
-
-
-def _formats(buffer: bytes, start: int, end: int) -> tuple[tuple[int, ...], int]:
-    stop = start + 2
-    count = buffer[start] << 8 | buffer[start + 1]
-    if not count:
-        return (), stop
-    stop += 2 * count
-    if stop > end:
-        raise _malformed()
-    known = _FORMATS.get(buffer[start:stop]) if count < 17 else None
-    if known is None:
-        known = struct.unpack_from(f">{count}H", buffer, start + 2)
-    return known, stop
-
-
-def _values(buffer: bytes, start: int, end: int) -> tuple[tuple[bytes | None, ...], int]:
-    """A counted list of values, each with its length, -1 for NULL."""
-    count = buffer[start] << 8 | buffer[start + 1]
-    position = start + 2
-    if count == 1:  # the shape of a point read; NULL, 0xffffffff, goes the general way, as it ends far behind
-        stop = position + 4 + int.from_bytes(buffer[position : position + 4], "big")
-        if stop <= end:
-            return (buffer[position + 4 : stop],), stop
-    values: list[bytes | None] = []
-    for _ in range(count):
-        (length,) = _int(buffer, position)
-        position += 4
-        if length >= 0:
-            stop = position + length
-            if stop > end:
-                raise _malformed("insufficient data left in message")
-            values.append(buffer[position:stop])
-            position = stop
-        elif length == -1:
-            values.append(None)
-        else:
-            raise _malformed("insufficient data left in message")
-    return tuple(values), position
-
-
-def _whole(position: int, end: int) -> None:
-    if position != end:
-        raise _malformed()
-
-
 def _query(buffer: bytes, start: int, end: int) -> Query:
-    sql, position = _string(buffer, start, end)
-    _whole(position, end)
+    sql, position = string(buffer, start, end)
+    whole(position, end)
     return Query(sql)
 
 
 def _parse(buffer: bytes, start: int, end: int) -> Parse:
-    statement, position = _string(buffer, start, end)
-    sql, position = _string(buffer, position, end)
+    statement, position = string(buffer, start, end)
+    sql, position = string(buffer, position, end)
     (count,) = _short(buffer, position)
-    _whole(position + 2 + 4 * count, end)
+    whole(position + 2 + 4 * count, end)
     return Parse(statement, sql, struct.unpack_from(f">{count}I", buffer, position + 2))
 
 
 def _bind(buffer: bytes, start: int, end: int) -> Bind:
     if buffer[start]:
-        portal, position = _string(buffer, start, end)
+        portal, position = string(buffer, start, end)
     else:
         portal, position = "", start + 1
-    statement, position = _string(buffer, position, end)
-    parameter_formats, position = _formats(buffer, position, end)
-    parameters, position = _values(buffer, position, end)
-    result_formats, position = _formats(buffer, position, end)
+    statement, position = string(buffer, position, end)
+    parameter_formats, position = formats(buffer, position, end)
+    parameters, position = values(buffer, position, end)
+    result_formats, position = formats(buffer, position, end)
     if position != end:
-        raise _malformed()
+        raise malformed()
     return Bind(portal, statement, parameter_formats, parameters, result_formats)
 
 
 def _kind_and_name(buffer: bytes, start: int, end: int, message: str) -> tuple[str, str]:
     kind = buffer[start : start + 1]
-    name, position = _string(buffer, start + 1, end)
-    _whole(position, end)
+    name, position = string(buffer, start + 1, end)
+    whole(position, end)
     if kind not in (b"S", b"P"):
-        raise _malformed(f"invalid {message} message subtype {kind[0]}")
+        raise malformed(f"invalid {message} message subtype {kind[0]}")
     return kind.decode(), name
 
 
@@ -194,8 +130,8 @@ def _close(buffer: bytes, start: int, end: int) -> Close:
 
 
 def _execute(buffer: bytes, start: int, end: int) -> Execute:
-    portal, position = _string(buffer, start, end)
-    _whole(position + 4, end)
+    portal, position = string(buffer, start, end)
+    whole(position + 4, end)
     (rows_max,) = _int(buffer, position)
     # PostgreSQL takes a negative limit for none.
     return Execute(portal, max(rows_max, 0))
@@ -203,11 +139,11 @@ def _execute(buffer: bytes, start: int, end: int) -> Execute:
 
 def _function_call(buffer: bytes, start: int, end: int) -> FunctionCall:
     (oid,) = _unsigned(buffer, start)
-    formats, position = _formats(buffer, start + 4, end)
-    arguments, position = _values(buffer, position, end)
-    _whole(position + 2, end)
+    codes, position = formats(buffer, start + 4, end)
+    arguments, position = values(buffer, position, end)
+    whole(position + 2, end)
     (result_format,) = _short(buffer, position)
-    return FunctionCall(oid, formats, arguments, result_format)
+    return FunctionCall(oid, codes, arguments, result_format)
 
 
 def _copy_data(buffer: bytes, start: int, end: int) -> CopyData:
@@ -215,14 +151,14 @@ def _copy_data(buffer: bytes, start: int, end: int) -> CopyData:
 
 
 def _copy_fail(buffer: bytes, start: int, end: int) -> CopyFail:
-    reason, position = _string(buffer, start, end)
-    _whole(position, end)
+    reason, position = string(buffer, start, end)
+    whole(position, end)
     return CopyFail(reason)
 
 
 def _empty(message: Sync | Flush | Terminate | CopyDone) -> Callable[[bytes, int, int], SessionMessage]:
     def decode(_buffer: bytes, start: int, end: int) -> SessionMessage:
-        _whole(start, end)
+        whole(start, end)
         return message
 
     return decode
@@ -261,19 +197,18 @@ _READY_MADE_LENGTH_MAX: Final = 9
 def _startup_message(version: int, body: bytes) -> StartupMessage:
     """`body`: pairs of zero-terminated strings, and one zero exactly at its end."""
     if version >> 16 != 3:
-        raise FeatureNotSupported(
-            f"unsupported frontend protocol {version >> 16}.{version & 0xFFFF}: server supports 3.0 to 3.2"
-        )
+        spoken = f"{version >> 16}.{version & 0xFFFF}"
+        raise FeatureNotSupported(f"unsupported frontend protocol {spoken}: server supports 3.0 to 3.2")
     if not body.endswith(b"\x00"):
         raise ProtocolViolation("invalid startup packet layout: expected terminator as last byte")
     parameters: dict[str, str] = {}
     position = 0
     last = len(body) - 1
     while position < last:
-        name, position = _string(body, position, last)
+        name, position = string(body, position, last)
         if not name:
             raise ProtocolViolation("invalid startup packet layout: expected terminator as last byte")
-        parameters[name], position = _string(body, position, last)
+        parameters[name], position = string(body, position, last)
     return StartupMessage(version, parameters)
 
 
@@ -285,12 +220,12 @@ def _authentication_response(
             raise ProtocolViolation("invalid password packet size")
         return PasswordMessage(body[:-1])
     if kind is SASLInitialResponse:
-        mechanism, position = _string(body, 0, len(body))
+        mechanism, position = string(body, 0, len(body))
         if position + 4 > len(body):
-            raise _malformed()
+            raise malformed()
         (length,) = _int(body, position)
         position += 4
-        _whole(position + max(length, 0), len(body))
+        whole(position + max(length, 0), len(body))
         return SASLInitialResponse(mechanism, None if length < 0 else body[position:])
     return SASLResponse(body) if kind is SASLResponse else GSSResponse(body)
 
@@ -433,7 +368,7 @@ class FrontendDecoder:
         except LfsqlError as error:
             return Malformed(chr(kind), error)
         except (struct.error, IndexError):
-            return Malformed(chr(kind), _malformed("insufficient data left in message"))
+            return Malformed(chr(kind), malformed("insufficient data left in message"))
 
     def _keep(self, header: int = 5) -> None:
         """Set the incomplete tail aside, and work out how much makes it worth looking at again."""
@@ -494,7 +429,7 @@ class FrontendDecoder:
             return CancelRequest(int(_unsigned(body)[0]), body[4:])
         if code in (SSL_CODE, GSSENC_CODE) and code not in self._asked:
             self._asked.add(code)
-            _whole(len(body), 0)
+            whole(len(body), 0)
             if end < len(self._buffer):
                 # What an attacker slipped in before the handshake must not be taken for the client's.
                 kind = "SSL" if code == SSL_CODE else "GSSAPI encryption"

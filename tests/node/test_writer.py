@@ -23,7 +23,7 @@ from lfsql.core.requests import (
     RunMany,
     Submit,
 )
-from lfsql.errors import NotPrimary, OutcomeUnknown
+from lfsql.errors import NotPrimary, OutcomeUnknown, StalePlan
 from tests.node.clusters import Session, cluster_of, read
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
@@ -97,7 +97,7 @@ async def test_a_plan_for_another_schema_is_refused_before_it_runs(tmp_path: Pat
         altered = await session.submit("ALTER TABLE t ADD COLUMN v int", schema_index=created.index)
         assert altered.state == COMMITTED
         stale = await session.submit("INSERT INTO t VALUES (2, 2)", schema_index=created.index)
-        assert (stale.state, sqlstate(stale)) == (ABORTED, "0A000")
+        assert (stale.state, sqlstate(stale)) == (ABORTED, StalePlan.sqlstate)
         assert stale.schema_index == altered.index
         assert (await session.submit("INSERT INTO t VALUES (2, 2)", schema_index=altered.index)).state == COMMITTED
 

@@ -146,7 +146,8 @@ def test_timestamptz_means_the_same_moment_in_any_zone(moment: datetime, session
     value = decode_text(oids.TIMESTAMPTZ, utc.isoformat())
     assert value == stamp(utc)
     printed = encoder(oids.TIMESTAMPTZ, -1, 0, settings)(value).decode()
-    assert datetime.fromisoformat(printed) == expected
+    # As moments: datetimes of different zones never compare equal around a change of the clocks.
+    assert datetime.fromisoformat(printed).timestamp() == expected.timestamp()
     assert decode_text(oids.TIMESTAMPTZ, printed) == value
 
 
@@ -171,7 +172,7 @@ def test_any_input_is_a_value_or_a_clean_error(oid: int, text: str, data: bytes)
     for sent in (text, data):
         try:
             value = decode_text(oid, sent, settings) if isinstance(sent, str) else decode_binary(oid, sent)
-        except (StatementError, FeatureNotSupported):
+        except (StatementError, FeatureNotSupported, ProtocolViolation):
             continue
         if isinstance(value, float) and math.isnan(value):
             continue
@@ -272,7 +273,8 @@ def test_what_sqlite_may_hold_instead() -> None:
     ],
 )
 def test_bad_binary_values(oid: int, data: bytes) -> None:
-    with pytest.raises(InvalidBinary):
+    # Too short is the message's fault, as PostgreSQL sees it, anything else the value's.
+    with pytest.raises((InvalidBinary, ProtocolViolation)):
         decode_binary(oid, data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -103,8 +104,11 @@ def test_a_fingerprint_agrees_with_the_lexer(text: str) -> None:
         return
     values = [lexed[place].value for place in literal_places(lexed)]
     assert {token.kind for token in lexed if token.kind in (STRING, NUMBER)} <= {STRING, NUMBER}
-    joined = any("\n" in text for _ in "x") and "'" in text  # strings joined across lines are one token
-    if not joined:
+    joined = "\n" in text and "'" in text  # strings joined across lines are one token
+    pointed = (
+        re.search(r"[\w\"]\.\d", text) is not None
+    )  # "a.1": a number to the lexer, left alone by the fingerprint
+    if not joined and not pointed:
         assert values == [literal.text for literal in found.literals]
 
 

@@ -1,0 +1,129 @@
+"""Faults of this program, its disk, its installation, and of the cluster."""
+
+from __future__ import annotations
+
+from lfsql.errors.root import LfsqlError
+
+# -- Faults of this program, its disk, or its installation -------------------------------------------------
+
+
+class InvariantBroken(LfsqlError):
+    """A condition the program relies on does not hold: a bug or damaged data.  Never caught to go on."""
+
+    sqlstate = "XX000"
+
+
+class DataCorrupted(LfsqlError):
+    """A file's content contradicts its checksum or its hash chain."""
+
+    sqlstate = "XX001"
+
+
+class Diverged(LfsqlError):
+    """Applying an entry had another effect here than the primary recorded."""
+
+    sqlstate = "XX001"
+
+
+class DiskFailed(LfsqlError):
+    """The disk refused a read, a write or an fsync.  Never retried: the process stops and replays."""
+
+    sqlstate = "58030"
+
+
+class DiskFull(LfsqlError):
+    sqlstate = "53100"
+
+
+class ConfigError(LfsqlError):
+    """A configuration file or a data directory cannot be used; the message names file and key."""
+
+    sqlstate = "F0000"
+
+
+class DirectoryInUse(ConfigError):
+    """Another process holds the data directory's lock."""
+
+    sqlstate = "F0001"
+
+
+class WrongCluster(ConfigError):
+    """The data directory, or the peer, belongs to another cluster."""
+
+
+class AddressInUse(ConfigError):
+    """A listener's port is taken."""
+
+
+# -- Faults of the cluster, seen from a client -------------------------------------------------------------
+
+
+class ClusterError(LfsqlError):
+    retryable = True
+
+
+class NotPrimary(ClusterError):
+    """The node asked cannot commit.  `primary` names the one that can, '' when unknown."""
+
+    sqlstate = "57P03"
+
+    def __init__(self, message: str = "this node is not the primary", *, primary: str = "") -> None:
+        super().__init__(message, hint=f"the primary is {primary}" if primary else "")
+        self.primary = primary
+
+
+class NoPrimary(ClusterError):
+    """No primary was elected within the time a write may wait."""
+
+    sqlstate = "57P01"
+
+
+class ShuttingDown(ClusterError):
+    sqlstate = "57P01"
+
+
+class LinkLost(ClusterError):
+    """The connection to a node broke before its answer came."""
+
+    sqlstate = "08006"
+
+
+class LinkRefused(LfsqlError):
+    """The peer's handshake failed: key, cluster, version or fingerprint differ; the message says which."""
+
+    sqlstate = "08004"
+
+
+class OutcomeUnknown(ClusterError):
+    """The primary went away between sending a write and hearing its fate; the log knows."""
+
+    sqlstate = "08007"
+    retryable = False
+
+
+class TooStale(ClusterError):
+    """Every replica is further behind than the lag limits allow."""
+
+    sqlstate = "57P05"
+
+
+class StalePlan(ClusterError):
+    """The schema changed between planning a statement and executing it; plan again."""
+
+    sqlstate = "72000"
+
+
+class TooManyConnections(ClusterError):
+    sqlstate = "53300"
+
+
+class QueueFull(ClusterError):
+    """A bounded queue is at its limit; nothing was done."""
+
+    sqlstate = "53400"
+
+
+class SerializationFailure(ClusterError):
+    """The transaction must be run again from its start."""
+
+    sqlstate = "40001"
