@@ -21,7 +21,7 @@ from lfsql.errors import (
     UndefinedPreparedStatement,
 )
 from proxy.copying import copy_in, copy_out
-from proxy.execution import Telling, execute, open_read, row_writer, rows_now, rows_of, tell_rows
+from proxy.execution import Telling, execute, open_read, row_writer, rows_now, rows_of, tell_notices, tell_rows
 from proxy.pg import encode
 from proxy.pg.oids import ELEMENTS, JSON, NAMES, TEXT
 from proxy.planning import arguments, current, prepare
@@ -64,6 +64,7 @@ async def run_utility(state: SessionState, plan: Plan, parameters: tuple[Value, 
     utility = plan.utility
     if utility is None:
         raise StatementSyntax("the statement is no command")
+    tell_notices(state, plan)
     tag = await run_transaction_statement(state, utility)
     if tag is None:
         tag = await _run(state, utility, parameters, telling)

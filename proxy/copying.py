@@ -87,7 +87,7 @@ def _extend(
 
 
 def _add(state: SessionState, utility: CopyIn, rows: list[Row]) -> None:
-    step = Step((RunMany(utility.insert, tuple(rows)),), told_nothing)
+    step = Step((RunMany(utility.insert, tuple(rows)),), told_nothing, context=f"COPY {utility.table}")
     state.unit.add(step, writes=True)
     state.outbox.expect(step)
 

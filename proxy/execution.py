@@ -16,6 +16,7 @@ from lfsql.core.requests import HOLD, Operation, Result, Row, Run
 from lfsql.errors import InvariantBroken, ReadOnlyTransaction
 from proxy import passthrough
 from proxy.pg import encode
+from proxy.pg.errors import notice_fields
 from proxy.pg.rows import row_encoder
 from proxy.pg.types import expand_formats
 from proxy.planning import arguments, current, replan
@@ -222,6 +223,11 @@ def result_teller(state: SessionState, plan: Plan, telling: Telling) -> Callable
     return tell
 
 
+def tell_notices(state: SessionState, plan: Plan) -> None:
+    for notice in plan.notices:
+        state.outbox.write(encode.notice_response(notice_fields(notice)))
+
+
 async def add_step(
     state: SessionState,
     prepared: Prepared,
@@ -234,6 +240,7 @@ async def add_step(
     plan = prepared.plan
     if not is_read(plan):
         check_may_write(state, plan.tag)
+    tell_notices(state, plan)
     tell = teller or result_teller(state, plan, telling)
     step = Step(_operations(state, prepared, parameters), tell, plan)
 

@@ -269,7 +269,7 @@ async def _over_link(
     )
     node.outstanding += 1
     try:
-        answer = await state.worker.ask(state, link, question)
+        answer = await state.worker.ask(state, node, link, question)
         if not isinstance(answer, Rows):
             raise LinkLost(f"node '{node.name}' answered a read with something else")
         if answer.fault is not None:
@@ -319,7 +319,9 @@ class RemoteRows:
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
         wanted = rows_max or CHUNK_ROWS
         if not self._ahead and self._more:
-            answer = await self._state.worker.ask(self._state, self._link, ReadMore(self._request, wanted))
+            answer = await self._state.worker.ask(
+                self._state, self._node, self._link, ReadMore(self._request, wanted)
+            )
             if not isinstance(answer, Rows):
                 raise LinkLost(f"node '{self._node.name}' answered a read with something else")
             if answer.fault is not None:

@@ -7,23 +7,27 @@ term: the highest term heard wins, so a deposed primary that wakes up is not bel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from lfsql.core.freshness import CommitHistory
 from lfsql.core.ids import Index, Term
 from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
-from lfsql.errors import NoPrimary
+from lfsql.errors import LinkLost, NoPrimary
 
 if TYPE_CHECKING:
     from lfsql.net.link import Link
     from lfsql.storage.reads import LocalReads
 
-SILENCE_S_MAX = 1.0
+SILENCE_S_MAX: Final = 1.0
 """A node not heard for longer is not asked to read."""
+GIVE_UP_S: Final = 2.0
+"""A node not heard for longer is treated as if its link had broken.  Longer than an election takes: a new primary is
+followed at once, whatever the old one does."""
 
 
 class Node:
@@ -78,6 +82,10 @@ class Topology:
         """The highest heard."""
         self.heard_at = float("-inf")
         """When the primary was heard last."""
+        self._asking: dict[str, set[trio.CancelScope]] = {name: set() for name in self.nodes}
+        """What waits for an answer of each node; cancelled when the node is given up."""
+        self._writing: dict[str, set[trio.CancelScope]] = {name: set() for name in self.nodes}
+        """The same of writes, which are also given up when the node is no longer primary."""
         self._turn = 0
         self._replicas: list[Node] = []
         self._changed = trio.Event()
@@ -101,10 +109,34 @@ class Topology:
             self._elect()
 
     def lost(self, node: Node) -> None:
-        """The link to the node broke."""
+        """The link to the node broke, or the node has been silent for too long."""
         node.role = UNREACHABLE
         node.heard_at = float("-inf")
+        _cancel(self._asking[node.name])
+        _cancel(self._writing[node.name])
         self._elect()
+
+    async def watch_silence(self) -> None:
+        """Give up nodes that are connected and say nothing: a stopped process keeps its connections."""
+        while True:
+            await trio.sleep(GIVE_UP_S / 4)
+            now = monotonic()
+            for node in self.nodes.values():
+                if node.role != UNREACHABLE and now - node.heard_at > GIVE_UP_S:
+                    self.lost(node)
+
+    @contextmanager
+    def asking(self, node: Node, *, writes: bool) -> Iterator[None]:
+        """While an answer of `node` is awaited.  Raises LinkLost when the node is given up meanwhile."""
+        waiting = (self._writing if writes else self._asking)[node.name]
+        with trio.CancelScope() as scope:
+            waiting.add(scope)
+            try:
+                yield
+            finally:
+                waiting.discard(scope)
+        if scope.cancelled_caught:
+            raise LinkLost(f"node '{node.name}' was given up while its answer was awaited")
 
     def committed(self, index: Index) -> None:
         """An outcome told of a commit: the node's next heartbeat can only say the same or more."""
@@ -116,6 +148,10 @@ class Topology:
         if best is not None and best.term < self.term:
             best = None
         self.primary = best
+        if best is not None:
+            for name, waiting in self._writing.items():
+                if name != best.name:
+                    _cancel(waiting)
         self._replicas = [node for node in self.nodes.values() if node.role == REPLICA]
         self._changed.set()
         self._changed = trio.Event()
@@ -146,3 +182,8 @@ class Topology:
         with trio.move_on_after(max(0.0, deadline - monotonic())) as scope:
             await self._changed.wait()
         return not scope.cancelled_caught
+
+
+def _cancel(scopes: Iterable[trio.CancelScope]) -> None:
+    for scope in list(scopes):
+        scope.cancel()

@@ -35,6 +35,8 @@ class Step:
     operations: tuple[Operation, ...]
     tell: Callable[[Result], bytes]
     plan: Plan | None = None
+    context: str = ""
+    """Added to its error."""
     rebuild: Callable[[], Awaitable[None]] | None = None
     """Plans the statement again after the schema changed, and puts the new operations in place."""
 

@@ -156,8 +156,10 @@ class Worker:
 
     # -- asking nodes --------------------------------------------------------------------------------------
 
-    async def ask(self, state: SessionState, link: Link, question: Asking) -> Answer:
-        """A request that the session's client can cancel.  Raises LinkLost."""
+    async def ask(
+        self, state: SessionState, node: Node, link: Link, question: Asking, *, writes: bool = False
+    ) -> Answer:
+        """A request that the session's client can cancel.  Raises LinkLost, also when the node is given up."""
 
         def cancel() -> None:
             if not link.lost:
@@ -165,7 +167,8 @@ class Worker:
 
         state.cancel = cancel
         try:
-            return await link.request(question)
+            with self.topology.asking(node, writes=writes):
+                return await link.request(question)
         finally:
             state.cancel = None
 
@@ -215,7 +218,7 @@ class Worker:
         if node.reads is not None and node is not self.topology.primary:
             return None  # its file told already that it is behind
         question = Read(node.link.next_request(), sql, min_index=wanted, wait_ms_max=SCHEMA_WAIT_MS_MAX)
-        answer = await self.ask(state, node.link, question)
+        answer = await self.ask(state, node, node.link, question)
         if not isinstance(answer, Rows):
             return None
         if answer.fault is not None:
@@ -234,7 +237,7 @@ class Worker:
         if node.link is None:
             raise LinkLost(f"there is no link to node '{node.name}'")
         client = state.client if state.unit.held else ""
-        answer = await self.ask(state, node.link, Describe(node.link.next_request(), sql, client))
+        answer = await self.ask(state, node, node.link, Describe(node.link.next_request(), sql, client))
         if not isinstance(answer, Described):
             raise LinkLost(f"node '{node.name}' answered a question with something else")
         if answer.fault is not None:
@@ -293,6 +296,7 @@ class Worker:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep links and local readers while it runs."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.topology.watch_silence)
             for node in self.topology.nodes.values():
                 nursery.start_soon(self._keep_link, node)
                 if node.data_dir:

@@ -113,7 +113,7 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
                 local=state.local,
             )
             try:
-                answer = await state.worker.ask(state, link, question)
+                answer = await state.worker.ask(state, unit_node, link, question, writes=True)
             except LinkLost:
                 answer = None
             if isinstance(answer, Outcome):
@@ -156,7 +156,8 @@ async def _resolve(state: SessionState, sequence: int) -> Outcome:
         link = node.link
         if link is not None:
             try:
-                answer = await state.worker.ask(state, link, LookUp(link.next_request(), state.client, sequence))
+                look_up = LookUp(link.next_request(), state.client, sequence)
+                answer = await state.worker.ask(state, node, link, look_up, writes=True)
             except LinkLost:
                 continue
             if isinstance(answer, Outcome) and (answer.fault is None or answer.fault.sqlstate not in _ELSEWHERE):
@@ -201,7 +202,18 @@ async def flush_unit(state: SessionState, end: int) -> None:
         unit.writes = False
     state.worker.schemas.heard(outcome.schema_index)
     if outcome.fault is not None:
-        raise error_of(outcome.fault)
+        error = error_of(outcome.fault)
+        error.context = _context(steps, len(results))
+        raise error
+
+
+def _context(steps: list[Step], succeeded: int) -> str:
+    """Of the step whose operation failed after so many had succeeded."""
+    for step in steps:
+        succeeded -= len(step.operations)
+        if succeeded < 0:
+            return step.context
+    return ""
 
 
 def _operations(steps: list[Step]) -> Iterator[Operation]:

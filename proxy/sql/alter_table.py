@@ -64,6 +64,7 @@ def parse_alter_table(cursor: Cursor, schema: Schema) -> Ddl:
     if relation is None:
         if tolerant:
             cursor.rest()
+            cursor.notices.append(f'relation "{name}" does not exist, skipping')
             return Ddl("ALTER TABLE")
         raise UndefinedTable(f'relation "{name}" does not exist', position=where)
     if relation.kind != "table":

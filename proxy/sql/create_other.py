@@ -124,6 +124,7 @@ def _index(cursor: Cursor, schema: Schema, *, unique: bool) -> Ddl:
     if name is None:
         name = choose_name(relation.name, _index_label(keys), "idx", names)
     elif name in names and tolerant:
+        cursor.notices.append(f'relation "{name}" already exists, skipping')
         return Ddl("CREATE INDEX")
     names.claim(name, where)
     kind = "UNIQUE INDEX" if unique else "INDEX"
@@ -244,6 +245,7 @@ def _sequence(cursor: Cursor, schema: Schema) -> Ddl:
     cursor.finish()
     names = Names(schema)
     if tolerant and name in names:
+        cursor.notices.append(f'relation "{name}" already exists, skipping')
         return Ddl("CREATE SEQUENCE")
     names.claim(name, where)
     return Ddl("CREATE SEQUENCE", trusted(create_sequence(name, settle(said), said.owner)))

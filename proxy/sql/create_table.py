@@ -36,6 +36,7 @@ def parse_create_table(cursor: Cursor, schema: Schema, parameter_oids: tuple[int
     names = Names(schema)
     if tolerant and name in names:
         cursor.rest()
+        cursor.notices.append(f'relation "{name}" already exists, skipping')
         return Ddl("CREATE TABLE")
     if cursor.looks("partition", "of") or cursor.looks("of"):
         raise cursor.unsupported("CREATE TABLE OF a type or partition")

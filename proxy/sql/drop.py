@@ -55,6 +55,7 @@ def _targets(
         if relation is None:
             if not tolerant:
                 raise UndefinedTable(f'{kind} "{name}" does not exist', position=where)
+            cursor.notices.append(f'{kind} "{name}" does not exist, skipping')
         elif relation.kind != kind:
             raise WrongObjectType(
                 f'"{name}" is not a {kind}',
@@ -211,6 +212,7 @@ def _drop_indexes(cursor: Cursor, schema: Schema) -> Ddl:
                 raise WrongObjectType(f'"{name}" is not an index', position=where)
             if not tolerant:
                 raise UndefinedObject(f'index "{name}" does not exist', position=where)
+            cursor.notices.append(f'index "{name}" does not exist, skipping')
             return
         relation, index = found
         if index.origin != "c":

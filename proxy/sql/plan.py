@@ -72,6 +72,8 @@ class Plan:
     """The schema this was planned for; -1: any (it names no relation)."""
     hints: tuple[tuple[str, str], ...] = ()
     """Settings for this statement alone, from `/* lfsql: name=value */` comments; names without `lfsql.`."""
+    notices: tuple[str, ...] = ()
+    """'table "t" does not exist, skipping': told before the tag."""
     catalog: bool = False
     """Reads pg_catalog, information_schema or lfsql relations, or calls their functions."""
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)

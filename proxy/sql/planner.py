@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 from lfsql.errors import InsufficientPrivilege, StatementError, StatementSyntax, StatementTooComplex
@@ -167,7 +168,8 @@ def _other(text: str, found: list[Token], schema: Schema, parameter_oids: tuple[
     cursor = Cursor(text, found)
     ddl = parse_ddl(cursor, schema, parameter_oids)
     if ddl is not None:
-        return _ddl(text, ddl, schema)
+        made = _ddl(text, ddl, schema)
+        return replace(made, notices=tuple(cursor.notices)) if cursor.notices else made
     utility = parse_utility(cursor, schema)
     if utility is None:
         raise cursor.error()

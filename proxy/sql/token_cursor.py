@@ -31,6 +31,8 @@ class Cursor:
         self.text = text
         self.tokens = tokens(text) if found is None else found
         self.at = 0
+        self.notices: list[str] = []
+        """What IF [NOT] EXISTS passed over, in PostgreSQL's words."""
         self._end = Token(END, "", "", len(text.rstrip()))
 
     @property
