@@ -229,6 +229,8 @@ async def _when_lagging(
     choice = "primary" if policy.level == "strong" else policy.when_lagging
     if choice == "error":
         raise TooStale("every node is further behind than this read allows", detail="; ".join(reasons))
+    if policy.route not in ("auto", "primary") and policy.level != "strong" and choice == "primary":
+        choice = "wait"  # a route that was asked for is kept
     if choice == "primary":
         node: Node | None = await topology.wait_primary(deadline)
     else:
@@ -237,9 +239,7 @@ async def _when_lagging(
         node = max(readable, key=lambda node: node.applied_index, default=None)
     if node is None or node.link is None:
         return None
-    needed = required
-    if choice == "wait":
-        needed = max(required, topology.commit_index)
+    needed = max(required, topology.commit_index) if choice == "wait" else required
     if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
         raise SchemaMoved(node.schema_index)
     try:
