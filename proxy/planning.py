@@ -34,7 +34,9 @@ async def prepare(
     if state.schema_changed:
         await _own_schema(state)
     schema = await worker.schemas.get(state)
-    plan, literals = worker.plans.plan(text, schema, dialect=state.dialect, parameter_oids=oids, lift=lift)
+    plan, literals = worker.plans.plan(
+        text, schema, dialect=state.dialect, parameter_oids=oids, lift=lift, settings=state.encoding
+    )
     if plan.typed_by_value:
         plan = await _described(state, plan)
     elif isinstance(plan.utility, DeclareCursor | Explain):

@@ -27,6 +27,7 @@ from lfsql.errors import (
     ProtocolViolation,
 )
 from proxy import extended
+from proxy.express import answer
 from proxy.pg import encode
 from proxy.pg.decode import FrontendDecoder
 from proxy.pg.errors import FATAL, error_fields
@@ -79,6 +80,14 @@ class Session:
         self._decoder = FrontendDecoder(message_bytes_max=worker.limits.message_bytes_max)
         self._messages: deque[SessionMessage] = deque()
         self._skipping = False
+        self._reactor = worker.reactor
+        self._parked: trio.lowlevel.Task | None = None
+        """The task, while it waits for the client."""
+        self._ready = True
+        """There may be bytes that nobody has looked at."""
+        self._gone = False
+        self._between = False
+        """Nothing is being carried out: the next message begins something."""
         self._state: SessionState | None = None
         self.process_id = 0
         self.key = b""
@@ -102,6 +111,7 @@ class Session:
     async def run(self) -> None:
         """Until the client or the server ends it.  Raises nothing but cancellation."""
         try:
+            self._reactor.register(self._socket, self)
             with self._scope:
                 await self._live()
             if self._ending is not None:
@@ -111,6 +121,7 @@ class Session:
         except LfsqlError as error:
             self._last_words(error)
         finally:
+            self._reactor.unregister(self._socket)
             self._socket.close()
             if self._state is not None:
                 with trio.CancelScope(shield=True):
@@ -141,7 +152,9 @@ class Session:
         state.flush = self._flush
         state.receive = self._next
         while True:
+            self._between = True
             message = await self._next()
+            self._between = False
             if type(message) is Terminate:
                 return
             await self._handle(state, message)
@@ -149,16 +162,73 @@ class Session:
     # -- bytes ---------------------------------------------------------------------------------------------
 
     async def _receive(self) -> None:
-        await trio.lowlevel.wait_readable(self._socket)
+        """Wait until there are messages for this task, or bytes of a start-up.  Raises ClientGone."""
+        while True:
+            if self._ready and self._take():
+                break
+            if self._reactor.shared:
+                await self._park()
+                break
+            await trio.lowlevel.wait_readable(self._socket)
+            self._ready = True
+        if self._gone:
+            raise ClientGone
+
+    async def _park(self) -> None:
+        def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+            self._parked = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._parked = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def on_ready(self) -> None:
+        """The reactor's call: take what there is, answer what can be answered at once, wake the task for the rest."""
+        self._ready = True
+        if self._parked is not None and self._take():
+            task, self._parked = self._parked, None
+            trio.lowlevel.reschedule(task)
+
+    def _take(self) -> bool:
+        """Read from the socket; whether the task has something to do.  Never waits nor raises."""
+        self._ready = False
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            return
-        except ConnectionError as error:
-            raise ClientGone from error
+            return False
+        except OSError:
+            data = b""
         if not data:
-            raise ClientGone
-        self._decoder.feed(data)
+            self._gone = True
+            return True
+        if len(data) == RECEIVE_BYTES:
+            self._ready = True  # there may be more, of which an edge-triggered watch will not tell again
+        decoder, state = self._decoder, self._state
+        decoder.feed(data)
+        if state is None or self._messages or self._skipping or not self._between:
+            return True
+        try:
+            messages = decoder.messages()
+        except LfsqlError:
+            return True  # the task meets it again
+        try:
+            answered, done = answer(state, messages)
+        except Exception as error:  # a fault of ours costs a client one statement: the task will run it, and tell
+            LOG.error("the express way failed unexpectedly", exc_info=error)
+            answered, done = b"", 0
+        self._messages.extend(messages[done:])
+        if answered:
+            try:
+                sent = self._socket.send(answered)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._gone = True
+                return True
+            if sent < len(answered):
+                state.outbox.write(answered[sent:])
+                return True
+        return bool(self._messages) or self._ready
 
     async def _send(self, data: bytes) -> None:
         sock = self._socket

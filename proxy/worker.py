@@ -35,6 +35,7 @@ from lfsql.net.handshake import Identity
 from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
 from proxy.catalogs import Catalogs
+from proxy.reactor import Reactor
 from proxy.schemas import Schemas
 from proxy.settings import SETTINGS
 from proxy.sql.cache import PlanCache
@@ -95,6 +96,7 @@ class Worker:
         self.schemas = Schemas(self)
         self.plans = PlanCache(self.limits.plan_cache_entries_max, self.limits.plan_cache_bytes_max)
         self.catalogs = Catalogs()
+        self.reactor = Reactor()
         self.started_at: str = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         self._identity = identity
         self._key = key
@@ -297,6 +299,7 @@ class Worker:
         """Keep links and local readers while it runs."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.topology.watch_silence)
+            nursery.start_soon(self.reactor.run)
             for node in self.topology.nodes.values():
                 nursery.start_soon(self._keep_link, node)
                 if node.data_dir:

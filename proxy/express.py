@@ -1,0 +1,140 @@
+"""Requests that can be answered at once: point reads outside of transactions, by plans that are there already.
+
+This is the hot path: bytes, cached plan, SQLite, bytes.  It knows two shapes of request, Bind-Describe-Execute-Sync
+of an unnamed portal and a Query of one statement, and does for them what `extended` and `simple` do, without portals,
+outboxes and tasks.  Whatever is not exactly that, also an error, is left to them: nothing has been told by then, and
+a read can be run again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lfsql.core.entry import Value
+from lfsql.errors import LfsqlError
+from proxy.execution import WRITES, description, row_writer, tag_of
+from proxy.pg import encode
+from proxy.pg.messages import Bind, Describe, Execute, Query, SessionMessage, Sync
+from proxy.planning import arguments, bind
+from proxy.reading import SchemaMoved, read_now
+from proxy.sql.plan import Kind, Plan
+from proxy.state import IDLE, SessionState
+from proxy.statements import Prepared
+
+_READY: Final = encode.READY[IDLE]
+
+
+def answer(state: SessionState, messages: list[SessionMessage]) -> tuple[bytes, int]:
+    """The answer to as many messages as can be answered at once, from the first on, and how many those are."""
+    pieces: list[bytes] = []
+    done = 0
+    count = len(messages)
+    while done < count:
+        message = messages[done]
+        if type(message) is Bind:
+            taken = _bound(state, messages, done, message, pieces)
+        elif type(message) is Query:
+            taken = _queried(state, message, pieces)
+        else:
+            break
+        if not taken:
+            break
+        done += taken
+    return b"".join(pieces), done
+
+
+def _usable(state: SessionState, plan: Plan) -> bool:
+    return (
+        plan.kind is Kind.READ
+        and not plan.catalog
+        and plan.returns_rows
+        and not plan.session_calls
+        and not plan.hints
+        and plan.schema_index in (state.worker.schemas.wanted, -1)
+        and WRITES not in plan.memo
+        and state.status == IDLE
+        and not state.unit.steps
+        and not state.unit.held
+        and state.settings.values["default_transaction_read_only"] == "off"
+    )
+
+
+def _bound(state: SessionState, messages: list[SessionMessage], at: int, message: Bind, pieces: list[bytes]) -> int:
+    """Bind [Describe] Execute Sync: how many messages, 0 when it is not exactly that."""
+    prepared = state.statements.get(message.statement)
+    if prepared is None or message.portal or state.portals or not _usable(state, prepared.plan):
+        return 0
+    end = at + 1
+    last = len(messages) - 1
+    described = end <= last and type(messages[end]) is Describe
+    if described:
+        describe = messages[end]
+        if not isinstance(describe, Describe) or describe.kind != "P" or describe.name:
+            return 0
+        end += 1
+    if end + 1 > last or type(messages[end + 1]) is not Sync:
+        return 0
+    execute = messages[end]
+    if not isinstance(execute, Execute) or execute.portal or execute.rows_max:
+        return 0
+    plan = prepared.plan
+    formats = message.result_formats
+    if len(message.parameters) != len(plan.parameters) or len(formats) > 1:
+        return 0
+    try:
+        parameters = bind(state, prepared, message.parameters, message.parameter_formats)
+    except LfsqlError:
+        return 0
+    rows = _read(state, prepared, parameters)
+    if rows is None:
+        return 0
+    pieces.append(encode.BIND_COMPLETE)
+    if described:
+        pieces.append(description(plan, formats))
+    try:
+        encoded = list(map(row_writer(state, plan, formats), rows))
+    except LfsqlError:
+        del pieces[-2 if described else -1 :]
+        return 0
+    pieces += encoded
+    pieces.append(encode.command_complete(tag_of(plan, len(rows))))
+    pieces.append(_READY)
+    return end + 2 - at
+
+
+def _queried(state: SessionState, message: Query, pieces: list[bytes]) -> int:
+    text = message.sql
+    stop = text.find(";")
+    if stop >= 0:
+        if stop != len(text) - 1:
+            return 0
+        text = text[:stop]
+    schemas = state.worker.schemas
+    if schemas.current.index < schemas.wanted or state.own_schema is not None or state.portals:
+        return 0
+    state.refresh()
+    try:
+        plan, literals = state.worker.plans.plan(
+            text, schemas.current, dialect=state.dialect, settings=state.encoding
+        )
+        if plan.parameters or plan.typed_by_value or not _usable(state, plan):
+            return 0
+        rows = _read(state, Prepared(text, (), plan, literals), ())
+        if rows is None:
+            return 0
+        encoded = list(map(row_writer(state, plan, ()), rows))
+    except LfsqlError:
+        return 0
+    state.statements.pop("", None)
+    pieces.append(description(plan, ()))
+    pieces += encoded
+    pieces.append(encode.command_complete(tag_of(plan, len(rows))))
+    pieces.append(_READY)
+    return 1
+
+
+def _read(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> list[tuple[Value, ...]] | None:
+    try:
+        return read_now(state, prepared.plan, prepared.plan.statements[0], arguments(state, prepared, parameters))
+    except (LfsqlError, SchemaMoved):
+        return None
