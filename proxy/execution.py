@@ -224,6 +224,8 @@ def result_teller(state: SessionState, plan: Plan, telling: Telling) -> Callable
 
 
 def tell_notices(state: SessionState, plan: Plan) -> None:
+    if state.settings.values["client_min_messages"] in ("warning", "error"):
+        return
     for notice in plan.notices:
         state.outbox.write(encode.notice_response(notice_fields(notice)))
 

@@ -181,7 +181,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "client_min_messages": Setting(
         "notice",
         _choice("debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"),
-        description="accepted",
+        description="from which severity on messages are sent: warning and error leave notices out",
     ),
     "search_path": Setting('"$user", public', description="public and pg_catalog are all there is"),
     # -- accepted because clients set them, without effect here --------------------------------------------

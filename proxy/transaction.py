@@ -46,6 +46,8 @@ SAVEPOINTS_MAX: Final = 1_000
 
 
 def warn(state: SessionState, message: str, sqlstate: str) -> None:
+    if state.settings.values["client_min_messages"] == "error":
+        return
     state.outbox.write(encode.notice_response(notice_fields(message, severity=WARNING, sqlstate=sqlstate)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lfsql.core.ids import Index
-from lfsql.core.requests import ABORTED, Answer, Describe, Fault, LookUp, Outcome, Result, Submit
+from lfsql.core.requests import ABORTED, Answer, Describe, Described, Fault, LookUp, Outcome, Result, Submit
 from lfsql.errors import LfsqlError
 
 
@@ -66,3 +66,12 @@ def refusal(
 def run_ms_max(work: Work) -> int:
     """How long the work may run; 0 = no limit."""
     return work.question.run_ms_max if isinstance(work.question, Submit) else 0
+
+
+def refuse(work: Work, error: LfsqlError, schema_index: Index) -> None:
+    """Answer the question with an error: nothing was done."""
+    request = work.question.request
+    if isinstance(work.question, Describe):
+        work.asker.answer(Described(request, fault=fault_of(error)))
+    else:
+        work.asker.answer(refusal(request, error, schema_index=schema_index))

@@ -3,7 +3,6 @@
 Everything here runs in the event loop and never waits.  Each event (a question, a finished job, a commit, a timer)
 updates the state and calls `_pump`, which starts the next job when the engine is free.  Tasks and conditions in
 between would cost a pass of the scheduler each.
-
 Short work.  A Submit of a transaction that takes a bounded number of steps (`lfsql.storage.straightness`) runs in the
 event loop: pgbench's whole transaction does.  One-shot units go to the thread, and gather into batches meanwhile.
 
@@ -12,13 +11,10 @@ one Submit that ends in HOLD, whose client then owns the writer until it commits
 goes away.  A batch or a finished transaction is proposed to consensus as one layer; the next executes on top at once.
 COMMIT comes when the quorum holds the youngest layer and nobody owns the writer; so that this is reached under any
 load, no layer is added once the stack is old, high or large (`_is_full`).
-
 An owner that is silent for a moment would keep SQLite from committing what lies below its transaction, long since
 acknowledged.  Then it is rebased: rolled back, what lies below is applied from the log, its statements run again.
-
 A result within an open transaction is answered at once, though layers below it may still wait for their quorum.  If
 they are lost, so is the transaction, and its client is told; a transaction that only read waits like any other.
-
 When SQLite loses the whole transaction (BatchLost), the layers below are in the log but no longer in SQLite.  Then
 the reign pauses: the applier brings SQLite to the end of what was proposed, as on a replica, and the reign resumes.
 
@@ -38,7 +34,7 @@ from lfsql.config import NodeLimits
 from lfsql.core.effects import ProposalRefused
 from lfsql.core.entry import UNIT
 from lfsql.core.ids import Index, NodeId, Term
-from lfsql.core.requests import ABORTED, OPEN, ROLLBACK, Describe, Described, LookUp, Outcome, Submit
+from lfsql.core.requests import ABORTED, OPEN, ROLLBACK, LookUp, Outcome, Submit
 from lfsql.errors import (
     IdleInTransaction,
     InvariantBroken,
@@ -55,9 +51,10 @@ from lfsql.node.batch import Plan, Ran, Report, RunControl, UnitClock, UnitRunne
 from lfsql.node.clients import Clients, Owner
 from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import Done, EngineThread
+from lfsql.node.gathering import Gathering
 from lfsql.node.ledger import Ledger
 from lfsql.node.progress import Progress
-from lfsql.node.work import Asker, Work, fault_of, refusal, run_ms_max
+from lfsql.node.work import Asker, Work, refuse, run_ms_max
 from lfsql.node.write_queue import WriteQueue
 
 logger: Final = logging.getLogger(__name__)
@@ -103,6 +100,7 @@ class Writer:
         self._owner: Owner | None = None
         self._abandon = False
         """The owner's unit is to be undone; nothing else happens before."""
+        self._gathered = Gathering(self._log)
         self._idle_alarm = Alarm(self._check_idle)
         self._run_alarm = Alarm(lambda: trio.current_time() + self._control.enforce_limit(self._running))
 
@@ -118,13 +116,8 @@ class Writer:
 
     def ask(self, work: Work) -> None:
         """Take a Submit or LookUp, or a Describe of a client that owns the writer.  Answered in any case."""
-        if self._quitting is not None:
-            self._refuse(work, self._quitting)
-            return
-        if not self._reigning and not self._expecting:
-            self._refuse(work, self._not_primary())
-            return
-        why = self._clients.spoke(work)
+        serving = self._reigning or self._expecting
+        why = self._quitting or (self._clients.spoke(work) if serving else self._not_primary())
         if why is not None:
             self._refuse(work, why)
             return
@@ -145,14 +138,11 @@ class Writer:
         def is_meant(work: Work) -> bool:
             return work.asker is asker and work.question.request == request
 
-        for work in self._running:
+        self._drop_queued(is_meant, error)
+        for work in (*self._running, *(self._owner.queue if self._owner is not None else ())):
             if is_meant(work):
                 self._control.stop(work, error)
                 return
-        self._drop_queued(is_meant, error)
-        for work in self._owner.queue if self._owner is not None else ():
-            if is_meant(work):
-                self._control.stop(work, error)
 
     def forget(self, asker: Asker, client: str) -> None:
         """The client's session ended: roll back what it holds, drop what it queued."""
@@ -198,6 +188,7 @@ class Writer:
         self._drop_queued(lambda _work: True, error)
         if self._owner is not None:
             self._drop_owner(error)
+        self._gathered.flush()
         self._pump()
 
     # -- The reign -------------------------------------------------------------------------------------------
@@ -215,6 +206,7 @@ class Writer:
         self._finished = trio.Event()
         self._reigning, self._expecting = True, True
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._gathered.alarm.run)
             nursery.start_soon(self._idle_alarm.run)
             nursery.start_soon(self._run_alarm.run)
             try:
@@ -259,7 +251,7 @@ class Writer:
         stack, owner = self._stack, self._owner
         if owner is not None:
             return Plan(works=(owner.queue[0],), held=True) if owner.queue else None
-        commit = self._ledger.due
+        commit = None if self._gathered else self._ledger.due
         works: tuple[Work, ...] = ()
         held = False
         if self._queue and (commit is not None or not stack.is_full(trio.current_time())):
@@ -268,12 +260,15 @@ class Writer:
         if held:
             self._owner = Owner(works[0])
         if not works and commit is None:
+            self._gathered.flush()
             return None
         begin = bool(works) and (commit is not None or not stack.begun)
         return Plan(commit=commit, begin=begin, works=works, held=held, opens=held)
 
     def _is_answered(self, work: Work) -> bool:
         """Whether the work is logged and not yet committed; its answer then waits with the first one's."""
+        if self._gathered.has(work.client):
+            self._gathered.flush()
         if isinstance(work.question, Submit):
             work.known_new = self._clients.is_new(work.client, work.sequence)
         answer = None if work.known_new else self._ledger.repetition(work)
@@ -297,11 +292,14 @@ class Writer:
         self._hand_over(run, take)
 
     def _start_rollback(self) -> None:
+        for ran in self._gathered.take():
+            self._refuse(ran.work, self._not_primary())
         begun, self._stack.begun = self._stack.begun, False
         self._hand_over(self._thread.engine.rollback if begun else lambda: None, self._take_rolled_back)
 
     def _rebase(self, owner: Owner, done: list[Work]) -> None:
         """Let SQLite commit what lies below an owner that makes it wait."""
+        self._gathered.flush()
         records = self._driver.consensus.records(self._progress.index + 1, self._stack.top.index)
         if records is not None and self._ledger.due is not None:
             self._hand_over(partial(self._runner.rebase, records, done, owner.digest), self._take_rebased)
@@ -370,6 +368,7 @@ class Writer:
             self._take_batch(report)
 
     def _take_batch(self, report: Report) -> None:
+        self._gathered.flush()
         logged = [ran for ran in report.ran if ran.bodies]
         if logged and not self._propose(logged):
             for ran in report.ran:
@@ -398,13 +397,18 @@ class Writer:
             self._end_transaction(owner, SerializationFailure("the transaction was rolled back by an earlier error"))
         self._give_up_ownership()
         if ran.bodies:
-            if not self._propose([ran]):
-                self._refuse(ran.work, self._not_primary())
+            self._gathered.add(ran, others_wait=bool(self._queue))
         elif outcome.state == ABORTED and not plan.opens:
             # Its rollback, or the error that ended it: the client has seen all that this says already.
             ran.work.asker.answer(outcome)
         else:
+            self._gathered.flush()
             self._ledger.promise(ran.work, outcome)
+
+    def _log(self, layer: list[Ran]) -> None:
+        if not self._propose(layer):
+            for ran in layer:
+                self._refuse(ran.work, self._not_primary())
 
     def _propose(self, layer: list[Ran]) -> bool:
         """Hand one layer to consensus.  False: refused, nothing was logged, and the reign ends."""
@@ -420,6 +424,7 @@ class Writer:
 
     def _lose(self, report: Report) -> None:
         """SQLite rolled back everything since begin(): layers below must be applied again from the log."""
+        self._gathered.flush()
         self._queue.put_back(report.survivors)
         self._catch_up = self._stack.layers > 0
         self._stack.clear()
@@ -489,12 +494,7 @@ class Writer:
                 self._refuse(work, error)
 
     def _refuse(self, work: Work, error: LfsqlError) -> None:
-        request = work.question.request
-        if isinstance(work.question, Describe):
-            work.asker.answer(Described(request, fault=fault_of(error)))
-        else:
-            work.asker.answer(refusal(request, error, schema_index=self._progress.schema_index))
+        refuse(work, error, self._progress.schema_index)
 
     def _not_primary(self) -> NotPrimary:
-        primary = self._driver.consensus.primary
-        return NotPrimary(primary="" if primary == self._node else primary)
+        return NotPrimary(primary=name if (name := self._driver.consensus.primary) != self._node else "")
