@@ -15,7 +15,7 @@ from lfsql.errors import LfsqlError
 from proxy.execution import WRITES, description, row_writer, tag_of
 from proxy.pg import encode
 from proxy.pg.messages import Bind, Describe, Execute, Query, SessionMessage, Sync
-from proxy.planning import arguments, bind
+from proxy.planning import LONG_CHARACTERS, arguments, bind
 from proxy.reading import SchemaMoved, read_now
 from proxy.sql.plan import Kind, Plan
 from proxy.state import IDLE, SessionState
@@ -104,6 +104,8 @@ def _bound(state: SessionState, messages: list[SessionMessage], at: int, message
 
 def _queried(state: SessionState, message: Query, pieces: list[bytes]) -> int:
     text = message.sql
+    if len(text) > LONG_CHARACTERS:
+        return 0
     stop = text.find(";")
     if stop >= 0:
         if stop != len(text) - 1:

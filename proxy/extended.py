@@ -26,9 +26,8 @@ from proxy.execution import (
 )
 from proxy.pg import encode
 from proxy.pg.messages import Bind, Close, Describe, Execute, Parse
-from proxy.planning import bind, check_parameters, current, prepare
+from proxy.planning import bind, check_parameters, current, prepare, split_text
 from proxy.sql.plan import Kind
-from proxy.sql.planner import split
 from proxy.state import FAILED, IDLE, SessionState
 from proxy.statements import Portal, Prepared
 from proxy.transaction import check_not_failed, end_implicit
@@ -48,7 +47,7 @@ async def parse(state: SessionState, message: Parse) -> None:
     if not name:
         state.statements.pop("", None)
     text = message.sql
-    if ";" in text and len(split(text, state.dialect)) > 1:
+    if ";" in text and len(await split_text(text, state.dialect)) > 1:
         raise StatementSyntax("cannot insert multiple commands into a prepared statement")
     # A statement parsed once is bound often: its literals stay in it, where SQLite can plan by them.
     prepared = await prepare(state, text, message.parameter_oids, lift=False)

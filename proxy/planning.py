@@ -7,6 +7,11 @@ runs on the event loop, as 5 ms once a shape is less than a thread costs everybo
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+import trio
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import HOLD
@@ -16,10 +21,35 @@ from proxy.passthrough import result_columns
 from proxy.pg.oids import TEXT
 from proxy.pg.types import parameters_decoder
 from proxy.sql.plan import Kind, Plan
+from proxy.sql.planner import Dialect, Source, split
+from proxy.sql.planner import plan as plan_statement
 from proxy.sql.utility import DeclareCursor, Explain
 from proxy.state import SessionState
 from proxy.statements import Prepared
 from proxy.writing import flush_unit
+
+T = TypeVar("T")
+
+LONG_CHARACTERS: Final = 64 * 1024
+"""Longer texts are planned in a thread, and not kept in the cache."""
+TEXT_CHARACTERS_MAX: Final = 16 * 1024 * 1024
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Do what takes long for a long text in a thread, so that other clients are served meanwhile."""
+    return await trio.to_thread.run_sync(work)
+
+
+async def split_text(text: str, dialect: Dialect) -> list[Source]:
+    """The statements of a text.  Raises LimitExceeded, StatementSyntax."""
+    if len(text) <= LONG_CHARACTERS:
+        return split(text, dialect)
+    if len(text) > TEXT_CHARACTERS_MAX:
+        raise LimitExceeded(
+            f"a text of SQL may have at most {TEXT_CHARACTERS_MAX} characters",
+            hint="Send values as parameters, or by COPY.",
+        )
+    return await aside(partial(split, text, dialect))
 
 
 async def prepare(
@@ -34,9 +64,13 @@ async def prepare(
     if state.schema_changed:
         await _own_schema(state)
     schema = await worker.schemas.get(state)
-    plan, literals = worker.plans.plan(
-        text, schema, dialect=state.dialect, parameter_oids=oids, lift=lift, settings=state.encoding
-    )
+    literals: tuple[Value, ...] = ()
+    if len(text) > LONG_CHARACTERS:
+        plan = await aside(partial(plan_statement, text, schema, dialect=state.dialect, parameter_oids=oids))
+    else:
+        plan, literals = worker.plans.plan(
+            text, schema, dialect=state.dialect, parameter_oids=oids, lift=lift, settings=state.encoding
+        )
     if plan.typed_by_value:
         plan = await _described(state, plan)
     elif isinstance(plan.utility, DeclareCursor | Explain):
@@ -120,7 +154,7 @@ def arguments(state: SessionState, prepared: Prepared, parameters: tuple[Value, 
     return parameters + prepared.literals + called
 
 
-PARAMETERS_MAX = 65_535
+PARAMETERS_MAX: Final = 65_535
 
 
 def check_parameters(plan: Plan) -> None:

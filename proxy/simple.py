@@ -6,19 +6,19 @@ from lfsql.errors import LfsqlError, UndefinedParameter
 from proxy.commands import run_utility
 from proxy.execution import SIMPLE, execute
 from proxy.pg import encode
-from proxy.planning import prepare
+from proxy.planning import LONG_CHARACTERS, prepare, split_text
 from proxy.sql.plan import Kind
-from proxy.sql.planner import Dialect, Source, split
+from proxy.sql.planner import Dialect, Source
 from proxy.state import FAILED, SessionState
 from proxy.transaction import check_not_failed, end_implicit
 
 
-def statements(text: str, dialect: Dialect) -> list[Source]:
+async def statements(text: str, dialect: Dialect) -> list[Source]:
     """The statements of a text.  Most texts are one, with at most one semicolon, at the end."""
     stop = text.find(";")
-    if stop < 0 or stop == len(text) - 1:
+    if len(text) <= LONG_CHARACTERS and (stop < 0 or stop == len(text) - 1):
         return [Source(text[:stop] if stop >= 0 else text, 0)]
-    return split(text, dialect)
+    return await split_text(text, dialect)
 
 
 async def simple_query(state: SessionState, text: str) -> None:
@@ -28,7 +28,7 @@ async def simple_query(state: SessionState, text: str) -> None:
     if portal is not None and portal.source is not None:
         await portal.source.aclose()
     told = False
-    for statement in statements(text, state.dialect):
+    for statement in await statements(text, state.dialect):
         try:
             prepared = await prepare(state, statement.text, lift=True)
         except LfsqlError as error:

@@ -16,13 +16,15 @@ import trio
 
 from lfsql.core.freshness import CommitHistory
 from lfsql.core.ids import Index, Term
-from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
+from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, REPLICA, UNREACHABLE, Heartbeat
 from lfsql.errors import LinkLost, NoPrimary
 
 if TYPE_CHECKING:
     from lfsql.net.link import Link
     from lfsql.storage.reads import LocalReads
 
+READABLE: Final = frozenset({PRIMARY, REPLICA, LEARNER, CANDIDATE})
+"""Roles of nodes that have data to read; how fresh it is, each read checks.  A quarantined node says UNREACHABLE."""
 SILENCE_S_MAX: Final = 1.0
 """A node not heard for longer is not asked to read."""
 GIVE_UP_S: Final = 2.0
@@ -64,7 +66,7 @@ class Node:
         """Reads sent to it that have not ended."""
 
     def readable(self, now: float) -> bool:
-        return self.role in (PRIMARY, REPLICA) and now - self.heard_at <= SILENCE_S_MAX
+        return self.role in READABLE and now - self.heard_at <= SILENCE_S_MAX
 
 
 class Topology:
@@ -152,7 +154,7 @@ class Topology:
             for name, waiting in self._writing.items():
                 if name != best.name:
                     _cancel(waiting)
-        self._replicas = [node for node in self.nodes.values() if node.role == REPLICA]
+        self._replicas = [node for node in self.nodes.values() if node.role in READABLE and node.role != PRIMARY]
         self._changed.set()
         self._changed = trio.Event()
 

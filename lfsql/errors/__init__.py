@@ -223,8 +223,8 @@ __all__ = [
 
 
 def all_errors() -> tuple[type[LfsqlError], ...]:
-    """Every class of the tree, parents before children."""
+    """Every class of this package, parents before children."""
     found: list[type[LfsqlError]] = [LfsqlError]
     for cls in found:
-        found.extend(cls.__subclasses__())
+        found.extend(child for child in cls.__subclasses__() if child.__module__.startswith("lfsql.errors"))
     return tuple(found)

@@ -33,6 +33,9 @@ __all__ = ["Dialect", "Source", "plan", "plan_tokens", "split"]
 BULK_TOKENS_MIN: Final = 200
 """Shorter statements are not worth looking at twice."""
 
+TOKENS_MAX: Final = 50_000
+"""Of one statement that is no bulk INSERT: planning more would hold up every other client of the worker."""
+
 _QUERIES = frozenset(("select", "insert", "update", "delete", "values", "with", "table"))
 
 
@@ -126,6 +129,11 @@ def _query(
         )
         if bulk is not None:
             return bulk
+    if len(found) > TOKENS_MAX:
+        raise StatementTooComplex(
+            f"the statement has {len(found)} words and signs, at most {TOKENS_MAX} are planned",
+            hint="Send values as parameters, as an array, or by COPY.",
+        )
     tree = parse_statement(_table_command(found), lifted, first_number)
     if concerns_catalogs(text):
         rewritten = rewrite(tree)
