@@ -73,7 +73,7 @@ LAYERS = (
     Layer("lfsql", ("lfsql.core", "lfsql.errors", "lfsql.config"), ("msgspec",)),
     Layer("lfsql.cli", (*_LFSQL, "lfsql.cli", "proxy"), ("click", "rich", "msgspec", "trio")),
     Layer("lfsql.__main__", ("lfsql.cli",)),
-    Layer("proxy.pg", ("proxy.pg", "lfsql.errors"), ("scramp",), pure=True),
+    Layer("proxy.pg", ("proxy.pg", "lfsql.errors"), pure=True),
     Layer(
         "proxy.sql",
         ("proxy.sql", "proxy.pg.oids", "proxy.pg.types", "lfsql.errors"),
