@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from lfsql.core.entry import Value
 from lfsql.core.freshness import judge
 from lfsql.core.ids import Index
-from lfsql.core.requests import PRIMARY, Read, ReadClose, ReadMore, Row, Rows
+from lfsql.core.requests import PRIMARY, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
 from lfsql.errors import LinkLost, NoPrimary, TooStale, UndefinedObject
 from proxy.sql.plan import Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
@@ -120,25 +120,43 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
     deadline = monotonic() + state.failover_s
     required = max(state.seen_index, policy.min_index)
     while True:
+        if policy.level == "strong":
+            # What is at this index has been seen by whoever was answered before this read began.
+            required = max(required, await _current_index(state, deadline))
         now = monotonic()
         reasons: list[str] = []
-        if policy.level != "strong":
-            for node in candidates(state, policy):
-                if not node.readable(now):
-                    reasons.append(f"{node.name}: not heard")
-                    continue
-                try:
-                    source = await _try(state, plan, sql, arguments, node, required, reasons)
-                except LinkLost as error:
-                    reasons.append(f"{node.name}: {error.message}")
-                    continue
-                if source is not None:
-                    return source
+        for node in candidates(state, policy):
+            if not node.readable(now):
+                reasons.append(f"{node.name}: not heard")
+                continue
+            try:
+                source = await _try(state, plan, sql, arguments, node, required, reasons)
+            except LinkLost as error:
+                reasons.append(f"{node.name}: {error.message}")
+                continue
+            if source is not None:
+                return source
         source = await _when_lagging(state, plan, sql, arguments, policy, required, deadline, reasons)
         if source is not None:
             return source
         if not await topology.wait_change(deadline):
             raise NoPrimary("no node can serve this read", detail="; ".join(reasons))
+
+
+async def _current_index(state: SessionState, deadline: float) -> Index:
+    """A log index that holds all that was acknowledged until now, confirmed by a quorum.  Raises NoPrimary."""
+    topology = state.worker.topology
+    while True:
+        node = await topology.wait_primary(deadline)
+        if node.link is not None:
+            try:
+                answer = await state.worker.ask(state, node, node.link, CurrentIndex(node.link.next_request()))
+            except LinkLost:
+                continue
+            if isinstance(answer, Outcome) and answer.fault is None:
+                return answer.index
+        if not await topology.wait_change(deadline):
+            raise NoPrimary("there is no primary to confirm a strong read: no node was elected in time")
 
 
 async def _try(
@@ -226,10 +244,10 @@ async def _when_lagging(
 ) -> RowSource | None:
     """No candidate may serve as it is: what the session wants done about it."""
     topology = state.worker.topology
-    choice = "primary" if policy.level == "strong" else policy.when_lagging
+    choice = policy.when_lagging
     if choice == "error":
         raise TooStale("every node is further behind than this read allows", detail="; ".join(reasons))
-    if policy.route not in ("auto", "primary") and policy.level != "strong" and choice == "primary":
+    if policy.route not in ("auto", "primary") and choice == "primary":
         choice = "wait"  # a route that was asked for is kept
     if choice == "primary":
         node: Node | None = await topology.wait_primary(deadline)

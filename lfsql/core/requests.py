@@ -190,6 +190,13 @@ class LookUp(msgspec.Struct, frozen=True, array_like=True, tag=28):
     sequence: int
 
 
+class CurrentIndex(msgspec.Struct, frozen=True, array_like=True, tag=29):
+    """From which index on is a read that begins now linearizable?  Answered by an Outcome with that `index`, once a
+    quorum has confirmed that the node asked is still primary; or with NotPrimary."""
+
+    request: int
+
+
 # -- Answers -----------------------------------------------------------------------------------------------
 
 
@@ -282,5 +289,17 @@ class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):
     address: str
 
 
-Question = Submit | Read | ReadMore | ReadClose | Describe | Cancel | Forget | StatusRequest | LookUp | ProxyHello
+Question = (
+    Submit
+    | Read
+    | ReadMore
+    | ReadClose
+    | Describe
+    | Cancel
+    | Forget
+    | StatusRequest
+    | LookUp
+    | ProxyHello
+    | CurrentIndex
+)
 Answer = Outcome | Rows | Described | Status | Heartbeat

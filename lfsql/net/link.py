@@ -20,12 +20,23 @@ import outcome
 import trio
 
 from lfsql.core.ids import NodeId
-from lfsql.core.requests import Answer, Describe, Heartbeat, LookUp, Question, Read, ReadMore, StatusRequest, Submit
+from lfsql.core.requests import (
+    Answer,
+    CurrentIndex,
+    Describe,
+    Heartbeat,
+    LookUp,
+    Question,
+    Read,
+    ReadMore,
+    StatusRequest,
+    Submit,
+)
 from lfsql.errors import LfsqlError, LinkLost, ProtocolViolation, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, Identity, perform
 
-Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp
+Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp | CurrentIndex
 """The questions that have an answer."""
 
 DIAL_MS_MAX: Final = 3_000

@@ -8,9 +8,12 @@ from typing import Final
 
 import msgspec
 
+from lfsql.core.effects import ReadConfirmed, ReadRefused
 from lfsql.core.requests import (
+    COMMITTED,
     Answer,
     Cancel,
+    CurrentIndex,
     Describe,
     Described,
     Forget,
@@ -25,11 +28,12 @@ from lfsql.core.requests import (
     StatusRequest,
     Submit,
 )
-from lfsql.errors import LimitExceeded, LinkLost, QueueFull
+from lfsql.errors import LimitExceeded, LinkLost, NotPrimary, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
+from lfsql.node.driver import Driver
 from lfsql.node.reading import LinkReads, ReadService
-from lfsql.node.work import Work, fault_of
+from lfsql.node.work import Work, fault_of, refusal
 from lfsql.node.writer import Writer
 
 logger: Final = logging.getLogger(__name__)
@@ -52,6 +56,7 @@ class AskerLink:
         writer: Writer,
         reads: ReadService,
         answer_status: Callable[[AskerLink, StatusRequest], None],
+        driver: Driver,
     ) -> None:
         self.number = number
         self.peer = peer
@@ -61,6 +66,7 @@ class AskerLink:
         self._writer = writer
         self._reads = LinkReads(reads, self)
         self._answer_status = answer_status
+        self._driver = driver
 
     def answer(self, message: Answer) -> None:
         """Send an answer.  Dropped when the link is gone; an asker that does not read its answers loses it."""
@@ -106,8 +112,22 @@ class AskerLink:
                 self._writer.forget(self, question.client)
             case StatusRequest():
                 self._answer_status(self, question)
+            case CurrentIndex():
+                self._current_index(question.request)
             case ProxyHello():
                 self.hello = question
+
+    def _current_index(self, request: int) -> None:
+        def tell(effect: ReadConfirmed | ReadRefused) -> None:
+            if isinstance(effect, ReadConfirmed):
+                self.answer(Outcome(request, COMMITTED, index=effect.index))
+            else:
+                self.answer(refusal(request, NotPrimary(primary=effect.primary)))
+
+        if self._driver.consensus.ready:
+            self._driver.read_index(tell)
+        else:
+            self.answer(refusal(request, NotPrimary(primary=self._driver.consensus.primary)))
 
     def _answer_too_large(self, message: Answer, error: LimitExceeded) -> None:
         """The work is done, only its rows cannot travel: say so, and what state it left."""

@@ -41,6 +41,7 @@ from lfsql.core.effects import (
     Propose,
     Proposed,
     ReadConfirmed,
+    ReadIndex,
     ReadLog,
     ReadRefused,
     Restored,
@@ -119,6 +120,9 @@ class Driver:
         self._timer = trio.CancelScope()
         self._timer_due = math.inf
         self._answers: list[Proposed | ProposalRefused] = []
+        self._reading: dict[int, Callable[[ReadConfirmed | ReadRefused], None]] = {}
+        self._token = int.from_bytes(os.urandom(6), "big")
+        """Of the newest read index; random at first, so that none is used twice, not over restarts either."""
         self._nursery: trio.Nursery | None = None
 
     def step(self, given: Input) -> None:
@@ -135,6 +139,12 @@ class Driver:
         if len(self._answers) != 1:
             raise InvariantBroken(f"consensus gave {len(self._answers)} answers to a proposal")
         return self._answers[0]
+
+    def read_index(self, answer: Callable[[ReadConfirmed | ReadRefused], None]) -> None:
+        """Call `answer` once a quorum has confirmed, or something else has refuted, that this node is primary."""
+        self._token += 1
+        self._reading[self._token] = answer
+        self.step(ReadIndex(self._token))
 
     async def run(self) -> None:
         """Keep time and write the log until cancelled.  Raises DiskFailed, DiskFull, DataCorrupted."""
@@ -179,7 +189,7 @@ class Driver:
                     "node '%s' lacks records that this log no longer has; copy data.db and log.db to it", effect.to
                 )
             case ReadConfirmed() | ReadRefused():
-                raise InvariantBroken("consensus answered a read index that nobody asked for")
+                self._reading.pop(effect.token)(effect)
 
     # -- The statement log -----------------------------------------------------------------------------------
 

@@ -291,7 +291,7 @@ class Node:
 
     async def _serve_asker(self, connection: Connection, peer: Identity) -> None:
         self._links += 1
-        link = AskerLink(self._links, connection, peer, self._writer, self._reads, self._status.answer)
+        link = AskerLink(self._links, connection, peer, self._writer, self._reads, self._status.answer, self.driver)
         self._status.links[link.number] = link
         link.answer(self._status.heartbeat())
         try:

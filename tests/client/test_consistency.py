@@ -1,0 +1,53 @@
+"""What each level promises, seen from two sessions."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from tests.client.conftest import Server
+
+pytestmark = pytest.mark.client
+
+
+@pytest.mark.parametrize("route", ["auto", "replica"])
+def test_a_strong_read_shows_every_write_acknowledged_before_it(lfsql_server: Server, table: str, route: str) -> None:
+    with (
+        psycopg.connect(lfsql_server.dsn, autocommit=True) as writer,
+        psycopg.connect(lfsql_server.dsn, autocommit=True) as reader,
+    ):
+        writer.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+        reader.execute("SET lfsql.read_consistency = 'strong'")
+        reader.execute(f"SET lfsql.route = '{route}'")
+        for count in range(1, 41):
+            writer.execute(f"INSERT INTO {table} VALUES (%s)", (count,))
+            assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
+
+
+def test_a_session_reads_its_own_writes_and_says_where(lfsql_server: Server, table: str) -> None:
+    with psycopg.connect(lfsql_server.dsn, autocommit=True) as session:
+        session.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+        for count in range(1, 41):
+            session.execute(f"INSERT INTO {table} VALUES (%s)", (count,))
+            assert session.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
+            shown = session.execute("SHOW lfsql.last_route").fetchone()
+            index = session.execute("SHOW lfsql.last_index").fetchone()
+            assert shown is not None
+            assert index is not None
+            assert json.loads(shown[0])["index"] <= int(index[0])
+
+
+def test_a_token_carries_causality_to_another_session(lfsql_server: Server, table: str) -> None:
+    with (
+        psycopg.connect(lfsql_server.dsn, autocommit=True) as one,
+        psycopg.connect(lfsql_server.dsn, autocommit=True) as other,
+    ):
+        one.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+        for count in range(1, 41):
+            one.execute(f"INSERT INTO {table} VALUES (%s)", (count,))
+            token = one.execute("SHOW lfsql.last_index").fetchone()
+            assert token is not None
+            other.execute(f"SET lfsql.min_index = {token[0]}")
+            assert other.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
