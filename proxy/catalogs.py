@@ -20,6 +20,7 @@ import trio
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import Row
+from lfsql.errors import LimitExceeded
 from lfsql.storage.faults import translate
 from lfsql.storage.functions import register
 from proxy.sql.catalog import ATTACHMENTS, Facts, catalog_functions, catalog_rows, create, fill, refresh
@@ -70,6 +71,10 @@ class Catalogs:
         self._steps = 0
         try:
             return connection.execute(sql, values).fetchall()
+        except apsw.InterruptError as error:
+            if self._steps > STEPS_MAX:
+                raise LimitExceeded(f"the catalog query took more than {STEPS_MAX} steps") from error
+            raise translate(error, connection, sql) from error
         except apsw.Error as error:
             raise translate(error, connection, sql) from error
 

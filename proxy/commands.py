@@ -371,7 +371,7 @@ async def _close_one(state: SessionState, portal: Portal) -> None:
 
 
 async def _maintain(state: SessionState, utility: Maintenance) -> str:
-    if utility.tag == "VACUUM" and state.status != IDLE:
+    if utility.tag == "VACUUM" and (state.status != IDLE or state.in_unit):
         raise ActiveTransaction("VACUUM cannot run inside a transaction block")
     if utility.tag == "LOCK TABLE":
         if state.status == IDLE:

@@ -61,6 +61,8 @@ def _float_text(value: float) -> str:
     if value != value or value in (float("inf"), float("-inf")):
         return {"inf": "Inf", "-inf": "-Inf"}.get(str(value), "NaN")
     text = f"{value:.15g}"
+    if float(text) != value:
+        text = repr(value)
     if "e" in text:
         mantissa, _, exponent = text.partition("e")
         return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}"

@@ -44,7 +44,8 @@ class Reactor:
 
     def unregister(self, sock: socket.socket) -> None:
         """Before the socket is closed."""
-        if self._epoll is not None and self._sessions.pop(sock.fileno(), None) is not None:
+        found = self._sessions.pop(sock.fileno(), None)
+        if self._epoll is not None and found is not None and not self._epoll.closed:
             self._epoll.unregister(sock.fileno())
 
     async def run(self) -> None:

@@ -235,9 +235,9 @@ async def rollback_to(state: SessionState, name: str) -> None:
     state.add_operation(RollbackToSavepoint(name))
     if state.unit.held:
         await flush_unit(state, HOLD)
-    if state.schema_changed:
+    if state.schema_changed or state.own_schema is not None:
         # What the transaction's schema is now, the primary knows.
-        await state.worker.schemas.load_own(state)
+        state.schema_changed = True
     state.tell(state.settings.back_to(mark))
     if state.status == FAILED:
         state.status = IN_TRANSACTION

@@ -48,6 +48,9 @@ for _class in all_errors():
     if "sqlstate" in vars(_class):
         _BY_SQLSTATE.setdefault(_class.sqlstate, _class)
 
+REPLANS_MAX: Final = 20
+"""How often a unit is planned again because the schema changed meanwhile."""
+
 _ELSEWHERE: Final = frozenset({NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, NoPrimary.sqlstate})
 """Faults that say: this node cannot answer for the unit, the primary can."""
 
@@ -225,14 +228,22 @@ async def _submit_planned(
     state: SessionState, steps: list[Step], operations: tuple[Operation, ...], skip: int, end: int
 ) -> Outcome:
     """submit(), planning again when the schema turns out to have changed before anything ran."""
+    attempt = 0
     while True:
+        attempt += 1
         schema_index = max((step.plan.schema_index for step in steps if step.plan is not None), default=-1)
         if state.own_schema is not None:
             schema_index = -1  # our own uncommitted schema: nobody else can have changed it
         held = state.unit.held
         outcome = await submit(state, operations, end, schema_index)
         stale = outcome.fault is not None and outcome.fault.sqlstate == StalePlan.sqlstate
-        if not stale or outcome.results or held or not all(step.rebuild or step.plan is None for step in steps):
+        if (
+            not stale
+            or attempt == REPLANS_MAX
+            or outcome.results
+            or held
+            or not all(step.rebuild or step.plan is None for step in steps)
+        ):
             return outcome
         state.unit.writes = True
         await state.worker.schemas.refresh(state, outcome.schema_index)

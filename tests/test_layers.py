@@ -55,7 +55,11 @@ LAYERS = (
     Layer("lfsql.errors", ("lfsql.errors",), pure=True),
     Layer("lfsql.core", ("lfsql.core", "lfsql.errors"), ("msgspec",), pure=True),
     Layer("lfsql.config", ("lfsql.errors",), ("msgspec",)),
-    Layer("lfsql.storage", ("lfsql.storage", "lfsql.core", "lfsql.errors"), ("apsw", "aiosqlite", "msgspec")),
+    Layer(
+        "lfsql.storage",
+        ("lfsql.storage", "lfsql.core", "lfsql.errors"),
+        ("apsw", "aiosqlite", "msgspec", "regex"),
+    ),
     Layer(
         "lfsql.storage.aiosqlite_trio",
         ("lfsql.storage", "lfsql.core", "lfsql.errors"),

@@ -308,6 +308,11 @@ class UnitRunner:
             return Ran(work, self._failed(work, (), error))
         try:
             self._operate(work, results)
+            if question.end == ROLLBACK:
+                # Only the results were wanted: a client must be told what succeeded before what failed.
+                self._engine.abandon_unit()
+                schema_index = self._engine.schema_index
+                return Ran(work, Outcome(question.request, ABORTED, tuple(results), None, 0, schema_index))
             return self._close(work, results)
         except LfsqlError as error:
             self._engine.abandon_unit()

@@ -30,6 +30,8 @@ SIDECARS: Final = frozenset({"_lfsql_columns", "_lfsql_sequences"})
 CORE: Final = frozenset({"_lfsql_state", "_lfsql_clients", "_lfsql_clients_by_index", "_lfsql_migrations"})
 SECRET: Final = frozenset({"_lfsql_clients"})
 """Holds other clients' results."""
+PER_NODE: Final = frozenset({"dbstat", "sqlite_dbpage", "bytecode", "tables_used", "sqlite_stmt"})
+"""Tables about this node's file or connection: a write that read them would differ from node to node."""
 
 WRITING_FUNCTIONS: Final = frozenset({"nextval", "setval"})
 """Functions that change the database though the statement that calls them may be a plain SELECT."""
@@ -40,7 +42,7 @@ VIRTUAL_TABLE_MODULES: Final = frozenset({"fts3", "fts4", "fts5", "fts5vocab", "
 
 PRAGMAS: Final = frozenset(
     {
-        "collation_list", "compile_options", "database_list", "foreign_key_check", "foreign_key_list",
+        "collation_list", "compile_options", "foreign_key_check", "foreign_key_list",
         "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "module_list",
         "pragma_list", "quick_check", "table_info", "table_list", "table_xinfo",
     }
@@ -49,12 +51,13 @@ PRAGMAS: Final = frozenset(
 
 PRAGMAS_WITHOUT_ARGUMENT: Final = frozenset(
     {
-        "application_id", "auto_vacuum", "cache_size", "data_version", "encoding", "foreign_keys",
-        "freelist_count", "journal_mode", "max_page_count", "page_count", "page_size", "query_only",
-        "recursive_triggers", "schema_version", "synchronous", "user_version",
+        "application_id", "auto_vacuum", "encoding", "foreign_keys", "journal_mode", "page_size",
+        "recursive_triggers", "user_version",
     }
 )  # fmt: skip
-"""With an argument they would change the connection or the file behind the log's back."""
+"""With an argument they would change the connection or the file behind the log's back.
+
+Neither list has what can differ between nodes (paths, page counts, caches): a write that read it would diverge."""
 
 _SCHEMA_CHANGES: Final = frozenset(
     {
@@ -112,7 +115,7 @@ class Authorizer:
 
     def _judge(self, action: int, first: str, second: str) -> LfsqlError | None:
         if action == apsw.SQLITE_READ:
-            return _not_for_you(first) if first.lower() in SECRET else None
+            return _not_for_you(first) if first.lower() in SECRET | PER_NODE else None
         if action == apsw.SQLITE_FUNCTION:
             return self._judge_function(second.lower())
         if action in _ROW_CHANGES:

@@ -51,6 +51,7 @@ from lfsql.storage.authorizer import INTERNAL, TRUSTED, Authorizer
 from lfsql.storage.changeset import EffectDigest
 from lfsql.storage.determinism import StatementRandom, UnitClock
 from lfsql.storage.faults import translate
+from lfsql.storage.functions.patterns import LIMIT_S, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import open_for_writing
 from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, BatchLost, OpenUnit
@@ -225,6 +226,7 @@ class Engine:
         if records and records[0].index != self.next_index:
             raise InvariantBroken(f"record {records[0].index} cannot follow {self.next_index - 1}")
         committed = self._committed_schema
+        patience.seconds = None  # what succeeded on the primary must here, however long it takes
         try:
             self._apply(records)
         except BaseException:
@@ -233,6 +235,8 @@ class Engine:
             self._committed_schema = committed
             self.rollback()
             raise
+        finally:
+            patience.seconds = LIMIT_S
 
     def _apply(self, records: Sequence[Record]) -> None:
         position = self.position

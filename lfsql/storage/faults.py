@@ -126,6 +126,8 @@ def _translate_foreign(error: Exception) -> LfsqlError:
         return errors.InvalidEncoding('invalid byte sequence for encoding "UTF8"')
     if isinstance(error, OverflowError):
         return errors.NumericOutOfRange("value out of range for type bigint")
+    if isinstance(error, TimeoutError):
+        return errors.StatementTooComplex("a regular expression took too long to match", hint="Simplify the pattern.")
     if isinstance(error, TypeError):
         return errors.InvalidParameterValue(f"a parameter has no type SQLite knows: {error}")
     return LfsqlError(f"internal error: {type(error).__name__}: {error}")

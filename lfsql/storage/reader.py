@@ -28,6 +28,7 @@ from lfsql.errors import DataCorrupted, LfsqlError, QueryCanceled, ReadOnlyTrans
 from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.determinism import StatementClock
 from lfsql.storage.faults import translate
+from lfsql.storage.functions.patterns import LIMIT_S, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import open_for_reading
 from lfsql.storage.unit import rows_bytes
@@ -39,6 +40,9 @@ _UNLIMITED: Final = 1 << 62
 _FIRST_ROWS: Final = 4
 _CHUNK: Final = 64
 """Rows between two looks at how many bytes they take."""
+
+PATIENCE_INLINE_S: Final = 0.02
+"""How long a pattern may search in the event loop; past it the read goes to a thread, like one of too many steps."""
 
 
 class Reader:
@@ -127,6 +131,7 @@ class Reader:
             raise _read_only()
         self._ticks = ticks
         self._clock.restart()
+        patience.seconds = PATIENCE_INLINE_S
         cursor = self._cursor
         try:
             cursor.execute(sql, parameters)
@@ -144,11 +149,12 @@ class Reader:
                 rows += chunk
         except Exception as error:
             self._drop_cursor()
-            if self._ticks <= 0 and isinstance(error, apsw.InterruptError):
+            if isinstance(error, TimeoutError) or (self._ticks <= 0 and isinstance(error, apsw.InterruptError)):
                 return None
             raise self.fault(error, sql) from error
         finally:
             self._ticks = _UNLIMITED
+            patience.seconds = LIMIT_S
         return rows
 
     def start(self, sql: str, parameters: Sequence[Value], run_ms_max: int = 0) -> apsw.Cursor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lfsql.errors import AmbiguousFunction, DivisionByZero, IndeterminateType, UndefinedFunction
+from lfsql.errors import AmbiguousFunction, IndeterminateType, UndefinedFunction
 from proxy.pg import oids
 from proxy.pg.oids import (
     BOOL,
@@ -236,11 +236,9 @@ def _numbers(analysis: Analysis, symbol: str, left: Value, right: Value) -> Valu
 
 def _integer_division(symbol: str, left: Value, right: Value, target: int) -> Value:
     left, right = checked(left), checked(right)
-    if right.text is not None:
-        if int(right.text) == 0:
-            raise DivisionByZero("division by zero")
+    if right.text is not None and int(right.text) != 0:
         return Value(f"({left.sql} {symbol} {right.sql})", target, unchecked=symbol == "/" and right.text == "-1")
-    if right.simple:
+    if right.simple and right.text is None:
         divisor = f"CASE {right.sql} WHEN 0 THEN lfsql_division_by_zero() ELSE {right.sql} END"
         return Value(f"({left.sql} {symbol} {divisor})", target, unchecked=symbol == "/")
     function = "lfsql_quotient" if symbol == "/" else "lfsql_remainder"
@@ -385,7 +383,7 @@ def negative(analysis: Analysis, value: Value) -> Value:
     if value.oid == INTERVAL:
         return Value(f"lfsql_interval_multiply({value.sql}, -1.0)", INTERVAL)
     if value.oid in NUMBERS:
-        return Value(f"(-{value.sql})", value.oid, unchecked=value.oid not in FLOATS)
+        return Value(f"(- {value.sql})", value.oid, unchecked=value.oid not in FLOATS)
     raise missing("-", None, value.oid)
 
 
@@ -398,7 +396,7 @@ def _negated_constant(value: Value, text: str) -> Value:
             oid = INT4
         elif oid == NUMERIC and whole == -(2**63):
             return Value("(-9223372036854775807 - 1)", INT8, text=text, simple=True, not_null=True)
-    sql = quote(text) if oid == NUMERIC else f"(-{value.sql})"
+    sql = quote(text) if oid == NUMERIC else f"(- {value.sql})"  # "--" would begin a comment
     return Value(sql, oid, text=text, simple=True, not_null=True)
 
 

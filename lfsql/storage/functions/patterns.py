@@ -1,4 +1,8 @@
-"""LIKE, SIMILAR TO and PostgreSQL's regular expressions, on Python's `re`.
+"""LIKE, SIMILAR TO and PostgreSQL's regular expressions, on the `regex` package.
+
+`re` cannot be stopped: a pattern like '(a+)+$' would hold its process for as long as it likes.  `regex` takes a time
+limit, and lets other threads run meanwhile.  The limit is the primary's and the readers' alone (`patience`): a
+replica repeats what succeeded, however slow it is.
 
 Patterns are translated once and kept in a bounded cache.  PostgreSQL's ARE syntax is close to Python's; what
 differs is translated (bracket classes, \\m \\M \\y, \\A \\Z, the newline modes).  Python takes the first alternative
@@ -9,10 +13,30 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from functools import lru_cache
 from typing import Any, Final
 
+import regex as engine
+
 from lfsql.errors import InvalidEscapeSequence, InvalidParameterValue, InvalidRegularExpression
+
+LIMIT_S: Final = 5.0
+"""The longest that one call may search, where nothing else is said."""
+
+
+class Patience(threading.local):
+    """How long a call on this thread may search, in seconds; None: for ever.  Beyond it it raises TimeoutError."""
+
+    seconds: float | None = LIMIT_S
+
+
+patience: Final = Patience()
+
+
+def _limit() -> dict[str, Any]:
+    return {"timeout": patience.seconds, "concurrent": True}
+
 
 CACHE: Final = 512
 PATTERN_MAX: Final = 32768
@@ -38,7 +62,7 @@ _ESCAPES: Final = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", 
 
 
 @lru_cache(maxsize=CACHE)
-def like_pattern(pattern: str, escape: str, ignore_case: bool) -> re.Pattern[str]:
+def like_pattern(pattern: str, escape: str, ignore_case: bool) -> engine.Pattern[str]:
     parts: list[str] = []
     characters = iter(pattern)
     for character in characters:
@@ -52,7 +76,7 @@ def like_pattern(pattern: str, escape: str, ignore_case: bool) -> re.Pattern[str
                 parts.append(".*")
         else:
             parts.append("." if character == "_" else re.escape(character))
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    return engine.compile("".join(parts), engine.DOTALL | (engine.IGNORECASE if ignore_case else 0))
 
 
 def _escape(given: str) -> str:
@@ -62,15 +86,15 @@ def _escape(given: str) -> str:
 
 
 def like(subject: str, pattern: str, escape: str = "\\") -> int:
-    return int(like_pattern(pattern, _escape(escape), False).fullmatch(subject) is not None)
+    return int(like_pattern(pattern, _escape(escape), False).fullmatch(subject, **_limit()) is not None)
 
 
 def ilike(subject: str, pattern: str, escape: str = "\\") -> int:
-    return int(like_pattern(pattern, _escape(escape), True).fullmatch(subject) is not None)
+    return int(like_pattern(pattern, _escape(escape), True).fullmatch(subject, **_limit()) is not None)
 
 
 @lru_cache(maxsize=CACHE)
-def similar_pattern(pattern: str, escape: str) -> re.Pattern[str]:
+def similar_pattern(pattern: str, escape: str) -> engine.Pattern[str]:
     parts: list[str] = []
     inside = False
     characters = iter(pattern)
@@ -89,17 +113,17 @@ def similar_pattern(pattern: str, escape: str) -> re.Pattern[str]:
             parts.append("(?:" if character == "(" else character)
         else:
             parts.append(re.escape(character))
-    return _compiled("".join(parts), re.DOTALL, pattern)
+    return _compiled("".join(parts), engine.DOTALL, pattern)
 
 
 def similar(subject: str, pattern: str, escape: str = "\\") -> int:
-    return int(similar_pattern(pattern, _escape(escape)).fullmatch(subject) is not None)
+    return int(similar_pattern(pattern, _escape(escape)).fullmatch(subject, **_limit()) is not None)
 
 
-def _compiled(translated: str, flags: int, pattern: str) -> re.Pattern[str]:
+def _compiled(translated: str, flags: int, pattern: str) -> engine.Pattern[str]:
     try:
-        return re.compile(translated, flags)
-    except (re.error, OverflowError, RecursionError) as error:
+        return engine.compile(translated, flags)
+    except (engine.error, OverflowError, RecursionError) as error:
         raise InvalidRegularExpression(f"invalid regular expression: {error}") from None
 
 
@@ -133,7 +157,7 @@ def _bracket(pattern: str, at: int) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=CACHE)
-def regex(pattern: str, options: str = "") -> re.Pattern[str]:
+def regex(pattern: str, options: str = "") -> engine.Pattern[str]:
     """A PostgreSQL regular expression (ARE) with its option letters.  Raises InvalidRegularExpression."""
     if len(pattern) > PATTERN_MAX:
         raise InvalidRegularExpression("invalid regular expression: regular expression is too complex")
@@ -144,30 +168,30 @@ def regex(pattern: str, options: str = "") -> re.Pattern[str]:
     embedded = re.match(r"\(\?([a-z]+)\)", pattern)
     if embedded is not None:
         options, pattern = options + embedded.group(1), pattern[embedded.end() :]
-    flags = re.DOTALL
+    flags = engine.DOTALL
     verbose = False
     for letter in options:
         if letter == "i":
-            flags |= re.IGNORECASE
+            flags |= engine.IGNORECASE
         elif letter == "c":
-            flags &= ~re.IGNORECASE
+            flags &= ~engine.IGNORECASE
         elif letter in "nm":
-            flags = (flags | re.MULTILINE) & ~re.DOTALL
+            flags = (flags | engine.MULTILINE) & ~engine.DOTALL
         elif letter == "s":
-            flags = (flags | re.DOTALL) & ~re.MULTILINE
+            flags = (flags | engine.DOTALL) & ~engine.MULTILINE
         elif letter == "p":
-            flags &= ~re.DOTALL
+            flags &= ~engine.DOTALL
         elif letter == "w":
-            flags |= re.MULTILINE
+            flags |= engine.MULTILINE
         elif letter == "x":
             verbose = True
         elif letter == "q":
-            return re.compile(re.escape(pattern), flags)
+            return engine.compile(re.escape(pattern), flags)
         elif letter not in "gbet":
             raise InvalidParameterValue(f'invalid regular expression option: "{letter}"')
     if verbose:
-        flags |= re.VERBOSE
-    return _compiled(_translated(pattern, bool(flags & re.MULTILINE)), flags, pattern)
+        flags |= engine.VERBOSE
+    return _compiled(_translated(pattern, bool(flags & engine.MULTILINE)), flags, pattern)
 
 
 def _translated(pattern: str, multiline: bool) -> str:
@@ -195,7 +219,7 @@ def _translated(pattern: str, multiline: bool) -> str:
 
 
 def matches(subject: str, pattern: str, ignore_case: int = 0) -> int:
-    return int(regex(pattern, "i" if ignore_case else "").search(subject) is not None)
+    return int(regex(pattern, "i" if ignore_case else "").search(subject, **_limit()) is not None)
 
 
 @lru_cache(maxsize=CACHE)
@@ -225,16 +249,16 @@ def replace(subject: str, pattern: str, template: str, options: str = "") -> str
     compiled = regex(pattern, options.replace("g", ""))
     parts = _replacement(template)
 
-    def one(match: re.Match[str]) -> str:
+    def one(match: engine.Match[str]) -> str:
         return "".join(
             part if isinstance(part, str) else (match.group(part) or "") if part <= compiled.groups else ""
             for part in parts
         )
 
-    return compiled.sub(one, subject, count=0 if "g" in options else 1)
+    return compiled.sub(one, subject, count=0 if "g" in options else 1, **_limit())
 
 
-def _groups(match: re.Match[str]) -> str:
+def _groups(match: engine.Match[str]) -> str:
     found: list[Any] = list(match.groups()) if match.re.groups else [match.group(0)]
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
@@ -242,22 +266,22 @@ def _groups(match: re.Match[str]) -> str:
 def first_match(subject: str, pattern: str, options: str = "") -> str | None:
     if "g" in options:
         raise InvalidParameterValue('regexp_match() does not support the "global" option')
-    match = regex(pattern, options).search(subject)
+    match = regex(pattern, options).search(subject, **_limit())
     return None if match is None else _groups(match)
 
 
 def all_matches(subject: str, pattern: str, options: str = "") -> list[str]:
     compiled = regex(pattern, options.replace("g", ""))
     if "g" in options:
-        return [_groups(match) for match in compiled.finditer(subject)]
-    match = compiled.search(subject)
+        return [_groups(match) for match in compiled.finditer(subject, **_limit())]
+    match = compiled.search(subject, **_limit())
     return [] if match is None else [_groups(match)]
 
 
 def split(subject: str, pattern: str, options: str = "") -> str:
     parts: list[str] = []
     at = 0
-    for match in regex(pattern, options).finditer(subject):
+    for match in regex(pattern, options).finditer(subject, **_limit()):
         if match.end() == match.start() and (match.start() == 0 or match.start() == len(subject)):
             continue
         parts.append(subject[at : match.start()])
@@ -267,7 +291,7 @@ def split(subject: str, pattern: str, options: str = "") -> str:
 
 
 def substring(subject: str, pattern: str) -> str | None:
-    match = regex(pattern).search(subject)
+    match = regex(pattern).search(subject, **_limit())
     if match is None:
         return None
     found: str | None = match.group(1) if match.re.groups else match.group(0)
@@ -275,7 +299,7 @@ def substring(subject: str, pattern: str) -> str | None:
 
 
 def position(subject: str, pattern: str) -> int:
-    match = regex(pattern).search(subject)
+    match = regex(pattern).search(subject, **_limit())
     return 0 if match is None else match.start() + 1
 
 
@@ -287,8 +311,10 @@ SCALARS: Final = {
     "regexp_replace": replace,
     "regexp_match": first_match,
     "regexp_split_to_array": split,
-    "regexp_count": lambda subject, pattern: sum(1 for _ in regex(pattern).finditer(subject)),
-    "regexp_like": lambda subject, pattern, options="": int(regex(pattern, options).search(subject) is not None),
+    "regexp_count": lambda subject, pattern: sum(1 for _ in regex(pattern).finditer(subject, **_limit())),
+    "regexp_like": lambda subject, pattern, options="": int(
+        regex(pattern, options).search(subject, **_limit()) is not None
+    ),
     "regexp_substr": substring,
     "regexp_instr": position,
 }
