@@ -34,6 +34,9 @@ PORTABLE = [path for path in SCRIPTS if path.stem in _PORTABLE.split()]
 POSTGRESQL_DIFFERS: dict[str, tuple[int, ...]] = {"random_expr_0": (46601, 77844, 80573)}
 """Records that PostgreSQL 15 does not give what SQLite gives: a numeric for an integer, two errors (22012, 22003)."""
 
+TEMPORARY: dict[str, tuple[int, ...]] = {"slt_lang_createview": (48, 52, 115, 119)}
+"""Records about temporary views, which lfsql refuses: they belong to a connection, and there is one that writes."""
+
 
 def faults(connection: psycopg.Connection, records: Iterator[Record]) -> Iterator[str]:
     """What each record that is not right gave instead."""
@@ -96,7 +99,9 @@ def test_every_record_in_the_sqlite_dialect(
     lfsql_server: Server, autocommit: psycopg.Connection, cleaned: Script
 ) -> None:
     autocommit.execute("SET lfsql.dialect = 'sqlite'")
-    assert first_faults(autocommit, parse(cleaned.text, "sqlite")) == []
+    refused = TEMPORARY.get(cleaned.path.stem, ())
+    records = (record for record in parse(cleaned.text, "sqlite") if record.line not in refused)
+    assert first_faults(autocommit, records) == []
 
 
 @pytest.mark.skipif(not SCRIPTS, reason=f"{SAMPLE} is not here")
