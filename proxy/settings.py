@@ -174,7 +174,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "idle_in_transaction_session_timeout": Setting(
         "10s", _milliseconds, description="how long a transaction that has written may sit idle; 0: no limit"
     ),
-    "idle_session_timeout": Setting("0", _milliseconds, description="how long a session may sit idle; 0: no limit"),
+    "idle_session_timeout": Setting("0", _milliseconds, description="accepted, without effect"),
     # -- output --------------------------------------------------------------------------------------------
     "bytea_output": Setting("hex", _choice("hex", "escape"), description="how bytea is printed in text"),
     "extra_float_digits": Setting("1", _integer(-15, 3), description="1 and above: shortest exact floats"),

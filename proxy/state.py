@@ -120,6 +120,7 @@ class SessionState:
             zone=zone,
         )
         self.statement_ms_max = duration_ms(values["statement_timeout"])
+        self.lock_ms_max = duration_ms(values["lock_timeout"])
         self.idle_ms_max = duration_ms(values["idle_in_transaction_session_timeout"])
         self.failover_s = int(values["lfsql.failover_wait_ms"]) / 1000
         self.local = values["lfsql.durability"] == "local"

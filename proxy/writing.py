@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+import trio
+
 from lfsql.core.requests import (
     ABORTED,
     COMMIT,
@@ -21,6 +24,7 @@ from lfsql.core.requests import (
     HOLD,
     OPEN,
     ROLLBACK,
+    Answer,
     Fault,
     LookUp,
     Operation,
@@ -30,9 +34,11 @@ from lfsql.core.requests import (
 from lfsql.errors import (
     LfsqlError,
     LinkLost,
+    LockNotAvailable,
     NoPrimary,
     NotPrimary,
     OutcomeUnknown,
+    QueryCanceled,
     SerializationFailure,
     StalePlan,
     all_errors,
@@ -41,6 +47,7 @@ from proxy.state import SessionState
 from proxy.unit import Step
 
 if TYPE_CHECKING:
+    from lfsql.net.link import Link
     from proxy.topology import Node
 
 _BY_SQLSTATE: Final[dict[str, type[LfsqlError]]] = {}
@@ -116,7 +123,7 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
                 local=state.local,
             )
             try:
-                answer = await state.worker.ask(state, unit_node, link, question, writes=True)
+                answer = await _ask_in_time(state, unit_node, link, question, first=first)
             except LinkLost:
                 answer = None
             if isinstance(answer, Outcome):
@@ -142,6 +149,49 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
         raise SerializationFailure(
             "the primary changed during this transaction, which is rolled back", hint="Run the transaction again."
         )
+
+
+async def _ask_in_time(state: SessionState, node: Node, link: Link, question: Submit, *, first: bool) -> Answer:
+    """The answer to a Submit, which is cancelled when the session's time limits come first.
+
+    The node counts a statement's running time itself, but not how long it waits for the writer.  Which of the two it
+    was cannot be told here, so lock_timeout bounds a transaction's first statement as a whole.  The answer is waited
+    for in any case: what was logged meanwhile is committed, whatever the limit.
+    """
+    limits: list[tuple[int, LfsqlError]] = []
+    if state.statement_ms_max:
+        limits.append((state.statement_ms_max, QueryCanceled("canceling statement due to statement timeout")))
+    if first and state.lock_ms_max:
+        limits.append((state.lock_ms_max, LockNotAvailable("canceling statement due to lock timeout")))
+    if not limits:
+        return await state.worker.ask(state, node, link, question, writes=True)
+    limit_ms, error = min(limits, key=lambda limit: limit[0])
+    answer: Answer | None = None
+    lost: LinkLost | None = None
+    late = False
+
+    async def stop_in_time() -> None:
+        nonlocal late
+        await trio.sleep(limit_ms / 1000)
+        late = True
+        if state.cancel is not None:
+            state.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop_in_time)
+        try:
+            answer = await state.worker.ask(state, node, link, question, writes=True)
+        except LinkLost as failure:  # raised below: through the nursery it would come out as a group
+            lost = failure
+        nursery.cancel_scope.cancel()
+    if lost is not None:
+        raise lost
+    if answer is None:
+        raise LinkLost(f"node '{node.name}' did not answer")
+    fault = answer.fault if isinstance(answer, Outcome) else None
+    if late and fault is not None and fault.sqlstate == QueryCanceled.sqlstate:
+        return msgspec.structs.replace(answer, fault=Fault(error.sqlstate, error.message))
+    return answer
 
 
 async def _resolve(state: SessionState, sequence: int) -> Outcome:

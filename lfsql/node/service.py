@@ -14,6 +14,7 @@ did not achieve costs the others an election and nobody any data.
 from __future__ import annotations
 
 import logging
+import math
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -48,6 +49,7 @@ from lfsql.storage.statement_log import StatementLog
 
 logger: Final = logging.getLogger(__name__)
 
+_RESIGN_PAUSE_S: Final = 1.0
 _QUIT_S_MAX: Final = 3.0
 _ROLES: Final = {"voter": VOTER, "learner": LEARNER, "witness": WITNESS}
 
@@ -138,6 +140,7 @@ class Node:
         self._identity = Identity(config.cluster_id, config.name, NODE, fingerprint(register))
         self.progress = Progress(thread.engine.position, thread.engine.schema_index)
         self._reads = ReadService(reads, self.progress, config.limits, nursery)
+        self._resigned_at = -math.inf
         self.driver: Driver
         self._peers: Peers
         self._writer: Writer
@@ -223,7 +226,7 @@ class Node:
         self._elected = (term, index)
         self._applier.notify()
         if self._status.quarantined:
-            self._nursery.start_soon(self._hand_over)
+            self._nursery.start_soon(self._resign)
 
     def stepped_down(self, primary: NodeId) -> None:
         logger.warning("no longer primary%s", f", node '{primary}' is" if primary else "")
@@ -256,6 +259,13 @@ class Node:
             finally:
                 self._status.serving = False
                 self._tell()
+
+    async def _resign(self) -> None:
+        """A quarantined node hands the lead on.  Not twice in a second: several such nodes would pass it round for
+        ever, as fast as they can."""
+        await trio.sleep_until(self._resigned_at + _RESIGN_PAUSE_S)
+        self._resigned_at = trio.current_time()
+        await self._hand_over()
 
     async def _hand_over(self) -> None:
         """Have another node lead, when this one does and another can; returns when it does, or did not in time."""
