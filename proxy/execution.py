@@ -61,7 +61,8 @@ def tag_of(plan: Plan, count: int) -> str:
 
 def row_writer(state: SessionState, plan: Plan, formats: tuple[int, ...]) -> Callable[[Row], bytes]:
     """A row to its DataRow message."""
-    key = (formats, state.encoding)
+    state.refresh()
+    key = (formats, state.encoding_key)
     writer = plan.memo.get(key)
     if writer is None:
         if plan.typed_by_value:

@@ -137,7 +137,8 @@ def bind(
     """A Bind's bytes as SQLite values.  Raises DataError and its kin."""
     plan = prepared.plan
     memo = plan.memo
-    key = ("decode", formats, state.encoding)
+    state.refresh()
+    key = ("decode", formats, state.encoding_key)
     decode = memo.get(key)
     if decode is None:
         decode = parameters_decoder(plan.parameters, formats, state.encoding)

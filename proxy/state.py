@@ -105,6 +105,8 @@ class SessionState:
         """The client's next message, for COPY."""
         self._policy = ReadPolicy(settings)
         self._encoding = EncodeSettings(zone=zone)
+        self.encoding_key = 0
+        """Stands for `encoding` in the plans' memos: equal numbers, equal settings."""
         self._version = settings.version
         self._derive()
 
@@ -119,6 +121,7 @@ class SessionState:
             extra_float_digits=int(values["extra_float_digits"]),
             zone=zone,
         )
+        self.encoding_key = self.worker.encoding_key(self._encoding)
         self.statement_ms_max = duration_ms(values["statement_timeout"])
         self.lock_ms_max = duration_ms(values["lock_timeout"])
         self.idle_ms_max = duration_ms(values["idle_in_transaction_session_timeout"])

@@ -89,7 +89,7 @@ class Topology:
         self._writing: dict[str, set[trio.CancelScope]] = {name: set() for name in self.nodes}
         """The same of writes, which are also given up when the node is no longer primary."""
         self._turn = 0
-        self._replicas: list[Node] = []
+        self._turns: list[list[Node]] = [[]]
         self._changed = trio.Event()
 
     def heard(self, node: Node, heartbeat: Heartbeat) -> None:
@@ -154,21 +154,16 @@ class Topology:
             for name, waiting in self._writing.items():
                 if name != best.name:
                     _cancel(waiting)
-        self._replicas = [node for node in self.nodes.values() if node.role in READABLE and node.role != PRIMARY]
+        replicas = [node for node in self.nodes.values() if node.role in READABLE and node.role != PRIMARY]
+        last = [best] if best is not None else []
+        self._turns = [replicas[place:] + replicas[:place] + last for place in range(len(replicas))] or [last]
         self._changed.set()
         self._changed = trio.Event()
 
     def turn(self) -> list[Node]:
         """Replicas, each time beginning with another one, then the primary."""
-        replicas = self._replicas
-        count = len(replicas)
-        if count == 0:
-            return [self.primary] if self.primary is not None else []
-        self._turn = turn = (self._turn + 1) % count
-        order = replicas[turn:] + replicas[:turn]
-        if self.primary is not None:
-            order.append(self.primary)
-        return order
+        self._turn = turn = (self._turn + 1) % len(self._turns)
+        return self._turns[turn]
 
     async def wait_primary(self, deadline: float) -> Node:
         """The primary, waiting for one until `deadline` (monotonic seconds).  Raises NoPrimary."""

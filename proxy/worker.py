@@ -35,6 +35,7 @@ from lfsql.net.handshake import Identity
 from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
 from proxy.catalogs import Catalogs
+from proxy.pg.settings import EncodeSettings
 from proxy.reactor import Reactor
 from proxy.schemas import Schemas
 from proxy.settings import SETTINGS
@@ -104,6 +105,7 @@ class Worker:
         self._pass_on_cancel = pass_on_cancel
         self._sessions: dict[int, Session] = {}
         self._last_process_id = 0
+        self._encodings: dict[EncodeSettings, int] = {}
         self._zones: dict[str, tzinfo] = {"UTC": UTC}
 
     # -- sessions ------------------------------------------------------------------------------------------
@@ -155,6 +157,10 @@ class Worker:
             if len(self._zones) < 1_000:
                 self._zones[name] = zone
         return zone
+
+    def encoding_key(self, encoding: EncodeSettings) -> int:
+        """A number for these settings.  Hashing them for every row written would cost more than writing it."""
+        return self._encodings.setdefault(encoding, len(self._encodings))
 
     # -- asking nodes --------------------------------------------------------------------------------------
 
