@@ -17,12 +17,19 @@ from typing import Final, Protocol
 import trio
 
 EVENTS_MAX: Final = 64
-"""Sockets served before other tasks get their turn."""
+PASSES_MAX: Final = 4
+"""So many sockets, so often, are served before other tasks get their turn."""
 
 
 class Parked(Protocol):
     def on_ready(self) -> None:
         """The socket can be read, or has failed.  Must not wait nor raise."""
+
+    def send_now(self, data: bytes) -> bool:
+        """Send without waiting; False when the task must see to the rest."""
+
+    def wake(self) -> None:
+        """Let the session's task run."""
 
 
 class Reactor:
@@ -30,6 +37,7 @@ class Reactor:
 
     def __init__(self) -> None:
         self._sessions: dict[int, Parked] = {}
+        self._deferred: list[tuple[Parked, bytes]] | None = None
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
 
     @property
@@ -48,17 +56,36 @@ class Reactor:
         if self._epoll is not None and found is not None and not self._epoll.closed:
             self._epoll.unregister(sock.fileno())
 
+    def defer(self, session: Parked, data: bytes) -> bool:
+        """Keep an answer until all that is readable has been read: clients then wake up to several at once, instead
+        of taking the processor after each.  False when it must be sent at once."""
+        if self._deferred is None:
+            return False
+        self._deferred.append((session, data))
+        return True
+
     async def run(self) -> None:
         epoll = self._epoll
         if epoll is None:
             return
-        sessions = self._sessions
         try:
             while True:
                 await trio.lowlevel.wait_readable(epoll.fileno())
-                for descriptor, _ in epoll.poll(0, EVENTS_MAX):
-                    session = sessions.get(descriptor)
-                    if session is not None:
-                        session.on_ready()
+                for _ in range(PASSES_MAX):
+                    events = epoll.poll(0, EVENTS_MAX)
+                    if not events:
+                        break
+                    self._serve(events)
         finally:
             epoll.close()
+
+    def _serve(self, events: list[tuple[int, int]]) -> None:
+        deferred = self._deferred = []
+        for descriptor, _ in events:
+            session = self._sessions.get(descriptor)
+            if session is not None:
+                session.on_ready()
+        self._deferred = None
+        for session, data in deferred:
+            if not session.send_now(data):
+                session.wake()

@@ -186,8 +186,7 @@ class Session:
         """The reactor's call: take what there is, answer what can be answered at once, wake the task for the rest."""
         self._ready = True
         if self._parked is not None and self._take():
-            task, self._parked = self._parked, None
-            trio.lowlevel.reschedule(task)
+            self.wake()
 
     def _take(self) -> bool:
         """Read from the socket; whether the task has something to do.  Never waits nor raises."""
@@ -218,17 +217,31 @@ class Session:
             answered, done = b"", 0
         self._messages.extend(messages[done:])
         if answered:
-            try:
-                sent = self._socket.send(answered)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self._gone = True
-                return True
-            if sent < len(answered):
-                state.outbox.write(answered[sent:])
+            if not self._messages and self._reactor.defer(self, answered):
+                return self._ready
+            if not self.send_now(answered):
                 return True
         return bool(self._messages) or self._ready
+
+    def send_now(self, data: bytes) -> bool:
+        """Send what can be sent without waiting; False when the task must see to the rest."""
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._gone = True
+            return False
+        if sent < len(data) and self._state is not None:
+            self._state.outbox.write(data[sent:])
+            return False
+        return True
+
+    def wake(self) -> None:
+        """There is something for the task to do."""
+        if self._parked is not None:
+            task, self._parked = self._parked, None
+            trio.lowlevel.reschedule(task)
 
     async def _send(self, data: bytes) -> None:
         sock = self._socket
