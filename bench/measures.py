@@ -122,7 +122,7 @@ def idle_processor(systems: Sequence[System]) -> dict[str, float]:
     """Percent of one core that each system takes while nobody asks anything."""
     time.sleep(3)  # what the measures before left to do (checkpoints, vacuum) is not idleness
     before = {system.name: _processor_s(system.processes()) for system in systems}
-    time.sleep(IDLE_S)
+    time.sleep(IDLE_S)  # the time itself is what is measured over
     return {
         system.name: (_processor_s(system.processes()) - before[system.name]) / IDLE_S * 100 for system in systems
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable
@@ -17,11 +18,11 @@ from lfsql.storage.functions.registry import Accumulator
 BYTES_MAX: Final = 256 * 1024 * 1024
 
 
-class _Aggregate:
+class _Aggregate(ABC):
     """`final` is `value`: nothing is kept that needs cleaning up."""
 
-    def value(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def value(self) -> Any: ...
 
     def final(self) -> Any:
         return self.value()

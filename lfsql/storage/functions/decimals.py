@@ -8,6 +8,7 @@ carries divisions, so no rounding happens twice.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Final
@@ -69,11 +70,11 @@ def multiply(a: Any, b: Any) -> str:
     return text(_special(number(a), number(b), EXACT.multiply))
 
 
-def _special(a: Decimal, b: Decimal, operation: Any) -> Decimal:
+def _special(a: Decimal, b: Decimal, operation: Callable[[Decimal, Decimal], Decimal]) -> Decimal:
     if a.is_finite() and b.is_finite():
-        return operation(a, b)  # type: ignore[no-any-return]  # decimal's own methods
+        return operation(a, b)
     try:
-        return operation(a, b)  # type: ignore[no-any-return]  # decimal's own methods
+        return operation(a, b)
     except InvalidOperation:
         return Decimal("NaN")
 
