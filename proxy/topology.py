@@ -2,7 +2,8 @@
 
 Everything comes from heartbeats the nodes push over their links, timed by this process's own clock when they are
 heard; what is not heard for a while is unknown, never "as it was".  A node's claim to be primary counts with its
-term: the highest term heard wins, so a deposed primary that wakes up is not believed.
+term: the highest term heard wins, so a deposed primary that wakes up is not believed.  And it counts for the time at
+which a quorum confirmed it, which the heartbeat tells: a primary that has lost its quorum vouches for nothing since.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from lfsql.core.freshness import CommitHistory
+from lfsql.core.freshness import CommitHistory, confirmed_time
 from lfsql.core.ids import Index, Term
 from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, REPLICA, UNREACHABLE, Heartbeat
 from lfsql.errors import LinkLost, NoPrimary
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 READABLE: Final = frozenset({PRIMARY, REPLICA, LEARNER, CANDIDATE})
 """Roles of nodes that have data to read; how fresh it is, each read checks.  A quarantined node says UNREACHABLE."""
 SILENCE_S_MAX: Final = 1.0
-"""A node not heard for longer is not asked to read."""
+"""A node not heard for longer is not asked to read; nor, as primary, one not confirmed for longer."""
 GIVE_UP_S: Final = 2.0
 """A node not heard for longer is treated as if its link had broken.  Longer than an election takes: a new primary is
 followed at once, whatever the old one does."""
@@ -38,6 +39,7 @@ class Node:
     __slots__ = (
         "address",
         "applied_index",
+        "confirmed_at",
         "data_dir",
         "heard_at",
         "link",
@@ -61,12 +63,21 @@ class Node:
         self.applied_index: Index = 0
         self.schema_index: Index = 0
         self.heard_at = float("-inf")
+        self.confirmed_at = float("-inf")
+        """Of a primary: when a quorum last held it for one."""
         self.pid = 0
         self.outstanding = 0
         """Reads sent to it that have not ended."""
 
     def readable(self, now: float) -> bool:
-        return self.role in READABLE and now - self.heard_at <= SILENCE_S_MAX
+        vouched_at = self.confirmed_at if self.role == PRIMARY else self.heard_at
+        return self.role in READABLE and now - vouched_at <= SILENCE_S_MAX
+
+
+class Cancelled(Protocol):
+    """What waits for a node's answer: a cancel scope, or an asker without a task."""
+
+    def cancel(self) -> None: ...
 
 
 class Topology:
@@ -83,10 +94,10 @@ class Topology:
         self.commit_index: Index = 0
         """The highest heard."""
         self.heard_at = float("-inf")
-        """When the primary was heard last."""
-        self._asking: dict[str, set[trio.CancelScope]] = {name: set() for name in self.nodes}
+        """Up to when a quorum is known to have confirmed the primary."""
+        self._asking: dict[str, set[Cancelled]] = {name: set() for name in self.nodes}
         """What waits for an answer of each node; cancelled when the node is given up."""
-        self._writing: dict[str, set[trio.CancelScope]] = {name: set() for name in self.nodes}
+        self._writing: dict[str, set[Cancelled]] = {name: set() for name in self.nodes}
         """The same of writes, which are also given up when the node is no longer primary."""
         self._turn = 0
         self._turns: list[list[Node]] = [[]]
@@ -99,13 +110,18 @@ class Topology:
         node.applied_index = heartbeat.applied_index
         node.schema_index = heartbeat.schema_index
         self.schema_index = max(self.schema_index, heartbeat.schema_index)
-        changed = node.role != heartbeat.role or node.term != heartbeat.term
-        node.role = heartbeat.role
+        node.confirmed_at = confirmed_time(now, heartbeat.confirmed_ago_ms)
+        role = heartbeat.role
+        if role == PRIMARY and now - node.confirmed_at > SILENCE_S_MAX:
+            # Deposed perhaps: it can commit nothing, and its data is judged as that of any other copy.
+            role = REPLICA
+        changed = node.role != role or node.term != heartbeat.term
+        node.role = role
         node.term = heartbeat.term
-        if heartbeat.role == PRIMARY and heartbeat.term >= self.term:
+        if role == PRIMARY and heartbeat.term >= self.term:
             self.term = heartbeat.term
-            self.heard_at = now
-            self.history.hear(now, heartbeat.commit_index)
+            self.history.hear(node.confirmed_at, heartbeat.commit_index)
+            self.heard_at = max(self.heard_at, node.confirmed_at)
             self.commit_index = max(self.commit_index, heartbeat.commit_index)
         if changed:
             self._elect()
@@ -139,6 +155,10 @@ class Topology:
                 waiting.discard(scope)
         if scope.cancelled_caught:
             raise LinkLost(f"node '{node.name}' was given up while its answer was awaited")
+
+    def writers(self, node: Node) -> set[Cancelled]:
+        """What waits for the outcome of a write at `node`, and is to be cancelled when the node is given up."""
+        return self._writing[node.name]
 
     def committed(self, index: Index) -> None:
         """An outcome told of a commit: the node's next heartbeat can only say the same or more."""
@@ -181,6 +201,6 @@ class Topology:
         return not scope.cancelled_caught
 
 
-def _cancel(scopes: Iterable[trio.CancelScope]) -> None:
-    for scope in list(scopes):
-        scope.cancel()
+def _cancel(waiting: Iterable[Cancelled]) -> None:
+    for one in list(waiting):
+        one.cancel()

@@ -170,10 +170,11 @@ class Consensus:
 
     @property
     def confirmed_at(self) -> float:
-        """On a primary: a time at which it certainly still was one, so that its `commit_index` was no staler
-        than that.  On others, minus infinity.
+        """On a primary that is ready: a time at which it certainly still was primary, so that nothing beyond its
+        `commit_index` was committed by then.  Minus infinity on others, and before the NOOP is committed, when it
+        does not know how far its predecessors committed.
         """
-        return self._leadership.rounds.confirmed_at if self._leadership else -inf
+        return self._leadership.rounds.confirmed_at if self._leadership and self._leadership.ready else -inf
 
     def matched(self, node: NodeId) -> Index:
         """On a primary: how far `node`'s disk is known to hold its log; 0 elsewhere or when unknown."""

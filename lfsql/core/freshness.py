@@ -4,15 +4,17 @@ Whoever wants to know keeps pairs (time, commit index): at that time, on its own
 most that.  A copy that stands at index a was the newest there was at the latest time whose pair has an index
 of at most a; so it is no staler than the time that has passed since.  No two clocks are compared.
 
-A pair taken from a message that was merely received is too new by the message's way: pass the time at which
-the question was sent, or when there was none, how long ago the primary last confirmed itself
-(`Consensus.confirmed_at`) before the time of receipt.  Forgetting a pair, or never hearing one, can only make
-the answer larger: silence reads as staleness, so nothing needs to be told apart from it.
+What a primary says of itself holds for the time at which a quorum last confirmed it (`Consensus.confirmed_at`), not
+for the time at which it speaks: it may have been deposed in between and not know it.  So a message's pair is as old
+as the primary says, a duration on its clock, taken off the time of receipt on ours (`confirmed_time`).  Forgetting a
+pair, or never hearing one, can only make the answer larger: silence reads as staleness, so nothing needs to be told
+apart from it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import ceil, inf
 from typing import Final
 
 import msgspec
@@ -26,6 +28,19 @@ BEHIND_SESSION: Final = "behind what the session has seen"
 UNKNOWN: Final = "not known to be fresh"
 
 
+def confirmed_ago_ms(confirmed_at: float, now: float) -> int | None:
+    """How long ago a quorum confirmed a primary, both times on its own clock; rounded up, None for never."""
+    return None if confirmed_at == -inf else max(ceil((now - confirmed_at) * 1000), 0)
+
+
+def confirmed_time(received_at: float, ago_ms: int | None) -> float:
+    """When, on the receiver's clock, a quorum confirmed the primary that sent a message; minus infinity for never.
+
+    Too new by the message's way, which is not known.
+    """
+    return -inf if ago_ms is None else received_at - max(ago_ms, 0) / 1000
+
+
 class CommitHistory:
     """Pairs of at most `age_max` seconds and `entries_max` in number: the oldest are forgotten first."""
 
@@ -34,25 +49,28 @@ class CommitHistory:
         self._entries_max = entries_max
         self._indexes: list[Index] = []
         self._times: list[float] = []
+        self._commit_index: Index = 0
 
     @property
     def commit_index(self) -> Index:
         """The highest heard; 0 when nothing was."""
-        return self._indexes[-1] if self._indexes else 0
+        return self._commit_index
 
     @property
     def heard_at(self) -> float | None:
+        """The time of the newest pair."""
         return self._times[-1] if self._times else None
 
     def hear(self, at: float, commit_index: Index) -> None:
         """At time `at` the commit index was at most `commit_index`.
 
         One that falls back comes from a primary that does not yet know how far its predecessor committed: the
-        index never does, so the highest heard stands.  Times that fall back teach nothing.
+        index never does, so the highest heard stands.  Times that fall back, minus infinity among them, teach
+        nothing but how far commits have come.
         """
-        if self._times and at < self._times[-1]:
+        index = self._commit_index = max(commit_index, self._commit_index)
+        if at == -inf or (self._times and at < self._times[-1]):
             return
-        index = max(commit_index, self.commit_index)
         if self._indexes and self._indexes[-1] == index:
             self._times[-1] = at
         else:

@@ -270,7 +270,12 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=43):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
-    """Pushed to every proxy at an interval, and at once when role, term or primary change."""
+    """Pushed to every proxy at an interval, and at once when role, term or primary change.
+
+    `confirmed_ago_ms`: of a primary, how long before the sending a quorum is known to have held it for one; up to
+    then nothing beyond `commit_index` was committed.  A duration, since clocks of two machines are not compared.
+    None when it cannot tell, and of all others.
+    """
 
     node: NodeId
     role: str
@@ -280,6 +285,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     applied_index: Index
     schema_index: Index
     pid: int = 0
+    confirmed_ago_ms: int | None = None
 
 
 class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):

@@ -17,6 +17,8 @@ from typing import Final
 import trio
 
 from lfsql.config import NodeConfig
+from lfsql.core.effects import ReadConfirmed, ReadRefused
+from lfsql.core.freshness import confirmed_ago_ms
 from lfsql.core.ids import NodeId
 from lfsql.core.requests import (
     LEARNER,
@@ -34,7 +36,7 @@ from lfsql.errors import LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
 from lfsql.node.asking import AskerLink
-from lfsql.node.driver import Driver
+from lfsql.node.driver import Driver, boot_clock
 from lfsql.node.progress import Progress
 
 logger: Final = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class StatusService:
             applied_index=self._progress.index,
             schema_index=self._progress.schema_index,
             pid=os.getpid(),
+            confirmed_ago_ms=confirmed_ago_ms(consensus.confirmed_at, boot_clock()),
         )
 
     def answer(self, asker: AskerLink, question: StatusRequest) -> None:
@@ -98,14 +101,22 @@ class StatusService:
                     for link in list(self.links.values()):
                         if link.hello is not None or not link.peer.node:
                             link.answer(heartbeat)
-                with trio.move_on_after(HEARTBEAT_S):
+                with trio.move_on_after(HEARTBEAT_S) as scope:
                     await self._changed.wait()
+                if scope.cancelled_caught and self.links and self._driver.consensus.ready:
+                    # What a quorum has just confirmed says more: the last time may be a heartbeat among nodes ago.
+                    self._driver.read_index(self._confirmed)
+                    with trio.move_on_after(HEARTBEAT_S):
+                        await self._changed.wait()
+
+    def _confirmed(self, _answer: ReadConfirmed | ReadRefused) -> None:
+        self.change()
 
     def _role(self) -> str:
         if self.quarantined:
             return UNREACHABLE
         role = self._driver.consensus.role
-        if role == PRIMARY and not self.serving:
+        if role == PRIMARY and not (self.serving and self._driver.consensus.ready):
             # Elected, but not ready to write: a proxy that believed it would only be refused.
             return REPLICA
         return role

@@ -97,6 +97,7 @@ class Cluster:
         self.cut: set[tuple[NodeId, NodeId]] = set()
         self.reads: dict[int, Index] = {}
         self.reads_confirmed = 0
+        self.confirmations = 0
         self.proposed = 0
         self.snapshots_needed: list[NodeId] = []
         self.sent: list[tuple[float, NodeId, NodeId, ConsensusMessage]] = []
@@ -201,6 +202,9 @@ class Cluster:
             node.leads_in = consensus.term
             self.invariants.leads(node.name, consensus.term, node.disk)
         assert consensus.last == node.disk.logical_last
+        if consensus.confirmed_at != float("-inf"):
+            self.confirmations += 1
+            self.invariants.vouches(node.name, consensus.commit_index, consensus.confirmed_at / node.clock_rate)
 
     def _schedule_tick(self, node: SimulatedNode) -> None:
         consensus = node.consensus
@@ -228,7 +232,7 @@ class Cluster:
                 self._fsync_soon(node)
             case Committed():
                 assert node.consensus is not None
-                self.invariants.commits_to(node.name, node.consensus.term, effect.index, node.disk)
+                self.invariants.commits_to(node.name, node.consensus.term, effect.index, node.disk, self.now)
                 node.disk.applied = effect.index
             case ReadLog():
                 self.at(node, lambda: self._read_log(node, effect), self._delay())

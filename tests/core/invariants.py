@@ -16,6 +16,8 @@ class Invariants:
         self.votes: dict[tuple[NodeId, Term], NodeId] = {}
         self.committed: dict[Index, Hash] = {}
         self.committed_in: dict[Index, Term] = {}
+        self.committed_at: list[float] = [0.0]
+        """When each index was first announced to be committed, by index."""
         self.terms: dict[NodeId, Term] = {}
         self.commits: dict[NodeId, Index] = {}
 
@@ -34,18 +36,25 @@ class Invariants:
             if index > disk.base.index and self.committed_in[index] < term:
                 assert held.get(index) == hash_, f"{node} leads term {term} without committed record {index}"
 
-    def commits_to(self, node: NodeId, term: Term, index: Index, disk: SimulatedDisk) -> None:
+    def commits_to(self, node: NodeId, term: Term, index: Index, disk: SimulatedDisk, now: float) -> None:
         """Committed goes up, is on disk, and is the same everywhere."""
         before = self.commits.get(node, 0)
         assert index > before, f"{node} announced {index} after {before}"
         for committed in range(before + 1, index + 1):
             record = disk.record(committed)
+            while committed >= len(self.committed_at):
+                self.committed_at.append(now)
             if committed <= disk.base.index:
                 continue
             assert record is not None, f"{node} announced {committed}, which is not on its disk"
             assert self.committed.setdefault(committed, record.hash) == record.hash, f"{committed} has two values"
             self.committed_in.setdefault(committed, term)
         self.commits[node] = index
+
+    def vouches(self, node: NodeId, commit_index: Index, confirmed_at: float) -> None:
+        """What a primary says of commits was all there was when a quorum last confirmed it."""
+        beyond = self.committed_at[commit_index + 1 : commit_index + 2]
+        assert not beyond or beyond[0] >= confirmed_at, f"{node} vouched for {commit_index}, others were further"
 
     def starts(self, node: NodeId, restored: Restored) -> None:
         """A term that was not on disk may be forgotten, as nobody was told of it; see `sends`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import inf
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +17,8 @@ from lfsql.core.freshness import (
     UNKNOWN,
     CommitHistory,
     LagLimits,
+    confirmed_ago_ms,
+    confirmed_time,
     judge,
 )
 
@@ -54,8 +58,62 @@ def test_a_commit_index_that_falls_back_does_not_rejuvenate_copies() -> None:
 
 def test_times_that_fall_back_teach_nothing() -> None:
     heard = history((10, 5), (9, 7))
-    assert heard.commit_index == 5
     assert heard.heard_at == 10
+    assert heard.staleness(5, 10) == 0
+
+
+def test_a_time_that_falls_back_still_tells_how_far_commits_have_come() -> None:
+    heard = history((10, 5), (9, 7))
+    assert heard.commit_index == 7
+    assert heard.staleness(6, 10) == 0
+    heard.hear(-inf, 9)
+    assert (heard.commit_index, heard.heard_at) == (9, 10)
+
+
+def test_a_primary_speaks_for_the_time_at_which_it_was_confirmed() -> None:
+    assert confirmed_ago_ms(7.0, 7.25) == 250
+    assert confirmed_ago_ms(7.0, 7.2501) == 251, "rounded up: a bound"
+    assert confirmed_ago_ms(7.0, 6.9) == 0
+    assert confirmed_ago_ms(-inf, 7.0) is None
+    assert confirmed_time(100.0, 250) == 99.75
+    assert confirmed_time(100.0, None) == -inf
+    heard = history()
+    heard.hear(confirmed_time(100.0, 800), 5)
+    assert heard.staleness(5, 100.0) == pytest.approx(0.8)
+    heard.hear(confirmed_time(200.0, None), 5)
+    assert heard.heard_at == pytest.approx(99.2), "a primary that was never confirmed vouches for nothing"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 2), st.booleans(), st.integers(0, 3)), min_size=1, max_size=50),
+    st.floats(-1e6, 1e6),
+    st.data(),
+)
+def test_a_deposed_primary_never_makes_a_copy_look_fresher_than_it_is(
+    beats: list[tuple[float, bool, int]], offset: float, data: st.DataObject
+) -> None:
+    """A primary commits while a quorum confirms it; once it is cut off, another commits and it goes on talking.
+
+    Its clock is `offset` away from the receiver's.
+    """
+    heard = CommitHistory(age_max=1e9, entries_max=8)
+    cut_off = data.draw(st.integers(0, len(beats)))
+    truth: list[tuple[float, int]] = []
+    now, committed, said, confirmed_at = 0.0, 0, 0, -inf
+    for number, (passed, confirmed, commits) in enumerate(beats):
+        now += passed
+        committed += commits
+        truth.append((now, committed))
+        if number < cut_off:
+            said = committed
+            confirmed_at = now + offset if confirmed else confirmed_at
+        ago_ms = confirmed_ago_ms(confirmed_at, now + offset)
+        heard.hear(confirmed_time(now, ago_ms), said)
+        applied = data.draw(st.integers(0, committed))
+        bound = heard.staleness(applied, now)
+        if bound is not None:
+            overtaken_at = next((at for at, index in truth if index > applied), now)
+            assert bound >= now - overtaken_at - 1e-6
 
 
 def test_staleness_is_never_negative() -> None:

@@ -120,6 +120,7 @@ def test_safe_in_trouble_and_alive_after_it(shape: str, lease: float) -> None:
     runs = [one_run(shape, lease, seed) for seed in range(30)]
     assert sum(cluster.reads_confirmed for cluster in runs) > 60
     assert sum(cluster.invariants.highest for cluster in runs) > 600
+    assert sum(cluster.confirmations for cluster in runs) > 600
 
 
 def test_a_seed_is_a_run() -> None:

@@ -213,3 +213,34 @@ async def test_a_node_that_differs_takes_itself_out(tmp_path: Path, caplog: pyte
             # The other two go on.
             assert (await session.submit("INSERT INTO t VALUES (3, 3)")).state == COMMITTED
     assert "taken out of service" in caplog.text
+
+
+async def test_a_primary_says_how_long_ago_a_quorum_confirmed_it(tmp_path: Path) -> None:
+    """Without its followers it goes on talking for a while; what it says is for the time before."""
+    heard: dict[str, Heartbeat] = {}
+    changed = trio.Event()
+
+    def on_push(heartbeat: Heartbeat) -> None:
+        nonlocal changed
+        heard[heartbeat.node] = heartbeat
+        changed.set()
+        changed = trio.Event()
+
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        followers = [name for name in cluster.configs if name != primary]
+        async with cluster.link(primary, on_push), cluster.link(followers[0], on_push):
+            while set(heard) != {primary, followers[0]} or heard[primary].role != PRIMARY:
+                await changed.wait()
+            assert heard[followers[0]].confirmed_ago_ms is None
+            for _ in range(20):
+                await changed.wait()
+                assert heard[primary].confirmed_ago_ms is not None
+            for name in followers:
+                await cluster.stop(name)
+            while (heard[primary].confirmed_ago_ms or 0) <= 300:
+                await changed.wait()
+            assert heard[primary].role == PRIMARY
+            while heard[primary].role == PRIMARY:
+                await changed.wait()
+            assert heard[primary].confirmed_ago_ms is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import trio
 import trio.testing
 
-from lfsql.core.freshness import CommitHistory
+from lfsql.core.freshness import BEHIND_TIME, CommitHistory
 from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
 from proxy.reading import behind
 from proxy.settings import SessionSettings
@@ -24,8 +26,14 @@ def topology(*names: str) -> Topology:
     return Topology(nodes, CommitHistory(60.0, 100))
 
 
-def beat(topology: Topology, name: str, role: str, term: int, commit: int = 0, applied: int = 0) -> None:
-    topology.heard(topology.nodes[name], Heartbeat(name, role, term, "", commit, applied, 0))
+def beat(
+    topology: Topology, name: str, role: str, term: int, commit: int = 0, confirmed_ago_ms: int | None = None
+) -> None:
+    if role == PRIMARY and confirmed_ago_ms is None:
+        confirmed_ago_ms = 0
+    topology.heard(
+        topology.nodes[name], Heartbeat(name, role, term, "", commit, 0, 0, confirmed_ago_ms=confirmed_ago_ms)
+    )
 
 
 async def test_the_highest_term_is_believed() -> None:
@@ -97,3 +105,27 @@ async def test_freshness_by_level() -> None:
     entries = policy(max_lag_ms="0", max_lag_entries="10")
     assert not behind(known, entries, 0, 190, 21.0)
     assert behind(known, entries, 0, 189, 21.0)
+
+
+async def test_a_primary_vouches_for_the_time_at_which_a_quorum_confirmed_it() -> None:
+    known = topology("n1", "n2")
+    beat(known, "n1", PRIMARY, 3, commit=100, confirmed_ago_ms=600)
+    now = monotonic()
+    assert known.primary is known.nodes["n1"]
+    assert behind(known, policy(max_lag_ms="500"), 0, 100, now) == BEHIND_TIME
+    assert not behind(known, policy(max_lag_ms="5000"), 0, 100, now)
+    assert known.nodes["n1"].readable(now)
+    assert not known.nodes["n1"].readable(now + 0.5), "the quorum's word is what counts, not the primary's"
+    beat(known, "n1", PRIMARY, 3, commit=100, confirmed_ago_ms=0)
+    assert not behind(known, policy(max_lag_ms="500"), 0, 100, monotonic())
+
+
+async def test_a_primary_not_confirmed_for_long_is_one_copy_among_others() -> None:
+    known = topology("n1", "n2")
+    beat(known, "n1", PRIMARY, 3, commit=100, confirmed_ago_ms=60_000)
+    assert known.primary is None
+    assert known.nodes["n1"].role == REPLICA
+    assert behind(known, policy(max_lag_ms="5000"), 0, 100, monotonic())
+    assert known.nodes["n1"].readable(monotonic()), "for those who ask for no freshness"
+    beat(known, "n1", PRIMARY, 3, commit=100)
+    assert known.primary is known.nodes["n1"]
