@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import trio
 
 from lfsql.core.freshness import LagLimits
 from lfsql.core.ids import Index
 from lfsql.errors import InvariantBroken, QueryCanceled
+from lfsql.storage.functions import zones
 from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
@@ -39,11 +39,8 @@ FAILED: Final = "E"
 
 
 def zone(name: str) -> tzinfo | None:
-    """The time zone of that name, or None.  Files are read once a zone; ZoneInfo keeps them."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
+    """The time zone of that name as SQL functions know it, or None."""
+    return zones.named(name)
 
 
 class ReadPolicy:

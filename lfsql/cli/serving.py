@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ def serve_node(path: Path, lifeline: int | None) -> None:
     from lfsql.node.service import run_node
 
     config = load_node(path)
+    _forget_local_time()
     _allow_many_files()
     _run(path, partial(run_node, config), lifeline)
 
@@ -39,6 +41,7 @@ def serve_proxy(path: Path, worker: int | None, lifeline: int | None) -> int:
     Returns the exit status: 1 when all workers died.  Raises LfsqlError.
     """
     config = load_proxy(path)
+    _forget_local_time()
     _allow_many_files()
     if config.workers > 1 and worker is None:
         return trio.run(_run_workers, path, config.workers, lifeline)
@@ -144,6 +147,14 @@ async def _wait_end(descriptor: int) -> None:
         await trio.lowlevel.wait_readable(descriptor)
         if not os.read(descriptor, 1024):
             return
+
+
+def _forget_local_time() -> None:
+    """SQLite's 'localtime' asks the C library, whose answer must be the same on every node, and at a proxy that reads
+    a node's file: UTC, spelled so that no file of the machine is needed to know it.
+    """
+    os.environ["TZ"] = "UTC0"
+    time.tzset()
 
 
 def _allow_many_files() -> None:

@@ -46,8 +46,8 @@ class Identity(msgspec.Struct, frozen=True):
     """One end of a link.
 
     `node`: the node's name, '' for a proxy or a command.  `fingerprint` is of what two ends must have in common to
-    compute the same from the same log: SQLite and how it was built, SQL functions, log format.  Required of nodes;
-    '' is not compared.
+    compute the same from the same log: SQLite and how it was built, SQL functions, time zones, log format.  Required
+    of nodes; '' is not compared.
     """
 
     cluster_id: str
@@ -93,7 +93,7 @@ def incompatible(ours: Identity, theirs: Identity, expected_node: NodeId = "") -
             return f"a node must give its fingerprint: {_name(ours)} and {_name(theirs)}"
     if ours.fingerprint and theirs.fingerprint and ours.fingerprint != theirs.fingerprint:
         return (
-            f"SQLite, its compile options, the SQL functions or the log format differ: "
+            f"SQLite, its compile options, the SQL functions, the time zones or the log format differ: "
             f"'{ours.fingerprint}' at {_name(ours)}, '{theirs.fingerprint}' at {_name(theirs)}"
         )
     return ""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import unicodedata
 from collections.abc import Callable
 from hashlib import blake2b, shake_256
 from typing import Final
@@ -22,6 +23,7 @@ import apsw
 
 from lfsql.core.entry import Value
 from lfsql.errors import LimitExceeded
+from lfsql.storage.functions import zones
 
 _MASK: Final = (1 << 64) - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
@@ -120,9 +122,10 @@ LOG_FORMAT: Final = 1
 
 
 def fingerprint(register: Callable[[apsw.Connection, Callable[[], int]], None]) -> str:
-    """What must be equal for two nodes to compute the same: SQLite, how it was built, the functions, the format.
+    """What must be equal for two nodes to compute the same: SQLite, how it was built, the functions, the format, the
+    rules of time zones and of letters, and what SQLite's 'localtime' is.
 
-    Two parts, readable: SQLite's version and a digest.  Peers compare it when they connect.
+    Three parts, readable: SQLite's version, that of the time zones, a digest.  Peers compare it when they connect.
     """
     connection = apsw.Connection(":memory:")
     try:
@@ -132,5 +135,13 @@ def fingerprint(register: Callable[[apsw.Connection, Callable[[], int]], None]) 
         )
     finally:
         connection.close()
-    facts = (apsw.sqlite3_sourceid(), sorted(apsw.compile_options), functions, LOG_FORMAT)
-    return f"sqlite-{apsw.sqlite_lib_version()}/{blake2b(repr(facts).encode(), digest_size=8).hexdigest()}"
+    facts = (
+        apsw.sqlite3_sourceid(),
+        sorted(apsw.compile_options),
+        functions,
+        LOG_FORMAT,
+        unicodedata.unidata_version,
+        (time.tzname, time.timezone, time.altzone),
+    )
+    digest = blake2b(repr(facts).encode(), digest_size=8).hexdigest()
+    return f"sqlite-{apsw.sqlite_lib_version()}/tzdata-{zones.VERSION}/{digest}"

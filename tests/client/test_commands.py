@@ -281,6 +281,18 @@ def test_wrong_arguments(arguments: list[str]) -> None:
     assert_one_clear_line(lfsql(*arguments), status=2)
 
 
+def test_local_time_is_not_the_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be another on each machine."""
+    monkeypatch.setenv("TZ", "XYZ-5")
+    with running_tier(tmp_path / "data", nodes=1) as tier, psycopg.connect(tier.dsn, autocommit=True) as connection:
+        connection.execute("SET lfsql.dialect = 'sqlite'")
+        connection.execute("CREATE TABLE t (a text)")
+        written = connection.execute("INSERT INTO t VALUES (datetime(0, 'unixepoch', 'localtime')) RETURNING a")
+        assert written.fetchone() == ("1970-01-01 00:00:00",)
+        read = connection.execute("SELECT datetime(0, 'unixepoch', 'localtime') FROM t")
+        assert read.fetchone() == ("1970-01-01 00:00:00",)
+
+
 def test_a_stranger_on_the_link_learns_nothing_and_disturbs_nobody(tmp_path: Path) -> None:
     with running_tier(tmp_path / "data", nodes=1) as tier:
         host, port = tier.node("n1")["address"].split(":")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import zoneinfo
+from importlib.resources import files
 from pathlib import Path
 
 import apsw
@@ -12,7 +15,7 @@ from lfsql.errors import LimitExceeded
 from lfsql.storage.changeset import EffectDigest
 from lfsql.storage.determinism import RANDOMBLOB_BYTES_MAX, StatementRandom, fingerprint
 from lfsql.storage.engine import Engine
-from lfsql.storage.functions import register
+from lfsql.storage.functions import moments, register, zones
 from tests.storage.pair import Pair, rows
 
 
@@ -77,12 +80,53 @@ def test_engines_have_clocks_of_their_own(tmp_path: Path) -> None:
 
 def test_the_fingerprint_is_stable_and_sees_the_functions() -> None:
     assert fingerprint(register) == fingerprint(register)
-    assert fingerprint(register).startswith(f"sqlite-{apsw.sqlite_lib_version()}/")
+    assert fingerprint(register).startswith(f"sqlite-{apsw.sqlite_lib_version()}/tzdata-20")
 
     def more(connection: apsw.Connection, clock: object) -> None:
         connection.create_scalar_function("one_more", lambda *_: None, 0)
 
     assert fingerprint(more) != fingerprint(lambda connection, clock: None)
+
+
+def test_the_fingerprint_sees_time_zones_and_the_local_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = fingerprint(register)
+    with monkeypatch.context() as older:
+        older.setattr(zones, "VERSION", "2019c")
+        assert fingerprint(register) != ours
+    try:
+        monkeypatch.setenv("TZ", "XYZ-5")
+        time.tzset()
+        assert fingerprint(register) != ours
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert fingerprint(register) == ours
+
+
+def test_zones_are_those_of_the_package_whatever_the_machine_has(tmp_path: Path) -> None:
+    """A machine whose Europe/Paris is in truth Tokyo."""
+    (tmp_path / "Europe").mkdir()
+    tokyo = files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
+    (tmp_path / "Europe" / "Paris").write_bytes(tokyo)
+    connection = apsw.Connection(":memory:")
+    register(connection, int)
+    moments.zone.cache_clear()
+    zoneinfo.reset_tzpath([tmp_path])
+    try:
+        found = connection.execute("SELECT lfsql_to_local('2024-07-01 12:00:00', 'Europe/Paris')").get
+    finally:
+        zoneinfo.reset_tzpath()
+        connection.close()
+    assert found == "2024-07-01 14:00:00"
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("europe/PARIS", "Europe/Paris"), ("EST5EDT", "EST5EDT"), ("Nowhere", None), ("../zones", None), ("", None)],
+)
+def test_zones_by_name(name: str, key: str | None) -> None:
+    found = zones.named(name)
+    assert (found.key if found else None) == key
 
 
 # -- The effect's digest -----------------------------------------------------------------------------------

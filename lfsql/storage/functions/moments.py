@@ -11,10 +11,9 @@ from calendar import monthrange
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lfsql.errors import DatetimeOutOfRange, FeatureNotSupported, InvalidDatetime, InvalidParameterValue
-from lfsql.storage.functions import intervals
+from lfsql.storage.functions import intervals, zones
 from lfsql.storage.functions.intervals import DAY, HOUR, MINUTE, SECOND, Interval
 
 INFINITE: Final = frozenset(("infinity", "-infinity"))
@@ -62,10 +61,10 @@ def zone(name: str) -> tzinfo:
         posix = stripped[:1].upper() in ("U", "G")
         west = (sign == "-") != posix
         return timezone(-offset if west else offset)
-    try:
-        return ZoneInfo(stripped)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidParameterValue(f'time zone "{name}" not recognized') from None
+    found = zones.named(stripped)
+    if found is None:
+        raise InvalidParameterValue(f'time zone "{name}" not recognized')
+    return found
 
 
 def to_local(stored: str, zone_name: str) -> str:
