@@ -42,7 +42,6 @@ from lfsql.errors import (
     DiskFailed,
     DiskFull,
     Diverged,
-    ForeignKeyViolation,
     InvariantBroken,
     LfsqlError,
 )
@@ -51,6 +50,7 @@ from lfsql.storage.authorizer import INTERNAL, TRUSTED, Authorizer
 from lfsql.storage.changeset import EffectDigest
 from lfsql.storage.determinism import StatementRandom, UnitClock
 from lfsql.storage.faults import translate
+from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.patterns import LIMIT_S, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import open_for_writing
@@ -372,17 +372,9 @@ class Engine:
 
     def check_foreign_keys(self) -> None:
         """Raises ForeignKeyViolation when a row of any table breaks a foreign key."""
-        rows = self._own_cursor.execute(
-            'SELECT "table", parent FROM pragma_foreign_key_check LIMIT 1', None, prepare_flags=INTERNAL
-        ).fetchall()
-        if rows:
-            table, parent = rows[0]
-            raise ForeignKeyViolation(
-                f'insert or update on table "{table}" violates foreign key constraint',
-                detail=f'A row refers to what table "{parent}" does not hold.',
-                schema="public",
-                table=str(table),
-            )
+        found = find_any_violation(self.connection)
+        if found is not None:
+            raise found
 
     # -- Inside ----------------------------------------------------------------------------------------------
 

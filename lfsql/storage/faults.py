@@ -16,6 +16,9 @@ from lfsql import errors
 from lfsql.errors import LfsqlError
 from lfsql.storage.authorizer import INTERNAL
 
+REBUILT: Final = "_lfsql_new_"
+"""What the name of a table begins with while ALTER TABLE makes it anew: nobody but us knows it."""
+
 _NUMBERS: Final = {21: "smallint", 23: "integer", 20: "bigint", 26: "oid", 700: "real", 701: "double precision",
                    1700: "numeric"}  # fmt: skip
 _TYPES: Final = {16: "boolean", 17: "bytea", 114: "json", 1082: "date", 1083: "time", 1114: "timestamp",
@@ -25,6 +28,10 @@ _TYPES: Final = {16: "boolean", 17: "bytea", 114: "json", 1082: "date", 1083: "t
 _IDENTIFIER: Final = r'(?:"(?:[^"]|"")*"|[A-Za-z_]\w*)'
 _TARGET: Final = re.compile(
     rf"(?:\s|/\*.*?\*/)*(INSERT|REPLACE|UPDATE|DELETE)\s+(?:OR\s+\w+\s+)?(?:INTO\s+|FROM\s+)?(?:main\s*\.\s*)?({_IDENTIFIER})",
+    re.IGNORECASE | re.DOTALL,
+)
+_MADE_INDEX: Final = re.compile(
+    rf"(?:\s|/\*.*?\*/)*CREATE\s+UNIQUE\s+INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?({_IDENTIFIER})\s+ON\s+({_IDENTIFIER})",
     re.IGNORECASE | re.DOTALL,
 )
 _NAMED_UNIQUE: Final = re.compile(
@@ -148,9 +155,17 @@ def _translate_constraint(code: int, message: str, connection: apsw.Connection, 
         apsw.SQLITE_CONSTRAINT_PRIMARYKEY,
         apsw.SQLITE_CONSTRAINT_ROWID,
     ):
-        return _translate_unique(code, message.removeprefix("UNIQUE constraint failed: "), connection, sql)
+        return _translate_unique(code, message, connection, sql)
     if code == apsw.SQLITE_CONSTRAINT_NOTNULL:
-        table, _, column = message.removeprefix("NOT NULL constraint failed: ").rpartition(".")
+        stored, _, column = message.removeprefix("NOT NULL constraint failed: ").rpartition(".")
+        table = stored.removeprefix(REBUILT)
+        if table != stored:
+            return errors.NotNullViolation(
+                f'column "{column}" of relation "{table}" contains null values',
+                schema="public",
+                table=table,
+                column=column,
+            )
         return errors.NotNullViolation(
             f'null value in column "{column}" of relation "{table}" violates not-null constraint',
             schema="public",
@@ -160,25 +175,44 @@ def _translate_constraint(code: int, message: str, connection: apsw.Connection, 
     if code == apsw.SQLITE_CONSTRAINT_CHECK:
         return _translate_check(message.removeprefix("CHECK constraint failed: "), connection, sql)
     if code == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
-        return foreign_key_violation(connection, sql)
+        return foreign_key_violation(sql)
+    if code == apsw.SQLITE_CONSTRAINT_TRIGGER and message == "FOREIGN KEY constraint failed":
+        return foreign_key_violation(sql)  # ON DELETE RESTRICT, which SQLite makes a trigger of
     if code == apsw.SQLITE_CONSTRAINT_DATATYPE:
         return errors.DatatypeMismatch(message)
     return errors.IntegrityViolation(message)  # RAISE(ABORT, message) in a trigger, a virtual table's own
 
 
-def _translate_unique(code: int, what: str, connection: apsw.Connection, sql: str) -> LfsqlError:
-    if what.startswith("index '"):  # an index over expressions names itself
-        name = what[len("index '") : -1]
-        table = _target(sql)[1]
+def makes_index(sql: str) -> bool:
+    return _MADE_INDEX.match(sql) is not None
+
+
+def violated_key(message: str) -> tuple[str, list[str]]:
+    """(table, columns) of SQLite's message; no columns when the index is over an expression."""
+    what = message.removeprefix("UNIQUE constraint failed: ")
+    if what.startswith("index '"):
+        return "", []
+    places = [place.rpartition(".") for place in what.split(", ")]
+    return places[0][0], [place[2] for place in places]
+
+
+def _translate_unique(code: int, message: str, connection: apsw.Connection, sql: str) -> LfsqlError:
+    stored, columns = violated_key(message)
+    made = _MADE_INDEX.match(sql)
+    if made is not None:
+        name = _unquote(made[1])
+        table = stored or _unquote(made[2])
+    elif not columns:
+        name = message.removeprefix("UNIQUE constraint failed: index '")[:-1]
+        stored = table = target(sql)[1]
     else:
-        places = [place.rpartition(".") for place in what.split(", ")]
-        table = places[0][0]
-        columns = [place[2] for place in places]
-        primary = code != apsw.SQLITE_CONSTRAINT_UNIQUE
-        name = _unique_name(connection, table, columns, primary)
-    return errors.UniqueViolation(
-        f'duplicate key value violates unique constraint "{name}"', schema="public", table=table, constraint=name
-    )
+        table = stored.removeprefix(REBUILT)
+        name = _unique_name(connection, stored, columns, code != apsw.SQLITE_CONSTRAINT_UNIQUE)
+    if made is not None or table != stored:
+        text = f'could not create unique index "{name}"'
+    else:
+        text = f'duplicate key value violates unique constraint "{name}"'
+    return errors.UniqueViolation(text, schema="public", table=table, constraint=name)
 
 
 def _unique_name(connection: apsw.Connection, table: str, columns: list[str], primary: bool) -> str:
@@ -186,7 +220,7 @@ def _unique_name(connection: apsw.Connection, table: str, columns: list[str], pr
         if [_unquote(part.split()[0]) for part in match[2].split(",") if part.split()] == columns:
             return _unquote(match[1])
     if primary:
-        return f"{table}_pkey"
+        return f"{table.removeprefix(REBUILT)}_pkey"
     for name, unique, origin in _rows(
         connection, 'SELECT name, "unique", origin FROM pragma_index_list(?)', (table,)
     ):
@@ -194,11 +228,12 @@ def _unique_name(connection: apsw.Connection, table: str, columns: list[str], pr
             indexed = [row[0] for row in _rows(connection, "SELECT name FROM pragma_index_info(?)", (name,))]
             if indexed == columns:
                 return str(name)
-    return f"{table}_{'_'.join(columns)}_key"
+    return f"{table.removeprefix(REBUILT)}_{'_'.join(columns)}_key"
 
 
 def _translate_check(name: str, connection: apsw.Connection, sql: str) -> LfsqlError:
-    table = _target(sql)[1]
+    stored = target(sql)[1]
+    table = stored.removeprefix(REBUILT)
     if name.startswith("_lfsql_range:"):
         column, _, oid_text = name.removeprefix("_lfsql_range:").rpartition(":")
         oid = int(oid_text) if oid_text.isdecimal() else 0
@@ -209,48 +244,28 @@ def _translate_check(name: str, connection: apsw.Connection, sql: str) -> LfsqlE
         )
     if name.startswith("_lfsql_length:"):
         column, _, length = name.removeprefix("_lfsql_length:").rpartition(":")
-        return errors.StringTooLong(
-            f"value too long for type character varying({length})", table=table, column=column
-        )
+        declared = _rows(connection, "SELECT type FROM pragma_table_info(?) WHERE name = ?", (stored, column))
+        kind = "character" if declared and str(declared[0][0]).startswith("bpchar") else "character varying"
+        return errors.StringTooLong(f"value too long for type {kind}({length})", table=table, column=column)
     # Without a name SQLite reports the expression.
-    definition = _table_sql(connection, table)
+    definition = _table_sql(connection, stored)
     named = re.search(rf'CONSTRAINT\s+(?:"{re.escape(name)}"|{re.escape(name)}\b)', definition, re.IGNORECASE)
     if definition and not named:
         name = f"{table}_check"
-    return errors.CheckViolation(
-        f'new row for relation "{table}" violates check constraint "{name}"',
-        schema="public",
-        table=table,
-        constraint=name,
-    )
-
-
-def foreign_key_violation(connection: apsw.Connection, sql: str) -> LfsqlError:
-    """SQLite does not say which key failed; named when the statement's table leaves no choice."""
-    verb, table = _target(sql)
-    if verb in ("INSERT", "REPLACE", "UPDATE"):
-        names = _foreign_key_names(connection, table)
-        what = f"insert or update on table {_quote(table)}"
+    if table != stored:
+        message = f'check constraint "{name}" of relation "{table}" is violated by some row'
     else:
-        names = []
-        what = f"update or delete on table {_quote(table)}"
-    name = names[0] if len(names) == 1 else ""
-    which = f' "{name}"' if name else ""
+        message = f'new row for relation "{table}" violates check constraint "{name}"'
+    return errors.CheckViolation(message, schema="public", table=table, constraint=name)
+
+
+def foreign_key_violation(sql: str) -> LfsqlError:
+    """SQLite does not say which key failed; `lfsql.storage.foreign_keys` finds out where it can."""
+    verb, table = target(sql)
+    what = "insert or update" if verb in ("INSERT", "REPLACE", "UPDATE") else "update or delete"
     return errors.ForeignKeyViolation(
-        f"{what} violates foreign key constraint{which}", schema="public", table=table, constraint=name
+        f"{what} on table {_quote(table)} violates foreign key constraint", schema="public", table=table
     )
-
-
-def _foreign_key_names(connection: apsw.Connection, table: str) -> list[str]:
-    columns: dict[object, list[str]] = {}
-    for key, column in _rows(connection, 'SELECT id, "from" FROM pragma_foreign_key_list(?)', (table,)):
-        columns.setdefault(key, []).append(str(column))
-    named = re.search(
-        rf"CONSTRAINT\s+({_IDENTIFIER})\s+(?:FOREIGN|REFERENCES)\b", _table_sql(connection, table), re.IGNORECASE
-    )
-    if len(columns) == 1 and named:
-        return [_unquote(named[1])]
-    return [f"{table}_{'_'.join(names)}_fkey" for names in columns.values()]
 
 
 def _table_sql(connection: apsw.Connection, table: str) -> str:
@@ -266,7 +281,7 @@ def _rows(connection: apsw.Connection, sql: str, parameters: tuple[object, ...])
         return []
 
 
-def _target(sql: str) -> tuple[str, str]:
+def target(sql: str) -> tuple[str, str]:
     """(verb, table) a statement writes; ("", "") when its text does not begin with that."""
     match = _TARGET.match(sql)
     return (match[1].upper(), _unquote(match[2])) if match else ("", "")

@@ -31,7 +31,7 @@ from lfsql.storage.faults import translate
 from lfsql.storage.functions.patterns import LIMIT_S, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import open_for_reading
-from lfsql.storage.unit import rows_bytes
+from lfsql.storage.portal import rows_bytes
 
 SchemaHook = Callable[[apsw.Connection], None]
 

@@ -19,13 +19,14 @@ PostgreSQL says: nothing.  So before anything is written the open ones are read 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from sys import getsizeof
+import time
+from collections.abc import Iterator
+from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
 import apsw
 
-from lfsql.core.entry import Effect, Statement, Unit, Value
+from lfsql.core.entry import Effect, Statement, Unit
 from lfsql.core.requests import (
     ClosePortal,
     Fetch,
@@ -40,6 +41,7 @@ from lfsql.core.requests import (
 )
 from lfsql.errors import (
     DuplicateCursor,
+    IntegrityViolation,
     InvariantBroken,
     LfsqlError,
     LimitExceeded,
@@ -47,8 +49,12 @@ from lfsql.errors import (
     UndefinedSavepoint,
 )
 from lfsql.storage.authorizer import INTERNAL
-from lfsql.storage.faults import foreign_key_violation, translate
+from lfsql.storage.faults import foreign_key_violation, target, translate
+from lfsql.storage.foreign_keys import find_violation
 from lfsql.storage.inspection import Inspected
+from lfsql.storage.portal import Portal, rows_bytes
+from lfsql.storage.rerun import Rerun
+from lfsql.storage.violations import explain
 
 if TYPE_CHECKING:
     from lfsql.storage.engine import Engine
@@ -58,6 +64,9 @@ RESULT_BYTES_MAX: Final = 64 << 20
 
 SAVEPOINTS_MAX: Final = 1_000
 PORTALS_MAX: Final = 200
+
+EXPLAINED_S_MAX: Final = 0.25
+"""A statement that ran longer before it violated a constraint is not run again to find the row."""
 
 REBUILD_BEGIN: Final = "PRAGMA lfsql_rebuild=begin"
 REBUILD_END: Final = "PRAGMA lfsql_rebuild=end"
@@ -98,23 +107,6 @@ class _Mark:
         self.last_rowid = unit.engine.connection.last_insert_rowid()
 
 
-class _Portal:
-    __slots__ = ("cursor", "random_state", "rows", "sql")
-
-    def __init__(self, sql: str, cursor: apsw.Cursor | None, random_state: int) -> None:
-        self.sql = sql
-        self.cursor = cursor
-        """None once everything is read."""
-        self.random_state = random_state
-        self.rows: list[Row] = []
-        """Read ahead of the client, oldest first."""
-
-    def close(self) -> None:
-        if self.cursor is not None:
-            self.cursor.close(True)
-            self.cursor = None
-
-
 class OpenUnit:
     """Made by Engine.open_unit; lives until the unit is closed or abandoned."""
 
@@ -133,7 +125,7 @@ class OpenUnit:
         """What changes() gives: rows the newest logged statement changed itself."""
         self.rebuilding = False
         self._reads = 0
-        self._portals: dict[int, _Portal] = {}
+        self._portals: dict[int, Portal] = {}
         engine.clock.clock_us = clock_us
         engine.connection.set_last_insert_rowid(0)
         engine.effect.restart()
@@ -174,7 +166,7 @@ class OpenUnit:
             return self._read(operation)
         rows, changed = self._write(sql, (operation.parameters,), inspected)
         if operation.portal and operation.rows_max and len(rows) > operation.rows_max:
-            portal = self._open_portal(operation.portal, _Portal(sql, None, 0))
+            portal = self._open_portal(operation.portal, Portal(sql, None, 0))
             portal.rows = rows
             return Result(self._take(portal, operation.rows_max), changed, more=True)
         return Result(tuple(rows), changed)
@@ -201,22 +193,26 @@ class OpenUnit:
         mark = _Mark("", _STATEMENT, self) if guarded else newest
         if guarded:
             engine.execute(f"SAVEPOINT {_STATEMENT}")
-        engine.random.restart(self.seed, len(self.statements))
+        self._restart_random()
         before = connection.total_changes()
+        waiting = iter(sets)
+        began = time.monotonic()
         try:
             cursor = engine.cursor
             if len(sets) == 1:
-                cursor.execute(sql, sets[0])
+                cursor.execute(sql, next(waiting))
                 rows = self._collect(cursor)
                 changed = connection.changes() if connection.total_changes() != before else 0
             else:
-                rows, changed = self._execute_many(sql, sets, inspected, before)
+                rows, changed = self._execute_many(sql, waiting, inspected, before)
             if engine.has_virtual_tables:
                 engine.execute(f"SAVEPOINT {_FLUSH}")
                 engine.execute(f"RELEASE {_FLUSH}")
             self._record(Statement(sql, sets))
         except Exception as error:
-            raise self._undo(error, sql, mark) from error
+            quick = time.monotonic() - began < EXPLAINED_S_MAX
+            failed = sets[len(sets) - length_hint(waiting) - 1]
+            raise self._undo(error, Statement(sql, (failed,)), mark, explained=quick) from error
         if guarded:
             engine.execute(f"RELEASE {_STATEMENT}")
         self.rows_changed += connection.total_changes() - before
@@ -226,21 +222,24 @@ class OpenUnit:
         return rows, changed
 
     def _execute_many(
-        self, sql: str, sets: tuple[Row, ...], inspected: Inspected, before: int
+        self, sql: str, waiting: Iterator[Row], inspected: Inspected, before: int
     ) -> tuple[list[Row], int]:
         engine = self.engine
         connection = engine.connection
         if not inspected.indirect and sql.lstrip()[:6].upper() == "INSERT":
-            engine.cursor.executemany(sql, sets)
+            engine.cursor.executemany(sql, waiting)
             return self._collect(engine.cursor), connection.total_changes() - before
         # total_changes() would count what triggers and foreign key actions change too.
         changed = 0
-        for parameters in sets:
+        for parameters in waiting:
             earlier = connection.total_changes()
             engine.cursor.execute(sql, parameters).fetchall()
             if connection.total_changes() != earlier:
                 changed += connection.changes()
         return [], changed
+
+    def _restart_random(self) -> None:
+        self.engine.random.restart(self.seed, len(self.statements))
 
     def _record(self, statement: Statement) -> None:
         self.recorded_bytes += len(statement.sql) + rows_bytes(statement.parameter_sets)
@@ -251,10 +250,14 @@ class OpenUnit:
             )
         self.statements.append(statement)
 
-    def _undo(self, error: Exception, sql: str, mark: _Mark) -> LfsqlError:
+    def _undo(self, error: Exception, statement: Statement, mark: _Mark, *, explained: bool) -> LfsqlError:
         """Take the failed statement back.  Raises BatchLost when SQLite took back more."""
         engine = self.engine
-        fault = translate(error, engine.connection, sql)
+        fault = translate(error, engine.connection, statement.sql)
+        # Looking for the row rolls a schema change back, which virtual tables with open changes do not like.
+        looked_for = explained and self._protected and not engine.has_virtual_tables
+        if looked_for and isinstance(fault, IntegrityViolation) and engine.connection.in_transaction:
+            fault = explain(fault, error, Rerun(engine.connection, statement, self._restart_random))
         if not engine.connection.in_transaction:
             engine.lost()
             raise BatchLost(fault) from error
@@ -291,7 +294,7 @@ class OpenUnit:
         changes = engine.connection.total_changes()
         if operation.portal:
             cursor = engine.connection.cursor()
-            portal = self._open_portal(operation.portal, _Portal(operation.sql, cursor, 0))
+            portal = self._open_portal(operation.portal, Portal(operation.sql, cursor, 0))
             try:
                 cursor.execute(operation.sql, operation.parameters)
             except Exception as error:
@@ -334,7 +337,7 @@ class OpenUnit:
 
     # -- Portals -------------------------------------------------------------------------------------------
 
-    def _open_portal(self, number: int, portal: _Portal) -> _Portal:
+    def _open_portal(self, number: int, portal: Portal) -> Portal:
         if number in self._portals:
             raise DuplicateCursor(f"portal {number} is open already")
         if len(self._portals) >= PORTALS_MAX:
@@ -353,12 +356,12 @@ class OpenUnit:
         rows = self._take(portal, wanted)
         return Result(rows, 0, more=bool(portal.rows))
 
-    def _take(self, portal: _Portal, rows_max: int) -> tuple[Row, ...]:
+    def _take(self, portal: Portal, rows_max: int) -> tuple[Row, ...]:
         rows = tuple(portal.rows[:rows_max])
         del portal.rows[:rows_max]
         return rows
 
-    def _read_ahead(self, portal: _Portal, rows_wanted: int, bytes_max: int) -> int:
+    def _read_ahead(self, portal: Portal, rows_wanted: int, bytes_max: int) -> int:
         """Read until `rows_wanted` rows are held or no more follow; returns the bytes read."""
         cursor = portal.cursor
         if cursor is None:
@@ -444,7 +447,7 @@ class OpenUnit:
             self._end_rebuild()
             self.statements.append(Statement(REBUILD_END))
         if engine.connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
-            raise foreign_key_violation(engine.connection, self.statements[-1].sql if self.statements else "")
+            raise self._deferred_violation()
         schema_changed = engine.schema_index != self._bottom.schema_index
         if schema_changed:
             engine.effect.add_schema(engine.connection, INTERNAL)
@@ -462,6 +465,14 @@ class OpenUnit:
             result=result,
             schema_changed=schema_changed,
         )
+
+    def _deferred_violation(self) -> LfsqlError:
+        """What a deferred foreign key still misses."""
+        targets = [target(statement.sql) for statement in self.statements]
+        inserted = [table for verb, table in targets if verb != "DELETE"]
+        changed = [table for verb, table in targets if verb != "INSERT"]
+        found = find_violation(self.engine.connection, inserted, changed)
+        return found or foreign_key_violation(self.statements[-1].sql if self.statements else "")
 
     def abandon(self) -> None:
         """Raises BatchLost when SQLite could not keep the rest."""
@@ -481,8 +492,3 @@ class OpenUnit:
         for portal in self._portals.values():
             portal.close()
         self._portals.clear()
-
-
-def rows_bytes(rows: Iterable[Sequence[Value]]) -> int:
-    """What the values take in memory, about; at C's speed."""
-    return sum(map(getsizeof, itertools.chain.from_iterable(rows)))
