@@ -35,6 +35,7 @@ from proxy.sql.infer import (
     type_named,
 )
 from proxy.sql.overloads import Call, expected_types, relation_words, score, take_apart, undefined_function
+from proxy.sql.quoting import string
 from proxy.sql.scope import Scope
 from proxy.sql.signatures import (
     ANY,
@@ -47,7 +48,7 @@ from proxy.sql.signatures import (
     set_functions,
     window_functions,
 )
-from proxy.sql.value import Analysis, Value, quote
+from proxy.sql.value import Analysis, Value
 
 if TYPE_CHECKING:
     from proxy.sql.expressions import Expressions
@@ -203,7 +204,7 @@ class Calls:
             if place == "rest":
                 return ", ".join(value.sql for value in arguments[1:])
             if place == "typename":
-                return quote(spelled(arguments[0].oid))
+                return string(spelled(arguments[0].oid))
             if place == "oid0":
                 return str(oids.ELEMENTS.get(arguments[0].oid, TEXT))
             return arguments[int(place)].sql
@@ -230,7 +231,7 @@ class Calls:
         if function == "pg_get_serial_sequence" and len(texts) == len(arguments) == 2:
             # Known from the schema, and wanted where the catalogs are not: setval(pg_get_serial_sequence(...), n).
             sequence = serial_sequence(self.analysis.schema, texts[0], texts[1])
-            return Value("NULL", TEXT) if sequence is None else Value(quote(sequence), TEXT, text=sequence)
+            return Value("NULL", TEXT) if sequence is None else Value(string(sequence), TEXT, text=sequence)
         self.analysis.catalog = True
         texts = [checked(settled(self.analysis, value)).sql for value in arguments]
         return Value(f"{function}({', '.join(texts)})", RESULT_TYPES[function])
@@ -265,9 +266,9 @@ class Calls:
         while isinstance(node, (exp.Cast, exp.Paren)):
             node = node.this
         if isinstance(node, exp.Literal) and node.args.get("is_string"):
-            first = Value(quote(relation_words(node.name)[-1]), TEXT, simple=True)
+            first = Value(string(relation_words(node.name)[-1]), TEXT, simple=True)
         elif first.text is not None:
-            first = Value(quote(relation_words(first.text)[-1]), TEXT, simple=True)
+            first = Value(string(relation_words(first.text)[-1]), TEXT, simple=True)
         elif first.oid == REGCLASS:
             first = Value(f"lfsql_regclass_out({first.sql})", TEXT)
         rest = [coerce(self.analysis, value, kind) for value, kind in zip(values[1:], (INT8, BOOL), strict=False)]

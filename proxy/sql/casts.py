@@ -40,7 +40,8 @@ from proxy.pg.oids import (
 )
 from proxy.pg.types import decode_text
 from proxy.sql.infer import INTEGERS, NUMBERS, REG, STRINGS, Level, castable, spelled, type_label
-from proxy.sql.value import Analysis, Value, constant, quote
+from proxy.sql.quoting import string
+from proxy.sql.value import Analysis, Value, constant
 
 _ZONED = re.compile(r"(?i)[\d:.]\s*(?:[+-]\d{1,2}(?::?\d{2}){0,2}|z|utc|gmt)\s*$|^\s*[-+]?infinity\s*$|^\s*epoch\s*$")
 
@@ -110,16 +111,16 @@ def _constant(analysis: Analysis, value: Value, target: int, typmod: int, level:
     assert text is not None
     if not value.unknown and target in INTEGERS and value.oid == NUMERIC:
         # 2.5 in an integer's place rounds as a numeric does, where the string '2.5' is an error.
-        sql = f"lfsql_numeric_to_int({quote(text)}, {_width(target)})"
+        sql = f"lfsql_numeric_to_int({string(text)}, {_width(target)})"
         return Value(sql, target, not_null=True)
     if target == UNKNOWN:
         target = TEXT
     if target == TIMESTAMPTZ and not _ZONED.search(text):
         decode_text(TIMESTAMP, text)
-        sql = f"lfsql_text_to_timestamptz({quote(text)}, {analysis.time_zone()})"
+        sql = f"lfsql_text_to_timestamptz({string(text)}, {analysis.time_zone()})"
         return _length(Value(sql, target, not_null=True), typmod, level)
     if target in REG:
-        number = text if text.isdigit() else _registered(analysis, quote(text), target)
+        number = text if text.isdigit() else _registered(analysis, string(text), target)
         return Value(number, target, not_null=True, simple=text.isdigit())
     if target == CHAR:
         text = text[:1]

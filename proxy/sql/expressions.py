@@ -39,9 +39,10 @@ from proxy.sql.calls import Calls
 from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.infer import common_type, identifier_name, spelled, type_of
 from proxy.sql.predicates import Predicates, plain
+from proxy.sql.quoting import string
 from proxy.sql.scope import Scope
 from proxy.sql.structures import Structures
-from proxy.sql.value import FALSE, NULL, TRUE, Analysis, Value, number_constant, quote
+from proxy.sql.value import FALSE, NULL, TRUE, Analysis, Value, number_constant
 
 if TYPE_CHECKING:
     from proxy.sql.queries import Queries
@@ -188,11 +189,11 @@ class Expressions:
 
     def _string(self, node: exp.Expression, scope: Scope) -> Value:
         text = str(node.this)
-        return Value(quote(text), UNKNOWN, text=text, simple=True, not_null=True)
+        return Value(string(text), UNKNOWN, text=text, simple=True, not_null=True)
 
     def _adjacent_strings(self, node: exp.Expression, scope: Scope) -> Value:
         text = "".join(str(each.this) for each in node.expressions)
-        return Value(quote(text), UNKNOWN, text=text, simple=True, not_null=True)
+        return Value(string(text), UNKNOWN, text=text, simple=True, not_null=True)
 
     def _boolean(self, node: exp.Expression, scope: Scope) -> Value:
         return TRUE if node.this else FALSE
@@ -261,7 +262,7 @@ class Expressions:
         text = str(node.this.this)
         last = unit.split(" TO ")[-1].lower()
         spelled_out = f"{text} {last}" if text.strip().lstrip("+-").replace(".", "", 1).isdigit() else text
-        value = coerce(self.analysis, Value(quote(spelled_out), UNKNOWN, text=spelled_out, simple=True), INTERVAL)
+        value = coerce(self.analysis, Value(string(spelled_out), UNKNOWN, text=spelled_out, simple=True), INTERVAL)
         return value if last == "second" else value.of(f"lfsql_interval_trunc('{last}', {value.sql})")
 
     def _collate(self, node: exp.Expression, scope: Scope) -> Value:
@@ -379,7 +380,7 @@ class Expressions:
         return self.calls.apply("timezone", [zone, moment])
 
     def _extract(self, node: exp.Expression, scope: Scope) -> Value:
-        part = quote(node.this.name.lower())
+        part = string(node.this.name.lower())
         field = Value(part, TEXT, simple=True)
         return self.calls.apply("extract", [field, self.visit(node.expression, scope)])
 

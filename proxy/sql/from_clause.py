@@ -27,10 +27,11 @@ from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.infer import column_name, common_type, function_name, identifier_name
 from proxy.sql.overloads import take_apart
 from proxy.sql.query import distinct_names
+from proxy.sql.quoting import quote
 from proxy.sql.schema import Relation
 from proxy.sql.scope import Field, Scope, Source, Table, nullable, relation_source
 from proxy.sql.signatures import set_functions
-from proxy.sql.value import Analysis, Value, name
+from proxy.sql.value import Analysis, Value
 
 if TYPE_CHECKING:
     from proxy.sql.expressions import Expressions
@@ -174,12 +175,12 @@ class FromClause:
         query = self.queries.query(body, around)
         outputs = [checked(settled(self.analysis, output)) for output in query.outputs]
         names = distinct_names(query.names)
-        text = f"({query.render(outputs, names)}) AS {name(alias)}"
+        text = f"({query.render(outputs, names)}) AS {quote(alias)}"
         fields = [
             Field(
                 shown,
                 Value(
-                    f"{name(alias)}.{name(column)}",
+                    f"{quote(alias)}.{quote(column)}",
                     output.oid,
                     output.typmod,
                     simple=True,
@@ -216,7 +217,7 @@ class FromClause:
         function = function_name(called)
         alias, renamed = self._alias(alias_node, function)
         arguments = [self.expressions.visit(each, scope) for each in take_apart(called).arguments]
-        quoted = name(alias)
+        quoted = quote(alias)
         if function in _PAIRS:
             wanted, kind = _PAIRS[function]
             value = checked(coerce(self.analysis, arguments[0], wanted))
@@ -250,7 +251,7 @@ class FromClause:
         self, arguments: Sequence[Value], alias: str, renamed: Sequence[str], scope: Scope, *, ordinality: bool
     ) -> tuple[str, list[Field]]:
         """unnest(a, b, ...) pads the shorter arrays with NULLs."""
-        quoted = name(alias)
+        quoted = quote(alias)
         columns = []
         fields = []
         texts = []
@@ -277,7 +278,7 @@ class FromClause:
         """A function of one value in FROM is a table of one row."""
         value = checked(settled(self.analysis, self.expressions.visit(node, Scope(outer=scope.outer))))
         alias, renamed = self._alias(alias_node, column_name(node))
-        quoted = name(alias)
+        quoted = quote(alias)
         source = Source(alias, [Field(alias, Value(f"{quoted}.v", value.oid, value.typmod, simple=True), alias)])
         _rename(source, renamed)
         scope.add(source)
@@ -357,12 +358,12 @@ def _only(fields: Sequence[Field], column: str, side: str) -> Field:
 
 
 def _common_source(table: Table, alias: str) -> tuple[Source, str]:
-    quoted = name(alias)
+    quoted = quote(alias)
     fields = [
-        Field(shown, replace(kind, sql=f"{quoted}.{name(column)}", simple=True), alias)
+        Field(shown, replace(kind, sql=f"{quoted}.{quote(column)}", simple=True), alias)
         for (shown, kind), column in zip(table.fields, table.columns, strict=True)
     ]
-    text = name(table.name) if alias == table.name else f"{name(table.name)} AS {quoted}"
+    text = quote(table.name) if alias == table.name else f"{quote(table.name)} AS {quoted}"
     return Source(alias, fields), text
 
 

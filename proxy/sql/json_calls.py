@@ -18,8 +18,9 @@ from proxy.pg.oids import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, JSON, JSONB, N
 from proxy.sql import operators
 from proxy.sql.casts import checked, settled, to_text
 from proxy.sql.infer import array_of
+from proxy.sql.quoting import string
 from proxy.sql.scope import Scope
-from proxy.sql.value import Analysis, Value, quote
+from proxy.sql.value import Analysis, Value
 
 if TYPE_CHECKING:
     from proxy.sql.calls import Calls
@@ -110,7 +111,7 @@ def _row_fields(node: exp.Expression, scope: Scope) -> list[tuple[str, Value]] |
 
 
 def _row_text(analysis: Analysis, fields: Sequence[tuple[str, Value]]) -> str:
-    parts = [f"lfsql_json_quote({quote(name)}) || ':' || {fragment(analysis, value)}" for name, value in fields]
+    parts = [f"lfsql_json_quote({string(name)}) || ':' || {fragment(analysis, value)}" for name, value in fields]
     body = " || ',' || ".join(parts)
     return f"('{{' || {body} || '}}')"
 

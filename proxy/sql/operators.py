@@ -44,7 +44,8 @@ from proxy.sql.infer import (
     number_type,
     spelled,
 )
-from proxy.sql.value import Analysis, Value, quote
+from proxy.sql.quoting import string
+from proxy.sql.value import Analysis, Value
 
 COMPARISONS: Final = frozenset(("=", "<>", "<", "<=", ">", ">="))
 ARITHMETIC: Final = frozenset(("+", "-", "*", "/", "%", "^"))
@@ -396,7 +397,7 @@ def _negated_constant(value: Value, text: str) -> Value:
             oid = INT4
         elif oid == NUMERIC and whole == -(2**63):
             return Value("(-9223372036854775807 - 1)", INT8, text=text, simple=True, not_null=True)
-    sql = quote(text) if oid == NUMERIC else f"(- {value.sql})"  # "--" would begin a comment
+    sql = string(text) if oid == NUMERIC else f"(- {value.sql})"  # "--" would begin a comment
     return Value(sql, oid, text=text, simple=True, not_null=True)
 
 
@@ -425,13 +426,13 @@ def pattern_match(analysis: Analysis, kind: str, left: Value, right: Value, esca
         glob = glob_pattern(right.text)
         if glob is not None:
             wild, text = glob
-            return Value(f"({subject} {'GLOB' if wild else '='} {quote(text)})", BOOL)
+            return Value(f"({subject} {'GLOB' if wild else '='} {string(text)})", BOOL)
     pattern = _string(analysis, kind, right)
     if kind in ("like", "ilike"):
-        ending = "" if escape is None else f", {quote(escape)}"
+        ending = "" if escape is None else f", {string(escape)}"
         return Value(f"lfsql_{kind}({subject}, {pattern}{ending})", BOOL)
     if kind == "similar":
-        ending = "" if escape is None else f", {quote(escape)}"
+        ending = "" if escape is None else f", {string(escape)}"
         return Value(f"lfsql_similar({subject}, {pattern}{ending})", BOOL)
     return Value(f"lfsql_regex({subject}, {pattern}, {1 if kind == 'iregex' else 0})", BOOL)
 

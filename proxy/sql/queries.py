@@ -31,10 +31,11 @@ from proxy.sql.infer import category, common_type, identifier_name, spelled
 from proxy.sql.ordering import direction
 from proxy.sql.overloads import relation_words
 from proxy.sql.query import Query, distinct_names, select_list
+from proxy.sql.quoting import quote
 from proxy.sql.schema import Relation
 from proxy.sql.scope import Scope, Table
 from proxy.sql.selects import Selects
-from proxy.sql.value import Analysis, Value, name
+from proxy.sql.value import Analysis, Value
 
 _CATALOGS = ("pg_catalog", "information_schema", "lfsql")
 
@@ -150,8 +151,8 @@ class Queries:
         scope.tables[table_name] = table
         materialized = node.args.get("materialized")
         hint = "" if materialized is None else "MATERIALIZED " if materialized else "NOT MATERIALIZED "
-        columns = ", ".join(name(column) for column in table.columns)
-        return f"{name(table_name)}({columns}) AS {hint}({inner.render(outputs)})"
+        columns = ", ".join(quote(column) for column in table.columns)
+        return f"{quote(table_name)}({columns}) AS {hint}({inner.render(outputs)})"
 
     def _table(self, table_name: str, outputs: Sequence[Value], names: Sequence[str], given: Sequence[str]) -> Table:
         if len(given) > len(outputs):
@@ -184,9 +185,9 @@ class Queries:
                 )
             steps.append(checked(coerce(self.analysis, output, first.oid)))
         word = "UNION" if body.args.get("distinct") else "UNION ALL"
-        columns = ", ".join(name(column) for column in table.columns)
+        columns = ", ".join(quote(column) for column in table.columns)
         return (
-            f"{name(table_name)}({columns}) AS"
+            f"{quote(table_name)}({columns}) AS"
             f" ({_operand(start.render(outputs), body.this)} {word} {_operand(step.render(steps), body.expression)})"
         )
 
@@ -226,7 +227,7 @@ class Queries:
             body = f"VALUES {', '.join(texts)}"
             if aliases or any(node.args.get(key) for key in ("order", "limit", "offset")):
                 shown = aliases or names
-                columns_text = ", ".join(f"column{at} AS {name(each)}" for at, each in enumerate(shown, 1))
+                columns_text = ", ".join(f"column{at} AS {quote(each)}" for at, each in enumerate(shown, 1))
                 body = f"SELECT {columns_text} FROM ({body})"
                 return self._tail(body, node, names, finals)
             return body
@@ -357,9 +358,9 @@ def _word(node: exp.Expression) -> str:
 
 def _counted(word: str, left: str, right: str, columns: Sequence[str], types: Sequence[Value]) -> str:
     """EXCEPT ALL and INTERSECT ALL: equal rows are told apart by numbering them."""
-    listed = ", ".join(name(column) for column in columns)
+    listed = ", ".join(quote(column) for column in columns)
     keys = ", ".join(
-        name(column) + (" COLLATE lfsql_numeric" if value.oid == NUMERIC else "")
+        quote(column) + (" COLLATE lfsql_numeric" if value.oid == NUMERIC else "")
         for column, value in zip(columns, types, strict=True)
     )
     numbered = f"{keys}, row_number() OVER (PARTITION BY {keys})"

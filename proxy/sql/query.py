@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from proxy.sql.value import Value, name
+from proxy.sql.quoting import quote
+from proxy.sql.value import Value
 
 Render = Callable[[Sequence[Value], Sequence[str]], str]
 
@@ -40,4 +41,4 @@ def select_list(outputs: Sequence[Value], aliases: Sequence[str]) -> str:
         return "NULL"  # SQLite has no empty select list; the caller reports no columns
     if not aliases:
         return ", ".join(output.sql for output in outputs)
-    return ", ".join(f"{output.sql} AS {name(alias)}" for output, alias in zip(outputs, aliases, strict=True))
+    return ", ".join(f"{output.sql} AS {quote(alias)}" for output, alias in zip(outputs, aliases, strict=True))

@@ -9,4 +9,5 @@ def quote(name: str) -> str:
 
 
 def string(content: str) -> str:
+    """A string literal.  PostgreSQL's text holds no zero character, which SQLite could not quote."""
     return "'" + content.replace("'", "''") + "'"

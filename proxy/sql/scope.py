@@ -16,8 +16,9 @@ from lfsql.errors import (
     UndefinedColumn,
     UndefinedTable,
 )
+from proxy.sql.quoting import quote
 from proxy.sql.schema import Relation
-from proxy.sql.value import Value, name
+from proxy.sql.value import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def relation_source(relation: Relation, alias: str, database: str = "") -> tuple
         Field(
             column.name,
             Value(
-                f"{name(alias)}.{name(column.name)}",
+                f"{quote(alias)}.{quote(column.name)}",
                 column.oid,
                 column.typmod,
                 simple=True,
@@ -179,10 +180,10 @@ def relation_source(relation: Relation, alias: str, database: str = "") -> tuple
         )
         for column in relation.columns
     ]
-    item = f"{name(database)}.{name(relation.name)}" if database else name(relation.name)
+    item = f"{quote(database)}.{quote(relation.name)}" if database else quote(relation.name)
     if alias != relation.name or database:
-        item = f"{item} AS {name(alias)}"
-    return Source(alias, fields, relation=relation, rowid=f"{name(alias)}.{_rowid(relation)}"), item
+        item = f"{item} AS {quote(alias)}"
+    return Source(alias, fields, relation=relation, rowid=f"{quote(alias)}.{_rowid(relation)}"), item
 
 
 def _rowid(relation: Relation) -> str:

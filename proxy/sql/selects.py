@@ -25,8 +25,9 @@ from proxy.sql.casts import checked, settled
 from proxy.sql.infer import column_name, identifier_name
 from proxy.sql.ordering import direction, ordering
 from proxy.sql.query import Query, select_list
+from proxy.sql.quoting import quote
 from proxy.sql.scope import Scope
-from proxy.sql.value import Analysis, Value, name
+from proxy.sql.value import Analysis, Value
 
 if TYPE_CHECKING:
     from proxy.sql.queries import Queries
@@ -244,7 +245,7 @@ class Selects:
         inner += [f"{operators.sort_key(value_of(key))} AS o{at}" for at, key in enumerate(order_keys)]
         inner.append(f"row_number() OVER ({window}) AS n")
         shown = ", ".join(
-            f"c{at} AS {name(each)}" for at, each in enumerate(aliases or [f"c{at}" for at in range(len(finals))])
+            f"c{at} AS {quote(each)}" for at, each in enumerate(aliases or [f"c{at}" for at in range(len(finals))])
         )
         text = f"SELECT {shown} FROM (SELECT {', '.join(inner)}{tail}) WHERE n = 1"
         if items:

@@ -18,10 +18,11 @@ from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.infer import REGNAMESPACE, REGROLE
 from proxy.sql.plan import ResultColumn
 from proxy.sql.queries import Queries
+from proxy.sql.quoting import quote
 from proxy.sql.schema import Relation, Schema
 from proxy.sql.scope import Scope, relation_source
 from proxy.sql.translation import Translation
-from proxy.sql.value import Analysis, Value, name
+from proxy.sql.value import Analysis, Value
 from proxy.sql.writes import Writes
 
 __all__ = ["Translation", "infer_columns", "translate", "translate_expression"]
@@ -128,7 +129,7 @@ def translate_expression(
         for at, field in enumerate(source.fields):
             column = relation.columns[at].name
             bare = Value(
-                name(column), field.value.oid, field.value.typmod, simple=True, not_null=field.value.not_null
+                quote(column), field.value.oid, field.value.typmod, simple=True, not_null=field.value.not_null
             )
             source.fields[at] = type(field)(field.name, bare, field.alias)
         scope.add(source)

@@ -15,6 +15,7 @@ from proxy.pg.oids import INT4, INT8, NUMERIC, TEXT, UNKNOWN
 from proxy.pg.types import decode_text
 from proxy.sql.infer import INTEGERS, NUMBERS, REG, type_label
 from proxy.sql.plan import SessionCall
+from proxy.sql.quoting import string
 from proxy.sql.schema import Schema
 
 PARAMETERS_MAX: Final = 32766
@@ -52,16 +53,6 @@ class Value:
         return Value(sql, self.oid, self.typmod)
 
 
-def quote(text: str) -> str:
-    """A SQLite string literal.  PostgreSQL's text holds no zero character, which SQLite could not quote."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name(identifier: str) -> str:
-    """A SQLite identifier, always quoted: its keywords are not PostgreSQL's."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
 def constant(value: object) -> str:
     """SQLite's literal of a stored value."""
     if value is None:
@@ -79,7 +70,7 @@ def constant(value: object) -> str:
     if isinstance(value, bytes):
         return f"X'{value.hex()}'"
     if isinstance(value, str):
-        return quote(value)
+        return string(value)
     raise InvariantBroken(f"no SQLite literal for {type(value).__name__}")
 
 
@@ -96,7 +87,7 @@ def number_constant(text: str) -> Value:
             return Value(str(whole), INT4, text=str(whole), simple=True, not_null=True)
         if whole < 2**63:
             return Value(str(whole), INT8, text=str(whole), simple=True, not_null=True)
-    return Value(quote(str(decode_text(NUMERIC, text))), NUMERIC, text=text, simple=True, not_null=True)
+    return Value(string(str(decode_text(NUMERIC, text))), NUMERIC, text=text, simple=True, not_null=True)
 
 
 class Analysis:

@@ -28,9 +28,10 @@ from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.grammar import parse_expression
 from proxy.sql.infer import column_name, identifier_name
 from proxy.sql.queries import Queries
+from proxy.sql.quoting import quote
 from proxy.sql.schema import Column, Relation
 from proxy.sql.scope import Field, Scope, Source, relation_source
-from proxy.sql.value import Analysis, Value, name
+from proxy.sql.value import Analysis, Value
 
 ROW_EXPECTED: Final = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression"
 
@@ -122,7 +123,7 @@ class Writes:
                 identifier_name(target.args["alias"]) if isinstance(target, exp.Alias) else column_name(plain)
             )
         finals = [checked(settled(self.analysis, output)) for output in outputs]
-        texts = ", ".join(f"{final.sql} AS {name(each)}" for final, each in zip(finals, names, strict=True))
+        texts = ", ".join(f"{final.sql} AS {quote(each)}" for final, each in zip(finals, names, strict=True))
         return Written(f" RETURNING {texts}", finals, names)
 
     def _finish(self, text: str, returning: Written | None) -> Written:
@@ -145,9 +146,9 @@ class Writes:
         if len({column.name for column in columns}) < len(columns):
             twice = next(c.name for c in columns if sum(c.name == other.name for other in columns) > 1)
             raise DuplicateColumn(f'column "{twice}" specified more than once')
-        head = f"{prefix}INSERT INTO {name(relation.name)}"
+        head = f"{prefix}INSERT INTO {quote(relation.name)}"
         if alias != relation.name:
-            head += f" AS {name(alias)}"
+            head += f" AS {quote(alias)}"
         body = self._insert_body(node, relation, columns, scope, explicit=given is not None)
         conflict = self._conflict(node, relation, alias, scope)
         return self._finish(f"{head} {body}{conflict}", self._returning(node, relation, alias, scope))
@@ -173,7 +174,7 @@ class Writes:
             for output, column in zip(query.outputs, columns, strict=True)
         ]
         text = query.render(finals)
-        listed = ", ".join(name(column.name) for column in columns)
+        listed = ", ".join(quote(column.name) for column in columns)
         if node.args.get("conflict") is not None:
             # Without WHERE, SQLite reads ON of ON CONFLICT as a join's.
             text = f"SELECT * FROM ({text}) WHERE true"
@@ -225,7 +226,7 @@ class Writes:
                 self._refuse_generated(columns[at], overriding)
                 members.append(self._assigned(self.expressions.visit(row[at], inner), columns[at]))
             texts.append(f"({', '.join(members)})")
-        listed = ", ".join(name(columns[at].name) for at in kept)
+        listed = ", ".join(quote(columns[at].name) for at in kept)
         return f"({listed}) VALUES {', '.join(texts)}"
 
     def _conflict(self, node: exp.Insert, relation: Relation, alias: str, scope: Scope) -> str:
@@ -237,7 +238,7 @@ class Writes:
         keys = conflict.args.get("conflict_keys") or []
         if constraint is not None:
             listed = ", ".join(
-                name(column) for column in self._constraint_columns(relation, identifier_name(constraint))
+                quote(column) for column in self._constraint_columns(relation, identifier_name(constraint))
             )
             text += f" ({listed})"
         elif keys:
@@ -269,7 +270,7 @@ class Writes:
             key = key.this
         if isinstance(key, (exp.Column, exp.Identifier)):
             column = identifier_name(key.this if isinstance(key, exp.Column) else key)
-            return name(self._key_column(relation, column).name)
+            return quote(self._key_column(relation, column).name)
         inner = self._target_scope(relation, relation.name, Scope())
         return self.expressions.settled(key, inner).sql
 
@@ -327,7 +328,7 @@ class Writes:
                 continue
             if isinstance(left, exp.Paren) and isinstance(right, exp.Paren):
                 raise FeatureNotSupported(ROW_EXPECTED)
-            texts.append(f"{name(columns[0].name)} = {self._set_value(columns[0], right, inner)}")
+            texts.append(f"{quote(columns[0].name)} = {self._set_value(columns[0], right, inner)}")
         return ", ".join(texts)
 
     def _set_column(self, node: exp.Expression, relation: Relation) -> Column:
@@ -361,7 +362,7 @@ class Writes:
                 raise StatementSyntax("number of columns does not match number of values")
             pairs = zip(columns, node.expressions, strict=True)
             return ", ".join(
-                f"{name(column.name)} = {self._set_value(column, each, inner)}" for column, each in pairs
+                f"{quote(column.name)} = {self._set_value(column, each, inner)}" for column, each in pairs
             )
         if not isinstance(node, (exp.Subquery, exp.Select)):
             raise FeatureNotSupported(ROW_EXPECTED)
@@ -372,7 +373,7 @@ class Writes:
             Value(self._assigned(output, column), column.oid)
             for output, column in zip(query.outputs, columns, strict=True)
         ]
-        return f"({', '.join(name(column.name) for column in columns)}) = ({query.render(finals)})"
+        return f"({', '.join(quote(column.name) for column in columns)}) = ({query.render(finals)})"
 
     def update(self, node: exp.Update) -> Written:
         scope = Scope()
@@ -389,9 +390,9 @@ class Writes:
         inner.windows_allowed = False
         sets = self._assignments(node.expressions, relation, inner, scope)
         where = node.args.get("where")
-        text = f"{prefix}UPDATE {name(relation.name)}"
+        text = f"{prefix}UPDATE {quote(relation.name)}"
         if alias != relation.name:
-            text += f" AS {name(alias)}"
+            text += f" AS {quote(alias)}"
         text += f" SET {sets}{from_text}"
         if where is not None:
             inner.aggregates_forbidden = "WHERE"
@@ -407,9 +408,9 @@ class Writes:
         where, using = node.args.get("where"), node.args.get("using")
         inner = self._target_scope(relation, alias, scope)
         if not using:
-            text = f"{prefix}DELETE FROM {name(relation.name)}"
+            text = f"{prefix}DELETE FROM {quote(relation.name)}"
             if alias != relation.name:
-                text += f" AS {name(alias)}"
+                text += f" AS {quote(alias)}"
             if where is not None:
                 inner.aggregates_forbidden = "WHERE"
                 text += f" WHERE {self.expressions.condition(where.this, inner, 'WHERE')}"
@@ -427,7 +428,7 @@ class Writes:
         test = f" WHERE {self.expressions.condition(where.this, inner, 'WHERE')}" if where is not None else ""
         row = source.rowid.rsplit(".", 1)[-1]
         text = (
-            f"{prefix}DELETE FROM {name(relation.name)} WHERE {row} IN"
+            f"{prefix}DELETE FROM {quote(relation.name)} WHERE {row} IN"
             f" (SELECT {source.rowid} FROM {item_text}{others}{test})"
         )
         return self._finish(text, self._returning(node, relation, alias, scope))
