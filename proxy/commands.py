@@ -28,6 +28,7 @@ from proxy.planning import arguments, current, prepare
 from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.sql.utility import (
     CloseCursor,
+    Commit,
     CopyIn,
     CopyOut,
     Deallocate,
@@ -41,6 +42,7 @@ from proxy.sql.utility import (
     Notify,
     Prepare,
     ResetSetting,
+    Rollback,
     SetSetting,
     ShowSetting,
     Unlisten,
@@ -48,7 +50,7 @@ from proxy.sql.utility import (
 )
 from proxy.state import IDLE, SessionState
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows
-from proxy.transaction import close_portals, run_transaction_statement
+from proxy.transaction import close_portals, run_transaction_statement, warn
 from proxy.unit import Step, told_nothing
 from proxy.writing import flush_unit
 
@@ -65,19 +67,35 @@ async def run_utility(state: SessionState, plan: Plan, parameters: tuple[Value, 
     if utility is None:
         raise StatementSyntax("the statement is no command")
     tell_notices(state, plan)
-    tag = await run_transaction_statement(state, utility)
+    if state.status == IDLE and isinstance(utility, Commit | Rollback):
+        tag: str | None = await _end_implicit_transaction(state, utility)
+    else:
+        tag = await run_transaction_statement(state, utility)
     if tag is None:
         tag = await _run(state, utility, parameters, telling)
     if tag is not None:
         state.outbox.write(encode.command_complete(tag))
 
 
+async def _end_implicit_transaction(state: SessionState, utility: Commit | Rollback) -> str | None:
+    """COMMIT or ROLLBACK outside of a block: it ends the implicit transaction of what came before it, if anything."""
+    committed = isinstance(utility, Commit)
+    if utility.chain:
+        raise NoActiveTransaction(
+            f"{'COMMIT' if committed else 'ROLLBACK'} AND CHAIN can only be used in transaction blocks"
+        )
+    tag = await run_transaction_statement(state, utility)
+    state.end_settings(committed=committed)
+    return tag
+
+
 async def _run(state: SessionState, utility: Utility, parameters: tuple[Value, ...], telling: Telling) -> str | None:
     """The command tag, or None when it has been told already."""
     match utility:
         case SetSetting(name, value, local):
-            if local and state.status == IDLE:
-                return "SET"
+            if local and not state.in_block:
+                # It holds all the same, until the implicit transaction ends.
+                warn(state, "SET LOCAL can only be used in transaction blocks", NoActiveTransaction.sqlstate)
             state.tell(state.settings.set(name, value, local=local))
             return "SET"
         case ResetSetting("all"):
@@ -167,7 +185,7 @@ def _shown(state: SessionState, utility: ShowSetting) -> list[Row]:
 
 async def _discard(state: SessionState, what: str) -> str:
     if what == "all":
-        if state.status != IDLE:
+        if state.in_block:
             raise ActiveTransaction("DISCARD ALL cannot run inside a transaction block")
         await close_portals(state)
         state.statements.clear()
@@ -371,7 +389,7 @@ async def _close_one(state: SessionState, portal: Portal) -> None:
 
 
 async def _maintain(state: SessionState, utility: Maintenance) -> str:
-    if utility.tag == "VACUUM" and (state.status != IDLE or state.in_unit):
+    if utility.tag == "VACUUM" and (state.in_block or state.in_unit):
         raise ActiveTransaction("VACUUM cannot run inside a transaction block")
     if utility.tag == "LOCK TABLE":
         if state.status == IDLE:

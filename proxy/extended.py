@@ -208,7 +208,12 @@ async def flush(state: SessionState) -> None:
 
 
 async def sync(state: SessionState) -> None:
-    await end_implicit(state)
+    try:
+        await end_implicit(state)
+    except BaseException:
+        state.end_settings(committed=False)
+        raise
+    state.end_settings(committed=True)
 
 
 async def abandon_implicit(state: SessionState) -> None:
@@ -217,3 +222,4 @@ async def abandon_implicit(state: SessionState) -> None:
         await flush_unit(state, ROLLBACK)
     if state.status == IDLE:
         state.unit.clear()
+    state.end_settings(committed=False)

@@ -5,7 +5,8 @@ Every setting is declared once in `SETTINGS`: its default, what it accepts, whet
 free-form placeholders; lfsql's own prefix is not free-form, a misspelt `lfsql.` setting is an error.
 
 Values are kept as the text PostgreSQL would show.  `SET LOCAL`, and any SET inside a transaction that rolls back,
-are undone by an undo log rather than by copies of the whole.
+are undone by an undo log rather than by copies of the whole.  There is always a transaction: outside of a block it is
+the implicit one, of a pipeline or of a text, which begins by itself and for which `end` is called all the same.
 """
 
 from __future__ import annotations
@@ -262,7 +263,7 @@ class SessionSettings:
         self.version = 0
         """Grows with every change: caches of derived values compare it."""
         self._undo: list[tuple[str, str | None, bool]] | None = None
-        """(name, value before, local) of each change in this transaction; None outside one."""
+        """(name, value before, local) of each change in this transaction; None while there is none."""
 
     def set_default(self, name: str, value: str) -> str:
         """Change a default itself (startup packet, configuration); RESET comes back to it."""
@@ -288,8 +289,9 @@ class SessionSettings:
             raise UndefinedObject(f'unrecognized configuration parameter "{name}"') from None
 
     def begin(self) -> None:
-        """A transaction starts: from now on changes can be undone."""
-        self._undo = []
+        """A block starts, which takes over what its text or pipeline has set before it."""
+        if self._undo is None:
+            self._undo = []
 
     def mark(self) -> int:
         """A savepoint's place in the undo log."""
@@ -321,10 +323,9 @@ class SessionSettings:
         if proper not in self.values and len(self.values) >= len(SETTINGS) + PLACEHOLDERS_MAX:
             raise InvalidParameterValue(f"a session may keep at most {PLACEHOLDERS_MAX} settings of its own")
         before = self.values.get(proper)
-        if self._undo is not None:
-            self._undo.append((proper, before, local))
-        elif local:
-            return []  # SET LOCAL outside a transaction has no effect; the session warns
+        if self._undo is None:
+            self._undo = []
+        self._undo.append((proper, before, local))
         return self._put(proper, kept)
 
     def _put(self, proper: str, value: str | None) -> list[str]:
@@ -347,7 +348,9 @@ class SessionSettings:
 
     def end(self, *, committed: bool) -> list[str]:
         """The transaction ended: undo SET LOCALs, and on rollback every SET.  Gives the names to report."""
-        undo, self._undo = self._undo or [], None
+        if self._undo is None:
+            return []
+        undo, self._undo = self._undo, None
         changed: list[str] = []
         kept: set[str] = set()
         for name, before, local in reversed(undo):

@@ -27,8 +27,25 @@ async def simple_query(state: SessionState, text: str) -> None:
     portal = state.portals.pop("", None)
     if portal is not None and portal.source is not None:
         await portal.source.aclose()
+    try:
+        found = await statements(text, state.dialect)
+        state.several = len(found) > 1
+        told = await _run(state, found)
+        await end_implicit(state)
+    except BaseException:
+        state.end_settings(committed=False)
+        raise
+    finally:
+        state.several = False
+    state.end_settings(committed=True)
+    if not told:
+        state.outbox.write(encode.EMPTY_QUERY_RESPONSE)
+
+
+async def _run(state: SessionState, found: list[Source]) -> bool:
+    """Run the statements in order; whether there was any but empty ones."""
     told = False
-    for statement in await statements(text, state.dialect):
+    for statement in found:
         try:
             prepared = await prepare(state, statement.text, lift=True)
         except LfsqlError as error:
@@ -47,6 +64,4 @@ async def simple_query(state: SessionState, text: str) -> None:
             if plan.parameters:
                 raise UndefinedParameter("there is no parameter $1")
             await execute(state, prepared, (), SIMPLE)
-    await end_implicit(state)
-    if not told:
-        state.outbox.write(encode.EMPTY_QUERY_RESPONSE)
+    return told

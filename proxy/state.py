@@ -77,6 +77,8 @@ class SessionState:
         self.sequence = 0
         # -- transaction -----------------------------------------------------------------------------------
         self.status = IDLE
+        self.several = False
+        """The text that is carried out has several statements: where no block is open it counts as one."""
         self.savepoints: list[tuple[str, int]] = []
         """(name, mark in the settings' undo log), outermost first."""
         self.prelude: list[Operation] = []
@@ -144,6 +146,16 @@ class SessionState:
     def in_unit(self) -> bool:
         """Statements must run on the primary in our unit: it has begun, or writes wait to be sent."""
         return self.unit.held or self.unit.writes
+
+    @property
+    def in_block(self) -> bool:
+        """Inside of what PostgreSQL calls a transaction block, be it BEGIN's or a text's of several statements."""
+        return self.status != IDLE or self.several
+
+    def end_settings(self, *, committed: bool) -> None:
+        """The implicit transaction has ended, if that is what the session is in: as `committed` says of its SETs."""
+        if self.status == IDLE:
+            self.tell(self.settings.end(committed=committed))
 
     def tell(self, names: list[str]) -> None:
         """ParameterStatus for settings that changed."""

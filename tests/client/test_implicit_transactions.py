@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from psycopg.pq import DiagnosticField, ExecStatus
 
 from tests.client.conftest import Server
 
@@ -39,6 +40,116 @@ def test_a_pipeline_that_fails(server: Server, table: str, failing: str) -> None
             connection.execute(f"INSERT INTO {table} VALUES (1)")
             connection.execute(failing)
         assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "after"),
+    [
+        ("SET work_mem = '5MB'; SELECT 1", ["SET", "1"], "5MB"),
+        ("SET work_mem = '5MB'; SELECT 1/0", ["SET", "22012"], "4MB"),
+        ("RESET ALL; SET work_mem = '5MB'; SELECT no_such_column", ["RESET", "SET", "42703"], "4MB"),
+        ("SELECT set_config('work_mem', '5MB', false), 1/0", ["22012"], "4MB"),
+        ("SELECT set_config('work_mem', '5MB', false); SELECT 1/0", ["5MB", "22012"], "4MB"),
+        ("SELECT set_config('work_mem', '5MB', true); SHOW work_mem", ["5MB", "5MB"], "4MB"),
+        ("SET LOCAL work_mem = '5MB'; SHOW work_mem", ["SET", "5MB"], "4MB"),
+        ("SET LOCAL work_mem = '5MB'; COMMIT; SHOW work_mem", ["SET", "COMMIT", "4MB", "warned: 25P01"], "4MB"),
+        ("SET LOCAL work_mem = '5MB'", ["SET", "warned: 25P01"], "4MB"),
+        ("SET work_mem = '5MB'; SET LOCAL work_mem = '6MB'; SELECT 1", ["SET", "SET", "1"], "5MB"),
+        ("SET work_mem = '5MB'; ROLLBACK", ["SET", "ROLLBACK", "warned: 25P01"], "4MB"),
+        ("SET work_mem = '5MB'; COMMIT; SELECT 1/0", ["SET", "COMMIT", "22012", "warned: 25P01"], "5MB"),
+        ("SET work_mem = '5MB'; BEGIN; SET work_mem = '6MB'; ROLLBACK", ["SET", "BEGIN", "SET", "ROLLBACK"], "4MB"),
+        ("SET work_mem = '5MB'; BEGIN; SELECT 1/0", ["SET", "BEGIN", "22012"], "4MB"),
+        ("BEGIN; SET work_mem = '5MB'; COMMIT; SELECT 1/0", ["BEGIN", "SET", "COMMIT", "22012"], "5MB"),
+        (
+            "BEGIN; SET work_mem = '5MB'; SAVEPOINT a; SET work_mem = '6MB'; ROLLBACK TO a; COMMIT",
+            ["BEGIN", "SET", "SAVEPOINT", "SET", "ROLLBACK", "COMMIT"],
+            "5MB",
+        ),
+        (
+            "BEGIN; SAVEPOINT a; SET LOCAL work_mem = '6MB'; RELEASE a; SHOW work_mem; COMMIT",
+            ["BEGIN", "SAVEPOINT", "SET", "RELEASE", "6MB", "COMMIT"],
+            "4MB",
+        ),
+        ("COMMIT AND CHAIN", ["25P01"], "4MB"),
+        ("ROLLBACK AND CHAIN; SELECT 1", ["25P01"], "4MB"),
+        ("SELECT 1; ROLLBACK AND CHAIN; SELECT 2", ["1", "25P01"], "4MB"),
+        ("SELECT 1; COMMIT AND CHAIN; SELECT 2", ["1", "25P01"], "4MB"),
+        ("SELECT 1; COMMIT AND NO CHAIN; SELECT 2", ["1", "COMMIT", "2", "warned: 25P01"], "4MB"),
+        ("BEGIN; ROLLBACK AND CHAIN; COMMIT", ["BEGIN", "ROLLBACK", "COMMIT"], "4MB"),
+        ("SELECT 1; DISCARD ALL", ["1", "25001"], "4MB"),
+    ],
+)
+def test_settings_follow_the_transaction_of_their_text(
+    server: Server, text: str, told: list[str], after: str
+) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        assert _told(connection, text) == told
+        connection.rollback()
+        assert connection.execute("SHOW work_mem").fetchone() == (after,)
+        _told(connection, "SELECT 1; SELECT 1/0")  # a later failure undoes nothing of what is over
+        assert connection.execute("SHOW work_mem").fetchone() == (after,)
+
+
+def _told(connection: psycopg.Connection, text: str) -> list[str]:
+    """What a text's statements are answered with, in order: a row's first value, a tag, or a SQLSTATE; then what
+    it was warned of, as libpq gives notices ahead of the results they came between."""
+    told: list[str] = []
+    warned: list[str] = []
+    connection.add_notice_handler(lambda notice: warned.append(f"warned: {notice.sqlstate}"))
+    raw = connection.pgconn
+    raw.send_query(text.encode())
+    while (result := raw.get_result()) is not None:
+        if result.status == ExecStatus.FATAL_ERROR:
+            told.append((result.error_field(DiagnosticField.SQLSTATE) or b"").decode())
+        else:
+            told.append(
+                (result.get_value(0, 0) or b"").decode()
+                if result.ntuples
+                else (result.command_status or b"").decode()
+            )
+    return told + warned
+
+
+@pytest.mark.parametrize(
+    ("statements", "after"),
+    [
+        (["SET work_mem = '5MB'", "SELECT 1/0"], "4MB"),
+        (["SELECT set_config('work_mem', '5MB', false)", "SELECT no_such_column"], "4MB"),
+        (["SET LOCAL work_mem = '5MB'", "SELECT 1"], "4MB"),
+        (["SET work_mem = '5MB'", "SELECT 1"], "5MB"),
+        (["BEGIN", "SET work_mem = '5MB'", "ROLLBACK", "SELECT 1"], "4MB"),
+        (["BEGIN", "SET work_mem = '5MB'", "COMMIT", "SELECT 1/0"], "5MB"),
+    ],
+)
+def test_settings_follow_the_transaction_of_their_pipeline(server: Server, statements: list[str], after: str) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        failed = False
+        try:
+            with connection.pipeline():
+                for statement in statements:
+                    connection.execute(statement)
+        except (psycopg.errors.DivisionByZero, psycopg.errors.UndefinedColumn):
+            failed = True
+        assert failed == any("1/0" in statement or "no_such" in statement for statement in statements)
+        assert connection.execute("SHOW work_mem").fetchone() == (after,)
+
+
+def test_set_local_holds_until_the_pipelines_end(autocommit: psycopg.Connection) -> None:
+    with autocommit.pipeline():
+        autocommit.execute("SET LOCAL work_mem = '5MB'")
+        shown = autocommit.execute("SHOW work_mem")
+    assert shown.fetchone() == ("5MB",)
+    assert autocommit.execute("SHOW work_mem").fetchone() == ("4MB",)
+
+
+def test_a_deferred_constraint_that_fails_at_the_end_takes_the_settings_along(
+    autocommit: psycopg.Connection, table: str
+) -> None:
+    autocommit.execute(
+        f"CREATE TABLE {table} (id int PRIMARY KEY, up int REFERENCES {table} DEFERRABLE INITIALLY DEFERRED)"
+    )
+    assert _told(autocommit, f"SET work_mem = '5MB'; INSERT INTO {table} VALUES (1, 2)")[-1] == "23503"
+    assert autocommit.execute("SHOW work_mem").fetchone() == ("4MB",)
 
 
 def test_a_savepoint_brings_back_the_schema(autocommit: psycopg.Connection, table: str) -> None:

@@ -148,9 +148,25 @@ def test_rolling_back_to_a_savepoint_undoes_what_was_set_since() -> None:
     assert settings.show("application_name") == "before"
 
 
-def test_set_local_outside_a_transaction_does_nothing() -> None:
+@pytest.mark.parametrize(
+    ("local", "committed", "after"),
+    [(False, True, "x"), (False, False, ""), (True, True, ""), (True, False, "")],
+)
+def test_an_implicit_transaction_begins_by_itself(local: bool, committed: bool, after: str) -> None:
     settings = fresh()
-    assert settings.set("application_name", "x", local=True) == []
+    assert settings.set("application_name", "x", local=local) == ["application_name"]
+    assert settings.show("application_name") == "x"
+    settings.end(committed=committed)
+    assert settings.show("application_name") == after
+    assert settings.end(committed=False) == []
+    assert settings.show("application_name") == after
+
+
+def test_a_block_takes_over_what_was_set_before_it() -> None:
+    settings = fresh()
+    settings.set("application_name", "x")
+    settings.begin()
+    settings.end(committed=False)
     assert settings.show("application_name") == ""
 
 
