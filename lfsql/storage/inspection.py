@@ -22,7 +22,8 @@ INSPECTED_MAX: Final = 4096
 INSPECTED_TEXT_MAX: Final = 16_384
 """Longer texts are bulk one-offs: inspected each time, never remembered."""
 
-_NOTHING: Final = re.compile(r"(?:[\s;]+|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*", re.DOTALL)
+_NOTHING: Final = re.compile(r"(?:[\s;]++|--[^\n]*+|/\*.*?(?:\*/|\Z))*+", re.DOTALL)
+"""Each character is looked at once: nothing that was matched is given back, so no text makes it search."""
 
 
 class Described(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -157,6 +158,14 @@ def test_a_second_statement_is_refused_before_the_first_runs(unit: Engine, sql: 
 @pytest.mark.parametrize("sql", ["SELECT 1;", "SELECT 1 ; -- done", "SELECT 1; /* done */ ;; ", "SELECT 1;/* open"])
 def test_what_follows_may_be_nothing(unit: Engine, sql: str) -> None:
     assert unit.run(Run(sql)).rows == ((1,),)
+
+
+@pytest.mark.parametrize("tail", [";" * 26, "; " * 13, ";" * 10_000, "/* */" * 10_000, "-- x\n" * 10_000])
+def test_looking_at_what_follows_takes_no_time(unit: Engine, tail: str) -> None:
+    began = time.process_time()
+    with pytest.raises(StatementSyntax, match="multiple commands"):
+        unit.run(Run(f"SELECT 1; -- the driver skips what comes before\n{tail};x"))
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("sql", ["", "  ", "-- nothing", "/* nothing */"])
