@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lfsql.errors import CannotChangeNow, InvalidParameterValue, UndefinedObject
+from proxy import time_zones
 
 SERVER_VERSION: Final = "15.0"
 SERVER_VERSION_NUM: Final = "150000"
@@ -72,7 +72,7 @@ def _integer(low: int, high: int) -> Check:
     return check
 
 
-_DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*\Z")
+_DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*\Z", re.ASCII)
 _UNIT_MS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -81,11 +81,12 @@ def _milliseconds(name: str, value: str) -> str:
     found = _DURATION.match(value)
     if found is None:
         raise _invalid(name, value, 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".')
-    number = round(float(found[1]) * _UNIT_MS[found[2] or "ms"])
-    if not 0 <= number <= 2_147_483_647:
+    exact = float(found[1]) * _UNIT_MS[found[2] or "ms"]
+    if not 0 <= exact <= 2_147_483_647:  # also of what is too large for a float, which is infinite
         raise InvalidParameterValue(
-            f'{number} ms is outside the valid range for parameter "{name}" (0 .. 2147483647)'
+            f'{exact:.0f} ms is outside the valid range for parameter "{name}" (0 .. 2147483647)'
         )
+    number = round(exact)
     for unit in ("d", "h", "min", "s"):
         if number and number % int(_UNIT_MS[unit]) == 0:
             return f"{number // int(_UNIT_MS[unit])}{unit}"
@@ -98,21 +99,6 @@ def duration_ms(text: str) -> int:
     if found is None:
         raise _invalid("duration", text)
     return round(float(found[1]) * _UNIT_MS[found[2] or "ms"])
-
-
-_OFFSET: Final = re.compile(r"(?:<[^>]*>)?([+-]?\d{1,2})(?::?(\d{2}))?\Z")
-
-
-def _time_zone(name: str, value: str) -> str:
-    word = value.strip().strip("'")
-    if word.lower() in ("utc", "gmt", "zulu", "default", "local"):
-        return {"gmt": "GMT"}.get(word.lower(), "UTC")
-    if _OFFSET.match(word):
-        return word
-    try:
-        return ZoneInfo(word).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _invalid(name, value) from None
 
 
 def _client_encoding(name: str, value: str) -> str:
@@ -155,7 +141,9 @@ SETTINGS: Final[dict[str, Setting]] = {
     "server_encoding": Setting("UTF8", reported=True, read_only=True, description="always UTF8"),
     "client_encoding": Setting("UTF8", _client_encoding, reported=True, description="always UTF8"),
     "DateStyle": Setting("ISO, MDY", _date_style, reported=True, description="ISO only; the order reads input"),
-    "TimeZone": Setting("UTC", _time_zone, reported=True, description="in which timestamptz is shown and read"),
+    "TimeZone": Setting(
+        "UTC", time_zones.spelled, reported=True, description="in which timestamptz is shown and read"
+    ),
     "IntervalStyle": Setting("postgres", _choice("postgres"), reported=True, description="postgres only"),
     "integer_datetimes": Setting("on", reported=True, read_only=True, description="always on"),
     "standard_conforming_strings": Setting("on", _choice("on"), reported=True, description="always on"),
@@ -249,6 +237,37 @@ def canonical(name: str) -> str:
     raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
 
 
+def _changeable(proper: str) -> Setting | None:
+    """The setting, None for a placeholder.  Raises CannotChangeNow."""
+    setting = SETTINGS.get(proper)
+    if setting is not None and setting.read_only:
+        raise CannotChangeNow(f'parameter "{proper}" cannot be changed')
+    return setting
+
+
+def _checked(proper: str, value: str) -> str:
+    """The text to keep of a value somebody else chose.  Raises InvalidParameterValue, CannotChangeNow.
+
+    What comes out of here every later use can take: it has the setting's form, and can be sent to the client.
+    """
+    setting = _changeable(proper)
+    if len(value) > VALUE_CHARACTERS_MAX:
+        raise InvalidParameterValue(
+            f'value for parameter "{proper}" is longer than {VALUE_CHARACTERS_MAX} characters'
+        )
+    if "\0" in value or not _is_utf8(value):
+        raise InvalidParameterValue(f'value for parameter "{proper}" is no text that UTF8 can hold')
+    return setting.check(proper, value) if setting is not None else value
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class SessionSettings:
     """One session's values.  `values` is read directly on the hot path; change it through the methods only."""
 
@@ -257,23 +276,18 @@ class SessionSettings:
     def __init__(self, defaults: Mapping[str, str]) -> None:
         """`defaults`: settings whose default differs from the built-in one (proxy configuration, startup)."""
         self.defaults: dict[str, str] = {name: setting.default for name, setting in SETTINGS.items()}
-        for name, value in defaults.items():
-            self.set_default(name, value)
         self.values: dict[str, str] = dict(self.defaults)
         self.version = 0
         """Grows with every change: caches of derived values compare it."""
         self._undo: list[tuple[str, str | None, bool]] | None = None
         """(name, value before, local) of each change in this transaction; None while there is none."""
+        for name, value in defaults.items():
+            self.set_default(name, value)
 
-    def set_default(self, name: str, value: str) -> str:
+    def set_default(self, name: str, value: str) -> None:
         """Change a default itself (startup packet, configuration); RESET comes back to it."""
         proper = canonical(name)
-        setting = SETTINGS.get(proper)
-        kept = setting.check(proper, value) if setting is not None else value
-        self.defaults[proper] = kept
-        if hasattr(self, "values"):
-            self.values[proper] = kept
-        return proper
+        self.fix(proper, _checked(proper, value))
 
     def fix(self, name: str, value: str) -> None:
         """Set what the session itself determines, read-only to clients."""
@@ -309,17 +323,8 @@ class SessionSettings:
     def set(self, name: str, value: str | None, *, local: bool = False) -> list[str]:
         """Set, or with None go back to the default.  Gives the names whose new values the client must be told."""
         proper = canonical(name)
-        setting = SETTINGS.get(proper)
-        if setting is not None and setting.read_only:
-            raise CannotChangeNow(f'parameter "{proper}" cannot be changed')
-        if value is None:
-            kept = self.defaults.get(proper)
-        else:
-            if len(value) > VALUE_CHARACTERS_MAX:
-                raise InvalidParameterValue(
-                    f'value for parameter "{proper}" is longer than {VALUE_CHARACTERS_MAX} characters'
-                )
-            kept = setting.check(proper, value) if setting is not None else value
+        _changeable(proper)
+        kept = self.defaults.get(proper) if value is None else _checked(proper, value)
         if proper not in self.values and len(self.values) >= len(SETTINGS) + PLACEHOLDERS_MAX:
             raise InvalidParameterValue(f"a session may keep at most {PLACEHOLDERS_MAX} settings of its own")
         before = self.values.get(proper)

@@ -15,6 +15,7 @@ from lfsql.core.freshness import LagLimits
 from lfsql.core.ids import Index
 from lfsql.errors import InvariantBroken, QueryCanceled
 from lfsql.storage.functions import zones
+from proxy import time_zones
 from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
@@ -115,7 +116,7 @@ class SessionState:
         self._version = self.settings.version
         self._policy = ReadPolicy(self.settings)
         self._encoding = EncodeSettings(
-            timezone=self.worker.time_zone(values["TimeZone"]),
+            timezone=time_zones.zone(values["TimeZone"]),
             bytea_output=values["bytea_output"],
             extra_float_digits=int(values["extra_float_digits"]),
             zone=zone,

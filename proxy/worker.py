@@ -6,12 +6,11 @@ import hmac
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 import trio
 
@@ -64,6 +63,8 @@ HISTORY_S_MAX: Final = 3_600.0
 HISTORY_ENTRIES_MAX: Final = 4_096
 """How far back lag can be told: a replica further behind than either has an unknown lag."""
 SCHEMA_WAIT_MS_MAX: Final = 10_000
+ENCODINGS_MAX: Final = 1_000
+"""Combinations of settings that values are printed by, which are known by a number."""
 
 
 class Worker:
@@ -106,7 +107,7 @@ class Worker:
         self._sessions: dict[int, Session] = {}
         self._last_process_id = 0
         self._encodings: dict[EncodeSettings, int] = {}
-        self._zones: dict[str, tzinfo] = {"UTC": UTC}
+        self._last_encoding = 0
 
     # -- sessions ------------------------------------------------------------------------------------------
 
@@ -149,18 +150,15 @@ class Worker:
     def sessions(self) -> int:
         return len(self._sessions)
 
-    def time_zone(self, name: str) -> tzinfo:
-        """The zone of a TimeZone setting, which has been checked."""
-        zone = self._zones.get(name)
-        if zone is None:
-            zone = _zone(name)
-            if len(self._zones) < 1_000:
-                self._zones[name] = zone
-        return zone
-
     def encoding_key(self, encoding: EncodeSettings) -> int:
         """A number for these settings.  Hashing them for every row written would cost more than writing it."""
-        return self._encodings.setdefault(encoding, len(self._encodings))
+        number = self._encodings.get(encoding)
+        if number is None:
+            if len(self._encodings) >= ENCODINGS_MAX:
+                self._encodings.clear()  # those in use get another number beside the one they have
+            self._last_encoding += 1
+            number = self._encodings[encoding] = self._last_encoding
+        return number
 
     # -- asking nodes --------------------------------------------------------------------------------------
 
@@ -372,20 +370,3 @@ RowsAt = tuple[list[Row], Index]
 def _soon(state: SessionState) -> float:
     return monotonic() + state.failover_s
 
-
-def _zone(name: str) -> tzinfo:
-    """A zone's name, or an offset as PostgreSQL reads them: '+2' and '2' are hours east, '<+02>-02' is POSIX."""
-    if name.startswith("<"):
-        return _offset(name[name.index(">") + 1 :], -1)
-    if name.lstrip("+-")[:1].isdigit():
-        return _offset(name, 1)
-    return ZoneInfo(name)
-
-
-def _offset(text: str, sign: int) -> tzinfo:
-    if text.startswith("-"):
-        sign = -sign
-    hours, _, minutes = text.lstrip("+-").partition(":")
-    if not minutes and len(hours) > 2:
-        hours, minutes = hours[:-2], hours[-2:]
-    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes or 0)))
