@@ -1,9 +1,9 @@
 """The floors of the project, held by its imports; and the purity of the pure parts.
 
 No import runs upward: command line, then node and proxy, then storage and net, then core and config, then errors.
-The pure parts (`lfsql/core`, `proxy/pg`, `proxy/sql`) get time and random draws as arguments, which is what lets a
-simulator run them; they import nothing that reads a clock, draws, waits or touches a file, and use no builtin that
-does.
+The pure parts (`lfsql/core`, `lfsql/values`, `proxy/pg`, `proxy/sql`) get time and random draws as arguments, so that
+a simulator can run them; they import nothing that reads a clock, draws, waits or touches a file, and use no builtin
+that does.
 
 The rules are a table, read by one function over {module name: source}.  The second half of this file plants
 violations in that table's way and shows that each is found: a checker that cannot fail proves nothing.
@@ -53,11 +53,12 @@ _LFSQL = ("lfsql.core", "lfsql.errors", "lfsql.config", "lfsql.storage", "lfsql.
 
 LAYERS = (
     Layer("lfsql.errors", ("lfsql.errors",), pure=True),
+    Layer("lfsql.values", ("lfsql.values", "lfsql.errors"), pure=True),
     Layer("lfsql.core", ("lfsql.core", "lfsql.errors"), ("msgspec",), pure=True),
     Layer("lfsql.config", ("lfsql.errors",), ("msgspec",)),
     Layer(
         "lfsql.storage",
-        ("lfsql.storage", "lfsql.core", "lfsql.errors"),
+        ("lfsql.storage", "lfsql.core", "lfsql.values", "lfsql.errors"),
         ("apsw", "aiosqlite", "msgspec", "regex"),
     ),
     Layer(
@@ -77,7 +78,7 @@ LAYERS = (
     Layer("lfsql", ("lfsql.core", "lfsql.errors", "lfsql.config"), ("msgspec",)),
     Layer("lfsql.cli", (*_LFSQL, "lfsql.cli", "proxy"), ("click", "rich", "msgspec", "trio")),
     Layer("lfsql.__main__", ("lfsql.cli",)),
-    Layer("proxy.pg", ("proxy.pg", "lfsql.errors"), pure=True),
+    Layer("proxy.pg", ("proxy.pg", "lfsql.values", "lfsql.errors"), pure=True),
     Layer(
         "proxy.sql",
         ("proxy.sql", "proxy.pg.oids", "proxy.pg.types", "lfsql.errors"),
@@ -237,7 +238,7 @@ def test_the_project_keeps_its_floors() -> None:
 
 def test_every_layer_exists_or_is_a_file_to_come() -> None:
     modules = project()
-    for prefix in ("lfsql.core", "lfsql.storage", "lfsql.net", "lfsql.node", "proxy.pg", "proxy.sql"):
+    for prefix in ("lfsql.core", "lfsql.values", "lfsql.storage", "lfsql.net", "lfsql.node", "proxy.pg", "proxy.sql"):
         assert any(within(module, prefix) for module in modules), prefix
 
 

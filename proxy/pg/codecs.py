@@ -11,6 +11,8 @@ from functools import partial
 from typing import Final
 
 from lfsql.errors import FeatureNotSupported
+from lfsql.values.datetimes import parse_date, parse_time, parse_timestamp, parse_timestamptz, parse_timetz
+from lfsql.values.intervals import parse_interval
 from proxy.pg import arrays, datetimes, floats, intervals, jsons, numeric, oids, scalars
 from proxy.pg.settings import EncodeSettings, Value
 
@@ -166,37 +168,37 @@ CODECS: Final[dict[int, Codec]] = {
     oids.UUID: Codec(_plain(scalars.parse_uuid), scalars.receive_uuid, _fixed(scalars.print_uuid), scalars.send_uuid),
     oids.JSON: Codec(_plain(jsons.parse_json), jsons.receive_json, _TEXT.print, _TEXT.send),
     oids.JSONB: Codec(_plain(jsons.parse_jsonb), jsons.receive_jsonb, _TEXT.print, jsons.send_jsonb),
-    oids.DATE: Codec(_by_settings(datetimes.parse_date), datetimes.receive_date, _TEXT.print, datetimes.send_date),
+    oids.DATE: Codec(_by_settings(parse_date), datetimes.receive_date, _TEXT.print, datetimes.send_date),
     oids.TIME: Codec(
-        _by_settings(datetimes.parse_time),
+        _by_settings(parse_time),
         datetimes.receive_time,
         _TEXT.print,
         datetimes.send_time,
         _coerce_time,
     ),
     oids.TIMETZ: Codec(
-        _by_settings(datetimes.parse_timetz),
+        _by_settings(parse_timetz),
         datetimes.receive_timetz,
         _TEXT.print,
         datetimes.send_timetz,
         _coerce_time,
     ),
     oids.TIMESTAMP: Codec(
-        _by_settings(datetimes.parse_timestamp),
+        _by_settings(parse_timestamp),
         datetimes.receive_timestamp,
         _TEXT.print,
         datetimes.send_timestamp,
         _coerce_timestamp,
     ),
     oids.TIMESTAMPTZ: Codec(
-        _by_settings(datetimes.parse_timestamptz),
+        _by_settings(parse_timestamptz),
         datetimes.receive_timestamp,
         _print_timestamptz,
         datetimes.send_timestamp,
         _coerce_timestamp,
     ),
     oids.INTERVAL: Codec(
-        _plain(intervals.parse_interval),
+        _plain(parse_interval),
         intervals.receive_interval,
         _print_interval,
         intervals.send_interval,

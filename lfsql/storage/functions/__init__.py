@@ -2,8 +2,7 @@
 
 The translator (`proxy.sql`) writes calls of them; names that begin with `lfsql_` are its own, the others are
 PostgreSQL's.  They raise the classes of `lfsql.errors`, which apsw hands through to whoever runs the statement.
-Reading text into types is written here and again in `proxy.pg`: lfsql must not import the proxy, and here it runs
-per row and needs no session.
+Texts are read into dates, times and intervals by `lfsql.values`, as literals and parameters are by the proxy.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from lfsql.storage.functions import (
 )
 from lfsql.storage.functions.registry import register_aggregates, register_scalars
 from lfsql.storage.functions.sequences import register_sequences
+from lfsql.values.datetimes import stamp_text
 
 
 def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
@@ -40,7 +40,7 @@ def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
     for topic in (decimals, numbers, intervals, texts, jsons, arrays):
         register_scalars(connection, topic.SCALARS_WITH_NULLS, nulls=True)
     register_scalars(
-        connection, {"lfsql_now": lambda: moments.text(moments.from_microseconds(clock_us()))}, deterministic=False
+        connection, {"lfsql_now": lambda: stamp_text(moments.from_microseconds(clock_us()))}, deterministic=False
     )
     register_aggregates(connection, aggregates.AGGREGATES)
     connection.create_collation("lfsql_numeric", decimals.compare)

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from lfsql.errors import InvalidParameterValue, LimitExceeded
 from lfsql.storage.functions import decimals, intervals
-from lfsql.storage.functions.intervals import Interval
 from lfsql.storage.functions.registry import Accumulator
+from lfsql.values.intervals import Interval, read_interval
 
 BYTES_MAX: Final = 256 * 1024 * 1024
 
@@ -237,7 +237,7 @@ class IntervalSum(_Aggregate):
     def _move(self, given: Any, sign: int) -> None:
         if given is None:
             return
-        value = intervals.read(given)
+        value = read_interval(given)
         self.count += sign
         self.months += sign * value.months
         self.days += sign * value.days
@@ -397,7 +397,7 @@ class Bits(_Aggregate):
 
 
 def _interval_key(value: Any) -> int:
-    return intervals.span(intervals.read(value))
+    return intervals.span(read_interval(value))
 
 
 AGGREGATES: Final[dict[str, Callable[[], Accumulator]]] = {

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lfsql.errors import ArraySubscriptError, InvalidText, LimitExceeded
-from lfsql.storage.functions import decimals, intervals, moments, numbers, texts
+from lfsql.storage.functions import decimals, moments, numbers, texts
 from lfsql.storage.functions.jsons import quoted
+from lfsql.values.intervals import parse_interval
 
 
 def load(source: str) -> list[Any]:
@@ -123,10 +124,10 @@ _READERS: Final[dict[int, Callable[[str], Any]]] = {
     701: numbers.read_float,
     1700: decimals.read_numeric,
     2950: texts.read_uuid,
-    1082: lambda text: moments.read_stamp(text, "date")[0][:10],
-    1114: lambda text: moments.read_stamp(text, "timestamp")[0],
+    1082: moments.read_date,
+    1114: moments.read_timestamp,
     1184: lambda text: moments.read_timestamptz(text, "UTC"),
-    1186: lambda text: intervals.text(intervals.read(text)),
+    1186: parse_interval,
 }
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from lfsql.errors import DatetimeOutOfRange, InvalidDatetime, InvalidText
 from lfsql.storage.functions import decimals, intervals, moments
+from lfsql.values.datetimes import offset_text, stamp_text, utc_offset
+from lfsql.values.intervals import SECOND, Interval, read_interval
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -46,7 +48,7 @@ class _Moment:
         self.zone = zone
 
     def offset(self) -> timedelta:
-        return moments.offset_at(moments.zone(self.zone), self.moment) if self.zone else timedelta()
+        return utc_offset(moments.zone(self.zone), self.moment) if self.zone else timedelta()
 
     def field(self, pattern: str, fill: bool) -> tuple[str, int] | None:
         """(text, width of zeros) of a pattern; None: it is not one."""
@@ -100,9 +102,9 @@ class _Moment:
             text = self._zone_name()
             return text.lower() if word.islower() else text
         if upper == "OF":
-            return moments.offset_text(self.offset())
+            return offset_text(round(self.offset().total_seconds()))
         if upper == "TZH":
-            return moments.offset_text(self.offset())[:3]
+            return offset_text(round(self.offset().total_seconds()))[:3]
         if upper == "TZM":
             return f"{abs(round(self.offset().total_seconds())) % 3600 // 60:02d}"
         return None
@@ -150,12 +152,12 @@ def timestamp_to_char(stored: str, template: str, zone: str = "") -> str | None:
 
 
 class _Span:
-    def __init__(self, value: intervals.Interval) -> None:
+    def __init__(self, value: Interval) -> None:
         self.years, self.months, self.days, self.hours, self.minutes, self.rest = intervals.fields(value)
 
     def field(self, pattern: str, fill: bool) -> tuple[str, int] | None:
-        seconds = self.rest // intervals.SECOND
-        fraction = self.rest % intervals.SECOND
+        seconds = self.rest // SECOND
+        fraction = self.rest % SECOND
         numbers = {
             "HH24": (self.hours, 2), "HH": ((self.hours + 11) % 12 + 1, 2), "HH12": ((self.hours + 11) % 12 + 1, 2),
             "MI": (self.minutes, 2), "SS": (seconds, 2), "MS": (fraction // 1000, 3), "US": (fraction, 6),
@@ -169,7 +171,7 @@ class _Span:
 
 
 def interval_to_char(stored: str, template: str) -> str:
-    return _rendered(template, _Span(intervals.read(stored)))
+    return _rendered(template, _Span(read_interval(stored)))
 
 
 # -- Reading -----------------------------------------------------------------------------------------------
@@ -251,7 +253,7 @@ def _assembled(fields: dict[str, int], source: str) -> str:
         )
     except (ValueError, OverflowError):
         raise DatetimeOutOfRange(f'date/time field value out of range: "{source}"') from None
-    return moments.text(start)
+    return stamp_text(start)
 
 
 # -- Numbers -----------------------------------------------------------------------------------------------

@@ -11,16 +11,15 @@ from typing import Any, Final
 
 from lfsql.errors import FeatureNotSupported, InvalidParameterValue
 from lfsql.storage.functions import decimals, intervals
-from lfsql.storage.functions.intervals import DAY, HOUR, MINUTE, SECOND
 from lfsql.storage.functions.moments import (
     INFINITE,
     JULIAN_EPOCH,
     microseconds_since_epoch,
     parse,
-    text,
-    time_microseconds,
     zone,
 )
+from lfsql.values.datetimes import stamp_text, time_microseconds
+from lfsql.values.intervals import DAY, HOUR, MINUTE, SECOND, read_interval
 
 _SYNONYMS: Final = {
     word: unit
@@ -56,22 +55,22 @@ def truncate(field: str, stored: str) -> str:
     if unit == "microseconds":
         return stored
     if unit == "milliseconds":
-        return text(moment.replace(microsecond=moment.microsecond // 1000 * 1000))
+        return stamp_text(moment.replace(microsecond=moment.microsecond // 1000 * 1000))
     if unit == "second":
-        return text(moment.replace(microsecond=0))
+        return stamp_text(moment.replace(microsecond=0))
     if unit == "minute":
-        return text(moment.replace(second=0, microsecond=0))
+        return stamp_text(moment.replace(second=0, microsecond=0))
     if unit == "hour":
-        return text(moment.replace(minute=0, second=0, microsecond=0))
+        return stamp_text(moment.replace(minute=0, second=0, microsecond=0))
     if unit == "day":
-        return text(midnight)
+        return stamp_text(midnight)
     if unit == "week":
-        return text(midnight - timedelta(days=moment.weekday()))
+        return stamp_text(midnight - timedelta(days=moment.weekday()))
     first = midnight.replace(day=1)
     if unit == "month":
-        return text(first)
+        return stamp_text(first)
     if unit == "quarter":
-        return text(first.replace(month=(moment.month - 1) // 3 * 3 + 1))
+        return stamp_text(first.replace(month=(moment.month - 1) // 3 * 3 + 1))
     year = moment.year
     if unit == "decade":
         year = max(year // 10 * 10, 1)
@@ -81,7 +80,7 @@ def truncate(field: str, stored: str) -> str:
         year = (year - 1) // 1000 * 1000 + 1
     elif unit != "year":
         raise InvalidParameterValue(f'unit "{field}" not recognized for type timestamp without time zone')
-    return text(first.replace(month=1, year=year))
+    return stamp_text(first.replace(month=1, year=year))
 
 
 def _fixed(microseconds: int, digits: int) -> str:
@@ -148,7 +147,7 @@ def extract_tz(field: str, stored: str, zone_name: str) -> str | None:
         return extract(field, stored)
     local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
     offset = round((local.utcoffset() or timedelta()).total_seconds())
-    return extract(field, text(local.replace(tzinfo=None)), offset, "timestamp with time zone")
+    return extract(field, stamp_text(local.replace(tzinfo=None)), offset, "timestamp with time zone")
 
 
 def extract_date(field: str, stored: str) -> str | None:
@@ -180,7 +179,7 @@ def extract_time(field: str, stored: str) -> str:
 
 
 def extract_interval(field: str, stored: str) -> str:
-    unit, value = unit_of(field), intervals.read(stored)
+    unit, value = unit_of(field), read_interval(stored)
     years, months, days, hours, minutes, rest = intervals.fields(value)
     if unit == "second":
         return _fixed(rest, 6)

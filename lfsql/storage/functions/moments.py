@@ -14,7 +14,19 @@ from typing import Final
 
 from lfsql.errors import DatetimeOutOfRange, FeatureNotSupported, InvalidDatetime, InvalidParameterValue
 from lfsql.storage.functions import intervals, zones
-from lfsql.storage.functions.intervals import DAY, HOUR, MINUTE, SECOND, Interval
+from lfsql.values.datetimes import (
+    offset_text,
+    parse_date,
+    parse_time,
+    parse_timestamp,
+    parse_timestamptz,
+    stamp_text,
+    time_microseconds,
+    time_text,
+    utc_offset,
+)
+from lfsql.values.intervals import DAY, HOUR, MINUTE, SECOND, Interval, read_interval
+from lfsql.values.reading import Reading
 
 INFINITE: Final = frozenset(("infinity", "-infinity"))
 EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - stored timestamps carry no zone
@@ -24,11 +36,6 @@ _OFFSET = re.compile(r"^(?:UTC|GMT)?([+-])?(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?
 
 def parse(stored: str) -> datetime:
     return datetime.fromisoformat(stored)
-
-
-def text(moment: datetime) -> str:
-    shown = moment.isoformat(" ")
-    return shown.rstrip("0") if moment.microsecond else shown
 
 
 def _out_of_range() -> DatetimeOutOfRange:
@@ -75,7 +82,7 @@ def to_local(stored: str, zone_name: str) -> str:
     if place is UTC:
         return stored
     try:
-        return text(parse(stored).replace(tzinfo=UTC).astimezone(place).replace(tzinfo=None))
+        return stamp_text(parse(stored).replace(tzinfo=UTC).astimezone(place).replace(tzinfo=None))
     except OverflowError:
         raise _out_of_range() from None
 
@@ -88,46 +95,32 @@ def to_utc(stored: str, zone_name: str) -> str:
     if place is UTC:
         return stored
     local = parse(stored)
-    offset = offset_at(place, local)
+    offset = utc_offset(place, local)
     try:
-        return text(local - offset)
+        return stamp_text(local - offset)
     except OverflowError:
         raise _out_of_range() from None
-
-
-def offset_at(place: tzinfo, local: datetime) -> timedelta:
-    """PostgreSQL takes standard time for a wall clock that a change makes ambiguous or skips."""
-    first = place.utcoffset(local.replace(fold=0)) or timedelta()
-    second = place.utcoffset(local.replace(fold=1)) or timedelta()
-    return min(first, second) if first > second else first
 
 
 def timestamptz_text(stored: str, zone_name: str) -> str:
     if stored in INFINITE:
         return stored
     local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
-    return text(local.replace(tzinfo=None)) + offset_text(local.utcoffset() or timedelta())
+    return stamp_text(local.replace(tzinfo=None)) + _offset(local)
 
 
-def offset_text(offset: timedelta) -> str:
-    seconds = round(offset.total_seconds())
-    sign = "-" if seconds < 0 else "+"
-    hours, rest = divmod(abs(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    shown = f"{sign}{hours:02d}"
-    if minutes or seconds:
-        shown += f":{minutes:02d}"
-    return f"{shown}:{seconds:02d}" if seconds else shown
+def _offset(local: datetime) -> str:
+    return offset_text(round((local.utcoffset() or timedelta()).total_seconds()))
 
 
 def timestamptz_json(stored: str, zone_name: str) -> str:
     if stored in INFINITE:
         return f'"{stored}"'
     local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
-    offset = offset_text(local.utcoffset() or timedelta())
+    offset = _offset(local)
     if ":" not in offset:
         offset += ":00"
-    return f'"{text(local.replace(tzinfo=None)).replace(" ", "T")}{offset}"'
+    return f'"{stamp_text(local.replace(tzinfo=None)).replace(" ", "T")}{offset}"'
 
 
 # -- Arithmetic --------------------------------------------------------------------------------------------
@@ -153,14 +146,14 @@ def add_interval(stored: str, interval: str, sign: int, zone_name: str) -> str:
     """Months and days count on the zone's calendar, hours on the clock."""
     if stored in INFINITE:
         return stored
-    value = intervals.read(interval)
+    value = read_interval(interval)
     if sign < 0:
         value = intervals.negated(value)
     if (value.months or value.days) and zone(zone_name) is not UTC:
         local = parse(to_local(stored, zone_name))
-        stored = to_utc(text(shifted(local, Interval(value.months, value.days, 0))), zone_name)
+        stored = to_utc(stamp_text(shifted(local, Interval(value.months, value.days, 0))), zone_name)
         value = Interval(0, 0, value.microseconds)
-    return text(shifted(parse(stored), value))
+    return stamp_text(shifted(parse(stored), value))
 
 
 def subtract(a: str, b: str) -> str:
@@ -187,22 +180,8 @@ def add_days(stored: str, days: int) -> str:
         raise DatetimeOutOfRange("date out of range") from None
 
 
-def time_microseconds(stored: str) -> int:
-    hours, minutes, seconds = stored.split(":")
-    whole, _, fraction = seconds.partition(".")
-    return int(hours) * HOUR + int(minutes) * MINUTE + int(whole) * SECOND + int(fraction.ljust(6, "0") or 0)
-
-
-def time_text(microseconds: int) -> str:
-    hours, rest = divmod(microseconds, HOUR)
-    minutes, rest = divmod(rest, MINUTE)
-    seconds, fraction = divmod(rest, SECOND)
-    shown = f"{hours:02d}:{minutes:02d}:{seconds:02d}"
-    return f"{shown}.{fraction:06d}".rstrip("0") if fraction else shown
-
-
 def add_to_time(stored: str, interval: str, sign: int) -> str:
-    return time_text((time_microseconds(stored) + sign * intervals.read(interval).microseconds) % DAY)
+    return time_text((time_microseconds(stored) + sign * read_interval(interval).microseconds) % DAY)
 
 
 def age(later: str, earlier: str) -> str:
@@ -244,7 +223,7 @@ def round_seconds(stored: str, digits: int) -> str:
         rounded = (time_microseconds(body) + unit // 2) // unit * unit
         return time_text(rounded) + zone_text
     whole = microseconds_since_epoch(parse(stored))
-    return text(from_microseconds((whole + unit // 2) // unit * unit))
+    return stamp_text(from_microseconds((whole + unit // 2) // unit * unit))
 
 
 # -- Making and reading ------------------------------------------------------------------------------------
@@ -266,11 +245,11 @@ def make_time(hour: int, minute: int, second: float) -> str:
 
 def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> str:
     start = parse(make_date(year, month, day))
-    return text(start + timedelta(microseconds=time_microseconds(make_time(hour, minute, second))))
+    return stamp_text(start + timedelta(microseconds=time_microseconds(make_time(hour, minute, second))))
 
 
 def bin_to(interval: str, stored: str, origin: str) -> str:
-    value = intervals.read(interval)
+    value = read_interval(interval)
     if value.months:
         raise FeatureNotSupported("timestamps cannot be binned into intervals containing months or years")
     width = value.days * DAY + value.microseconds
@@ -278,73 +257,36 @@ def bin_to(interval: str, stored: str, origin: str) -> str:
         raise DatetimeOutOfRange("stride must be greater than zero")
     start = microseconds_since_epoch(parse(origin))
     moment = microseconds_since_epoch(parse(stored))
-    return text(from_microseconds(start + (moment - start) // width * width))
+    return stamp_text(from_microseconds(start + (moment - start) // width * width))
 
 
 def from_epoch(seconds: float) -> str:
     if seconds in (float("inf"), float("-inf")):
         return "infinity" if seconds > 0 else "-infinity"
-    return text(from_microseconds(round(seconds * SECOND)))
+    return stamp_text(from_microseconds(round(seconds * SECOND)))
 
 
-_ISO_STAMP = re.compile(
-    r"^\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:\s+|T)(\d{1,2}):(\d{2})(?::(\d{2})(\.\d*)?)?)?\s*(Z|UTC|[+-]\d{1,2}(?::?\d{2})?)?\s*$",
-    re.IGNORECASE,
-)
-_COMPACT = re.compile(r"^\s*(\d{4})(\d{2})(\d{2})\s*$")
-_SLASHED = re.compile(r"^\s*(\d{1,2})/(\d{1,2})/(\d{4})(.*)$")
+_UTC: Final = Reading(zone=zones.named)
 
 
-def read_stamp(source: str, kind: str) -> tuple[str, str]:
-    """ISO text to (timestamp, offset as written).  Raises InvalidDatetime, DatetimeOutOfRange."""
-    lowered = source.strip().lower()
-    if lowered in ("infinity", "-infinity", "+infinity"):
-        return lowered.lstrip("+"), "Z"
-    if lowered == "epoch":
-        return "1970-01-01 00:00:00", "Z"
-    compact = _COMPACT.match(source)
-    if compact is not None:
-        source = "-".join(compact.groups())
-    slashed = _SLASHED.match(source)
-    if slashed is not None:
-        month, day, year, rest = slashed.groups()
-        source = f"{year}-{month}-{day}{rest}"
-    match = _ISO_STAMP.match(source)
-    if match is None:
-        raise InvalidDatetime(f'invalid input syntax for type {kind}: "{source}"')
-    year, month, day, hour, minute, second, fraction, offset = match.groups()
-    microseconds = round(float(fraction) * SECOND) if fraction and fraction != "." else 0
-    if int(hour or 0) > 24 or int(minute or 0) > 59 or int(second or 0) > 60:
-        raise DatetimeOutOfRange(f'date/time field value out of range: "{source}"')
-    try:
-        start = datetime(int(year), int(month), int(day))  # noqa: DTZ001 - a stored timestamp has no zone
-        moment = start + timedelta(
-            hours=int(hour or 0), minutes=int(minute or 0), seconds=int(second or 0), microseconds=microseconds
-        )
-    except (ValueError, OverflowError):
-        raise DatetimeOutOfRange(f'date/time field value out of range: "{source}"') from None
-    return text(moment), offset or ""
+def read_date(source: str) -> str:
+    return parse_date(source, _UTC)
+
+
+def read_timestamp(source: str) -> str:
+    return parse_timestamp(source, _UTC)
 
 
 def read_timestamptz(source: str, zone_name: str) -> str:
-    stored, offset = read_stamp(source, "timestamp with time zone")
-    return to_utc(stored, offset or zone_name)
-
-
-_TIME = re.compile(r"^\s*(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d*)?))?\s*$")
+    return parse_timestamptz(source, Reading(zone(zone_name), zones.named))
 
 
 def read_time(source: str) -> str:
-    match = _TIME.match(source)
-    if match is None:
-        stored, _ = read_stamp(source, "time")
-        return stored[11:]
-    hour, minute, second = match.groups()
-    return make_time(int(hour), int(minute), float(second or 0))
+    return parse_time(source, _UTC)
 
 
 def interval_to_time(stored: str) -> str:
-    return time_text(intervals.read(stored).microseconds % DAY)
+    return time_text(read_interval(stored).microseconds % DAY)
 
 
 def timetz(stored: str, zone_name: str) -> str:
@@ -383,8 +325,8 @@ SCALARS: Final = {
     "lfsql_round_seconds": round_seconds,
     "lfsql_age": age,
     "lfsql_epoch_to_timestamp": from_epoch,
-    "lfsql_text_to_date": lambda source: read_stamp(source, "date")[0][:10],
-    "lfsql_text_to_timestamp": lambda source: read_stamp(source, "timestamp without time zone")[0],
+    "lfsql_text_to_date": read_date,
+    "lfsql_text_to_timestamp": read_timestamp,
     "lfsql_text_to_timestamptz": read_timestamptz,
     "lfsql_text_to_time": read_time,
     "lfsql_overlaps": overlaps,

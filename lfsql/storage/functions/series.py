@@ -13,6 +13,7 @@ import apsw
 
 from lfsql.errors import InvalidParameterValue
 from lfsql.storage.functions import decimals, intervals, jsons, moments, patterns
+from lfsql.values.intervals import read_interval
 
 Rows = Callable[..., Iterator[tuple[Any, ...]]]
 
@@ -124,7 +125,7 @@ def numerics(start: str, stop: str, step: str) -> Iterator[tuple[Any, ...]]:
 
 
 def timestamps(start: str, stop: str, step: str, zone: str) -> Iterator[tuple[Any, ...]]:
-    whole = intervals.span(intervals.read(step))
+    whole = intervals.span(read_interval(step))
     if whole == 0:
         raise _stepless()
 

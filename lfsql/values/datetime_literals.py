@@ -2,7 +2,7 @@
 
 A literal is cut into fields, then the fields are understood one after another, each by its shape and by what is
 still missing, as in PostgreSQL's ParseDateTime and DecodeDateTime.  The result says which parts were given; what a
-missing date or time means is for the type to decide (`proxy.pg.datetimes`).
+missing date or time means is for the type to decide (`lfsql.values.datetimes`).
 
 Not taken, with PostgreSQL's own error for a malformed literal: Julian days (J2451187), day-of-year (2024.150),
 years before 1 or after 9999, which SQLite's text order could not sort.
@@ -16,7 +16,7 @@ from datetime import tzinfo
 from typing import Final
 
 from lfsql.errors import DatetimeOutOfRange, InvalidDatetime, InvalidParameterValue, ZoneOutOfRange
-from proxy.pg.settings import EncodeSettings
+from lfsql.values.reading import Reading
 
 MONTHS: Final = {
     name: number
@@ -151,7 +151,7 @@ def offset_seconds(text: str, whole_text: str = "") -> int:
 class _Reader:
     """Understands the fields of one literal."""
 
-    def __init__(self, text: str, type_name: str, settings: EncodeSettings, is_time: bool) -> None:
+    def __init__(self, text: str, type_name: str, settings: Reading, is_time: bool) -> None:
         self.text = text
         self.type_name = type_name
         self.settings = settings
@@ -349,7 +349,7 @@ class _Reader:
         self.parts.microseconds = microseconds + (12 * hour if self.half_day == "pm" else 0)
 
 
-def read_datetime(text: str, type_name: str, settings: EncodeSettings, *, is_time: bool = False) -> Parts:
+def read_datetime(text: str, type_name: str, settings: Reading, *, is_time: bool = False) -> Parts:
     """`is_time`: a bare 0405 is a time of day.
 
     Raises InvalidDatetime, DatetimeOutOfRange, or InvalidParameterValue for an unknown zone.
