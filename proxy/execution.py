@@ -245,12 +245,12 @@ async def add_step(
         check_may_write(state, plan.tag)
     tell_notices(state, plan)
     tell = teller or result_teller(state, plan, telling)
-    step = Step(_operations(state, prepared, parameters), tell, plan)
+    step = Step(operations(state, prepared, parameters), tell, plan)
 
     async def rebuild() -> None:
         await replan(state, prepared)
         step.plan = prepared.plan
-        step.operations = _operations(state, prepared, parameters)
+        step.operations = operations(state, prepared, parameters)
 
     step.rebuild = rebuild
     unit = state.unit
@@ -261,15 +261,16 @@ async def add_step(
     if unit.full:
         await flush_unit(state, HOLD)
         await state.flush()
-    state.last_route = (_primary_name(state), "primary", 0, plan.reason or plan.kind.value)
+    state.last_route = (primary_name(state), "primary", 0, plan.reason or plan.kind.value)
 
 
-def _operations(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> tuple[Operation, ...]:
+def operations(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> tuple[Operation, ...]:
+    """What the primary must run for the statement.  The last one's result is the statement's."""
     *before, last = prepared.plan.statements
     return (*map(Run, before), Run(last, arguments(state, prepared, parameters)))
 
 
-def _primary_name(state: SessionState) -> str:
+def primary_name(state: SessionState) -> str:
     primary = state.worker.topology.primary
     return primary.name if primary is not None else ""
 

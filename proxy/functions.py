@@ -98,6 +98,10 @@ _CALLS: Final[dict[str, Callable[[SessionState, Arguments], Value]]] = {
 }
 
 
+CHANGES_SESSION: Final = frozenset({"set_config"})
+"""The calls that must not be made twice for one execution."""
+
+
 def call(state: SessionState, session_call: SessionCall, parameters: Arguments) -> Value:
     """One answer.  An int argument is the number of a client's parameter."""
     answer = _CALLS.get(session_call.name)

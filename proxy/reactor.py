@@ -5,7 +5,10 @@ a point read costs.  So sessions park, and one task waits for all their sockets 
 that is edge-triggered and never changed between requests.  What it is woken for, it gives to the session's `on_ready`
 there and then; a session whose answer needs no waiting answers in that call and stays parked.
 
-Where there is no epoll, each session waits for its own socket.
+The links to the nodes are watched with them: an answer that comes while clients are being served, as the primary's to
+a held transaction does, is passed on without going to sleep in between.
+
+Where there is no epoll, each session and each link waits for its own socket.
 """
 
 from __future__ import annotations
@@ -17,14 +20,16 @@ from typing import Final, Protocol
 import trio
 
 EVENTS_MAX: Final = 64
-PASSES_MAX: Final = 4
+PASSES_MAX: Final = 8
 """So many sockets, so often, are served before other tasks get their turn."""
 
 
-class Parked(Protocol):
+class Watched(Protocol):
     def on_ready(self) -> None:
         """The socket can be read, or has failed.  Must not wait nor raise."""
 
+
+class Parked(Watched, Protocol):
     def send_now(self, data: bytes) -> bool:
         """Send without waiting; False when the task must see to the rest."""
 
@@ -36,7 +41,7 @@ class Reactor:
     """`run` must run in a task while sockets are registered."""
 
     def __init__(self) -> None:
-        self._sessions: dict[int, Parked] = {}
+        self._watched: dict[int, Watched] = {}
         self._deferred: list[tuple[Parked, bytes]] | None = None
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
 
@@ -45,14 +50,14 @@ class Reactor:
         """Whether sockets are watched here; if not, each session must wait for its own."""
         return self._epoll is not None
 
-    def register(self, sock: socket.socket, session: Parked) -> None:
+    def register(self, sock: socket.socket, watched: Watched) -> None:
         if self._epoll is not None:
-            self._sessions[sock.fileno()] = session
+            self._watched[sock.fileno()] = watched
             self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
 
     def unregister(self, sock: socket.socket) -> None:
         """Before the socket is closed."""
-        found = self._sessions.pop(sock.fileno(), None)
+        found = self._watched.pop(sock.fileno(), None)
         if self._epoll is not None and found is not None and not self._epoll.closed:
             self._epoll.unregister(sock.fileno())
 
@@ -82,9 +87,9 @@ class Reactor:
     def _serve(self, events: list[tuple[int, int]]) -> None:
         deferred = self._deferred = []
         for descriptor, _ in events:
-            session = self._sessions.get(descriptor)
-            if session is not None:
-                session.on_ready()
+            watched = self._watched.get(descriptor)
+            if watched is not None:
+                watched.on_ready()
         self._deferred = None
         for session, data in deferred:
             if not session.send_now(data):

@@ -14,6 +14,7 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -21,12 +22,12 @@ import trio
 from lfsql.errors import (
     FeatureNotSupported,
     IdleInTransaction,
-    InvalidAuthorization,
     InvalidCatalogName,
+    InvariantBroken,
     LfsqlError,
     ProtocolViolation,
 )
-from proxy import extended
+from proxy import extended, held
 from proxy.express import answer
 from proxy.pg import encode
 from proxy.pg.decode import FrontendDecoder
@@ -52,9 +53,10 @@ from proxy.pg.messages import (
     Sync,
     Terminate,
 )
-from proxy.settings import REPORTED, SessionSettings, canonical
+from proxy.settings import REPORTED
 from proxy.simple import simple_query
-from proxy.state import SessionState
+from proxy.startup import PROTOCOL, read_startup
+from proxy.state import IN_TRANSACTION, SessionState
 from proxy.transaction import close_portals, fail
 
 if TYPE_CHECKING:
@@ -62,8 +64,6 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger("lfsql.proxy")
 
-PROTOCOL_MAJOR: Final = 3
-PROTOCOL_MINOR: Final = 0
 CANCEL_KEY_BYTES: Final = 4
 RECEIVE_BYTES: Final = 64 * 1024
 
@@ -78,7 +78,7 @@ class Session:
         self._worker = worker
         self._socket = sock
         self._decoder = FrontendDecoder(message_bytes_max=worker.limits.message_bytes_max)
-        self._messages: deque[SessionMessage] = deque()
+        self._messages: deque[SessionMessage | held.Asked] = deque()
         self._skipping = False
         self._reactor = worker.reactor
         self._parked: trio.lowlevel.Task | None = None
@@ -88,6 +88,10 @@ class Session:
         self._gone = False
         self._between = False
         """Nothing is being carried out: the next message begins something."""
+        self._idle = trio.CancelScope()
+        """Ends the wait for a client that lets its transaction hold the writer for nothing."""
+        self._asked: held.Asked | None = None
+        """A request that is being carried out without the task, which sleeps."""
         self._state: SessionState | None = None
         self.process_id = 0
         self.key = b""
@@ -123,6 +127,8 @@ class Session:
         finally:
             self._reactor.unregister(self._socket)
             self._socket.close()
+            if self._asked is not None:
+                self._asked.drop()
             if self._state is not None:
                 with trio.CancelScope(shield=True):
                     await self._leave(self._state)
@@ -153,11 +159,14 @@ class Session:
         state.receive = self._next
         while True:
             self._between = True
-            message = await self._next()
+            message = await self._next_or_asked()
             self._between = False
-            if type(message) is Terminate:
+            if isinstance(message, held.Asked):
+                await self._conclude(state, message)
+            elif type(message) is Terminate:
                 return
-            await self._handle(state, message)
+            else:
+                await self._handle(state, message)
 
     # -- bytes ---------------------------------------------------------------------------------------------
 
@@ -185,7 +194,7 @@ class Session:
     def on_ready(self) -> None:
         """The reactor's call: take what there is, answer what can be answered at once, wake the task for the rest."""
         self._ready = True
-        if self._parked is not None and self._take():
+        if self._parked is not None and self._asked is None and self._take():
             self.wake()
 
     def _take(self) -> bool:
@@ -215,13 +224,31 @@ class Session:
         except Exception as error:  # a fault of ours costs a client one statement: the task will run it, and tell
             LOG.error("the express way failed unexpectedly", exc_info=error)
             answered, done = b"", 0
-        self._messages.extend(messages[done:])
+        rest = messages[done:] if done else messages
+        if rest and not answered and self._reactor.shared and state.status == IN_TRANSACTION:
+            self._asked = held.ask(state, rest, self._heard)
+            if self._asked is not None:
+                self._idle.deadline = inf
+                return False
+        self._messages.extend(rest)
         if answered:
             if not self._messages and self._reactor.defer(self, answered):
                 return self._ready
             if not self.send_now(answered):
                 return True
         return bool(self._messages) or self._ready
+
+    def _heard(self, told: bytes | None) -> None:
+        """The answer to what was asked without the task: what to send, or None when the task must see to it."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            raise InvariantBroken("an answer came to what was not asked")
+        self._idle.deadline = self._idle_until()
+        if told is None:
+            self._messages.append(asked)
+            self.wake()
+        elif not self.send_now(told) or (self._ready and self._take()):
+            self.wake()
 
     def send_now(self, data: bytes) -> bool:
         """Send what can be sent without waiting; False when the task must see to the rest."""
@@ -271,23 +298,31 @@ class Session:
 
     async def _next(self) -> SessionMessage:
         """The next message; before waiting for the client, what it is owed is sent."""
+        message = await self._next_or_asked()
+        if isinstance(message, held.Asked):
+            raise InvariantBroken("something was asked while a statement was carried out")
+        return message
+
+    async def _next_or_asked(self) -> SessionMessage | held.Asked:
         messages = self._messages
         while not messages:
             messages.extend(self._decoder.messages())
             if messages:
                 break
             await self._flush()
-            state = self._state
-            if state is not None and state.unit.held and state.idle_ms_max:
-                with trio.move_on_after(state.idle_ms_max / 1000) as deadline:
-                    await self._receive()
-                if deadline.cancelled_caught:
-                    raise IdleInTransaction("terminating connection due to idle-in-transaction timeout")
-            else:
+            with trio.CancelScope(deadline=self._idle_until()) as self._idle:
                 await self._receive()
+            if self._idle.cancelled_caught:
+                raise IdleInTransaction("terminating connection due to idle-in-transaction timeout")
         return messages.popleft()
 
     # -- messages ------------------------------------------------------------------------------------------
+
+    def _idle_until(self) -> float:
+        state = self._state
+        if state is None or not state.unit.held or not state.idle_ms_max:
+            return inf
+        return trio.current_time() + state.idle_ms_max / 1000
 
     async def _handle(self, state: SessionState, message: SessionMessage) -> None:
         kind = type(message)
@@ -339,6 +374,20 @@ class Session:
             await self._tell_failure(state, error)
         state.outbox.write(encode.READY[state.status])
 
+    async def _conclude(self, state: SessionState, asked: held.Asked) -> None:
+        """A request that was asked without the task, and not simply answered."""
+        try:
+            told = await asked.conclude()
+            if told is None:
+                self._messages.extendleft(reversed(asked.messages))
+                return
+            state.outbox.write(told)
+        except ClientGone:
+            raise
+        except Exception as error:  # a fault of ours costs a client one statement, not its session
+            await self._tell_failure(state, error)
+        state.outbox.write(encode.READY[state.status])
+
     async def _tell_failure(self, state: SessionState, error: Exception) -> None:
         """Undo what the failed statement's transaction must undo, and tell the first error there was."""
         if not isinstance(error, LfsqlError):
@@ -373,81 +422,26 @@ class Session:
             raise ProtocolViolation("expected a startup packet")
 
     async def _begin(self, packet: StartupMessage) -> SessionState:
-        major, minor = packet.version >> 16, packet.version & 0xFFFF
-        if major != PROTOCOL_MAJOR:
-            raise FeatureNotSupported(
-                f"unsupported frontend protocol {major}.{minor}: server supports {PROTOCOL_MAJOR}.{PROTOCOL_MINOR}"
-            )
-        parameters = dict(packet.parameters)
-        unknown = [name for name in parameters if name.startswith("_pq_.")]
-        user = parameters.pop("user", "")
-        if not user:
-            raise InvalidAuthorization("no PostgreSQL user name specified in startup packet")
-        database = parameters.pop("database", "") or user
-        if parameters.pop("replication", "false").lower() not in ("false", "off", "no", "0"):
-            raise FeatureNotSupported("replication connections are not supported")
         worker = self._worker
+        asked = read_startup(packet, worker.defaults)
         worker.admit()
-        if database not in worker.databases:
-            raise InvalidCatalogName(f'database "{database}" does not exist')
-        settings = SessionSettings(worker.defaults)
-        settings.fix("session_authorization", user)
-        for name, value in [*_options(parameters.pop("options", "")), *parameters.items()]:
-            if not name.startswith("_pq_."):
-                settings.set_default(canonical(name), value)
+        if asked.database not in worker.databases:
+            raise InvalidCatalogName(f'database "{asked.database}" does not exist')
         self.process_id = worker.enter(self)
         self.key = secrets.token_bytes(CANCEL_KEY_BYTES)
-        state = SessionState(worker, f"{worker.name}-{self.process_id}", settings, self.process_id)
-        state.user = user
-        state.database = database
+        state = SessionState(worker, f"{worker.name}-{self.process_id}", asked.settings, self.process_id)
+        state.user = asked.user
+        state.database = asked.database
         pieces = []
-        if minor > PROTOCOL_MINOR or unknown:
-            pieces.append(encode.negotiate_protocol_version(PROTOCOL_MAJOR << 16 | PROTOCOL_MINOR, unknown))
+        if asked.newer or asked.unknown:
+            pieces.append(encode.negotiate_protocol_version(PROTOCOL, asked.unknown))
         pieces.append(encode.AUTHENTICATION_OK)
         self._decoder.begin_session()
-        pieces += [encode.parameter_status(name, settings.values[name]) for name in REPORTED]
+        pieces += [encode.parameter_status(name, asked.settings.values[name]) for name in REPORTED]
         pieces.append(encode.backend_key_data(self.process_id, self.key))
         pieces.append(encode.READY[state.status])
         await self._send(b"".join(pieces))
         return state
-
-
-def _options(text: str) -> list[tuple[str, str]]:
-    """The startup packet's `options`: -c name=value and --name=value, with backslash-escaped spaces."""
-    words: list[str] = []
-    word = ""
-    escaped = False
-    for character in text + " ":
-        if escaped:
-            word += character
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character.isspace():
-            if word:
-                words.append(word)
-            word = ""
-        else:
-            word += character
-    found: list[tuple[str, str]] = []
-    place = 0
-    while place < len(words):
-        option = words[place]
-        if option == "-c" and place + 1 < len(words):
-            place += 1
-            option = words[place]
-        elif option.startswith("-c"):
-            option = option[2:]
-        elif option.startswith("--"):
-            option = option[2:].replace("-", "_", 0)
-        else:
-            raise ProtocolViolation(f"invalid command-line argument for server process: {option}")
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise ProtocolViolation(f"-c {option} requires a value")
-        found.append((name.replace("-", "_"), value))
-        place += 1
-    return found
 
 
 async def _ignore(_state: SessionState, _message: SessionMessage) -> None:

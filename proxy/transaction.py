@@ -143,9 +143,9 @@ async def commit(state: SessionState, *, chain: bool = False) -> str:
         await flush_unit(state, COMMIT)
     except LfsqlError:
         # A deferred constraint, or the cluster: the transaction is over either way.
-        await _over(state, committed=False)
+        await over(state, committed=False)
         raise
-    await _over(state, committed=True)
+    await over(state, committed=True)
     if chain:
         begin(state, modes)
     return "COMMIT"
@@ -163,7 +163,7 @@ async def rollback(state: SessionState, *, chain: bool = False) -> str:
         if not failed or state.unit.held:
             await flush_unit(state, ROLLBACK)
     finally:
-        await _over(state, committed=False)
+        await over(state, committed=False)
     if chain:
         begin(state, modes)
     return "ROLLBACK"
@@ -178,18 +178,21 @@ def _modes(state: SessionState) -> Begin:
     return Begin()
 
 
-async def _over(state: SessionState, *, committed: bool) -> None:
-    """The block has ended: portals die, SET LOCALs are undone, the schema is everybody's again."""
+async def over(state: SessionState, *, committed: bool) -> None:
+    """The block has ended: portals and its snapshot die with it."""
     state.status = IDLE
-    state.unit.clear()
-    state.prelude.clear()
-    state.savepoints.clear()
-    state.own_schema = None
-    state.schema_changed = False
     await close_portals(state)
     transaction, state.read_transaction = state.read_transaction, None
     if transaction is not None:
         await transaction.aclose()
+    over_at_once(state, committed=committed)
+
+
+def over_at_once(state: SessionState, *, committed: bool) -> None:
+    """A block without portals and snapshot has ended: SET LOCALs are undone, the schema is everybody's again."""
+    state.status = IDLE
+    _forget_unit(state)
+    state.savepoints.clear()
     state.tell(state.settings.end(committed=committed))
 
 

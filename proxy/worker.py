@@ -323,6 +323,7 @@ class Worker:
                     on_push=partial(self.topology.heard, node),
                     requests_max=self.limits.node_requests_max,
                     frame_bytes_max=self.limits.frame_bytes_max,
+                    watch=self.reactor if self.reactor.shared else None,
                 ) as link:
                     link.send_nowait(ProxyHello(os.getpid(), self.config.listen))
                     node.link = link
@@ -369,4 +370,3 @@ RowsAt = tuple[list[Row], Index]
 
 def _soon(state: SessionState) -> float:
     return monotonic() + state.failover_s
-

@@ -128,27 +128,45 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
                 answer = None
             if isinstance(answer, Outcome):
                 outcome = answer
-        if outcome is not None and (outcome.fault is None or outcome.fault.sqlstate not in _ELSEWHERE):
-            unit.held = outcome.state == OPEN
-            unit.node = unit_node
-            unit.link = link
-            if outcome.state == COMMITTED:
-                topology.committed(outcome.index)
-                state.seen_index = max(state.seen_index, outcome.index)
+        if outcome is not None and not is_elsewhere(outcome):
+            settle(state, unit_node, link, outcome)
             return outcome
         if first:
             avoid = (unit_node, unit_node.term)
             if unit_node.link is None:
                 avoid = None
             continue
-        unit.held = False
-        if end == COMMIT:
-            return await _resolve(state, unit.sequence)
-        if end == ROLLBACK:
-            return Outcome(0, ABORTED)
-        raise SerializationFailure(
-            "the primary changed during this transaction, which is rolled back", hint="Run the transaction again."
-        )
+        return await after_loss(state, end)
+
+
+def settle(state: SessionState, node: Node, link: Link | None, outcome: Outcome) -> None:
+    """What an outcome says of the session's unit."""
+    unit = state.unit
+    unit.held = outcome.state == OPEN
+    unit.node = node
+    unit.link = link
+    if outcome.state == COMMITTED:
+        state.worker.topology.committed(outcome.index)
+        state.seen_index = max(state.seen_index, outcome.index)
+
+
+def is_elsewhere(outcome: Outcome) -> bool:
+    """Whether the node says that it cannot answer for the unit."""
+    return outcome.fault is not None and outcome.fault.sqlstate in _ELSEWHERE
+
+
+async def after_loss(state: SessionState, end: int) -> Outcome:
+    """What became of a held unit whose primary was lost when it was to `end`.  Raises SerializationFailure,
+    OutcomeUnknown."""
+    unit = state.unit
+    unit.held = False
+    if end == COMMIT:
+        return await _resolve(state, unit.sequence)
+    if end == ROLLBACK:
+        return Outcome(0, ABORTED)
+    raise SerializationFailure(
+        "the primary changed during this transaction, which is rolled back", hint="Run the transaction again."
+    )
 
 
 async def _ask_in_time(state: SessionState, node: Node, link: Link, question: Submit, *, first: bool) -> Answer:
@@ -213,7 +231,7 @@ async def _resolve(state: SessionState, sequence: int) -> Outcome:
                 answer = await state.worker.ask(state, node, link, look_up, writes=True)
             except LinkLost:
                 continue
-            if isinstance(answer, Outcome) and (answer.fault is None or answer.fault.sqlstate not in _ELSEWHERE):
+            if isinstance(answer, Outcome) and not is_elsewhere(answer):
                 if answer.state == COMMITTED:
                     topology.committed(answer.index)
                     state.seen_index = max(state.seen_index, answer.index)

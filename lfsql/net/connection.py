@@ -41,11 +41,18 @@ class Connection:
         self._frame_bytes_max = frame_bytes_max
         self._queue_bytes_max = queue_bytes_max
         self._sleeping_writer: trio.lowlevel.Task | None = None
+        self._corked = False
+        self._flushing = False
         self._closed = False
 
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @property
+    def socket(self) -> socket.socket:
+        """To be watched, not used."""
+        return self._socket
 
     @property
     def queued_bytes(self) -> int:
@@ -68,6 +75,31 @@ class Connection:
         if len(self._outgoing) >= self._queue_bytes_max:
             raise QueueFull(f"{len(self._outgoing)} bytes wait to be sent on this link")
         append_frame(self._outgoing, message, self._frame_bytes_max)
+        if not self._corked:
+            self._wake_writer()
+
+    def cork(self) -> None:
+        """From now on what is queued stays here, until `uncork`: for a caller that is about to queue several."""
+        self._corked = True
+
+    def uncork(self) -> None:
+        """Send what is queued, now, as far as the socket takes it; the writer task sees to the rest.
+
+        A pass of the scheduler earlier than the writer task would.  Never raises: a broken link is the reader's to
+        find.
+        """
+        self._corked = False
+        if self._outgoing and not self._flushing and not self._closed:
+            try:
+                with memoryview(self._outgoing) as everything, everything[:_SEND_BYTES_MAX] as part:
+                    sent = self._socket.send(part)
+            except OSError:  # would block, or broken: the writer task meets it again
+                sent = 0
+            del self._outgoing[:sent]
+        if self._outgoing:
+            self._wake_writer()
+
+    def _wake_writer(self) -> None:
         if self._sleeping_writer is not None:
             trio.lowlevel.reschedule(self._sleeping_writer)
             self._sleeping_writer = None
@@ -102,6 +134,13 @@ class Connection:
 
     async def flush(self) -> None:
         """Send all that is queued.  Raises LinkLost.  Only one task at a time may be in here."""
+        self._flushing = True
+        try:
+            await self._flush()
+        finally:
+            self._flushing = False
+
+    async def _flush(self) -> None:
         outgoing = self._outgoing
         while outgoing:
             if self._closed:
@@ -125,10 +164,28 @@ class Connection:
         Raises LinkLost at the end of the stream, ProtocolViolation when `decode` refuses the bytes.
         """
         self._decoder.feed(await self._receive_bytes())
-        try:
-            return [decode(frame) for frame in self._decoder.frames()]
-        except msgspec.MsgspecError as error:
-            raise ProtocolViolation(f"a message on the link cannot be read: {error}") from error
+        return self.received_already(decode)
+
+    def receive_now(self, decode: Callable[[memoryview], Message]) -> list[Message]:
+        """What can be received without waiting; for who is told of the socket's readiness by edges.
+
+        Raises as `receive` does.
+        """
+        messages: list[Message] = []
+        while True:
+            size = self._receive_size
+            try:
+                data = self._socket.recv(size)
+            except BlockingIOError:
+                return messages
+            except OSError as error:
+                raise LinkLost(f"the link broke: {error.strerror}") from error
+            if not data:
+                raise LinkLost("the other end closed the link")
+            self._decoder.feed(data)
+            messages += self.received_already(decode)
+            if len(data) < size:
+                return messages
 
     async def receive_one(self, decode: Callable[[memoryview], Message]) -> Message:
         """The next message alone; what follows it stays for the next call.  Raises as `receive` does."""
@@ -154,12 +211,14 @@ class Connection:
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
         self._outgoing.clear()
-        if self._sleeping_writer is not None:
-            trio.lowlevel.reschedule(self._sleeping_writer)
-            self._sleeping_writer = None
+        self._wake_writer()
+
+    @property
+    def _receive_size(self) -> int:
+        return min(max(_RECEIVE_BYTES, self._decoder.wanted), _RECEIVE_BYTES_MAX)
 
     async def _receive_bytes(self) -> bytes:
-        size = min(max(_RECEIVE_BYTES, self._decoder.wanted), _RECEIVE_BYTES_MAX)
+        size = self._receive_size
         while True:
             if self._closed:
                 raise LinkLost("the link is closed")

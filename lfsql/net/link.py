@@ -1,7 +1,8 @@
 """A proxy's or a command's side of the link: questions out, answers and heartbeats in.
 
 Questions carry numbers (`next_request`), so many share one connection and answers come in any order.  An asker
-sleeps in `request` without an event or a channel of its own: the reader task reschedules it with the answer.
+sleeps in `request` without an event or a channel of its own: the reader task reschedules it with the answer.  An
+asker in a hurry gives `ask` a callback instead, which the reader task calls there and then.
 When the link breaks, every asker gets LinkLost, at once; whether its question was carried out is then not known.
 
 `request` being cancelled withdraws the asker only: the question stays with the node.  Whoever wants it stopped
@@ -13,7 +14,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import outcome
@@ -32,7 +33,7 @@ from lfsql.core.requests import (
     StatusRequest,
     Submit,
 )
-from lfsql.errors import LfsqlError, LinkLost, ProtocolViolation, QueueFull
+from lfsql.errors import InvariantBroken, LfsqlError, LinkLost, ProtocolViolation, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, Identity, perform
 
@@ -48,6 +49,15 @@ REQUESTS_MAX: Final = 10_000
 _decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 
 
+class Watch(Protocol):
+    """Watches many sockets at once, by edges; see `proxy.reactor`."""
+
+    def register(self, sock: socket.socket, watched: Link) -> None:
+        """From now on call `watched.on_ready()` when there is something to receive."""
+
+    def unregister(self, sock: socket.socket) -> None: ...
+
+
 class Link:
     """An authenticated connection to a node.  `run` must run in a task while it is used; `open_link` does both."""
 
@@ -58,14 +68,19 @@ class Link:
         *,
         on_push: Callable[[Heartbeat], None] | None = None,
         requests_max: int = REQUESTS_MAX,
+        watch: Watch | None = None,
     ) -> None:
         self.peer = peer
         """The node at the other end, as it proved itself."""
         self._connection = connection
         self._on_push = on_push
         self._requests_max = requests_max
-        self._askers: dict[int, trio.lowlevel.Task] = {}
+        self._askers: dict[int, Callable[[Answer | None], None]] = {}
+        """What takes each question's answer, or None when the link is lost before."""
         self._last_request = 0
+        self._watch = watch
+        self._ended = trio.Event()
+        """Reading by the watch has come to its end, and `_why` tells why."""
         self._lost = trio.Event()
         self._why = LinkLost("the link is closed")
 
@@ -95,19 +110,43 @@ class Link:
         the question is too large for a frame.  Faults of the work itself are in the answer's `fault`.
         """
         number = question.request
-        if number in self._askers:
-            raise QueueFull(f"request {number} waits for its answer already")
-        if len(self._askers) >= self._requests_max:
-            raise QueueFull(f"{self._requests_max} requests wait for node '{self.peer.node}'")
-        self.send_nowait(question)
+        task = trio.lowlevel.current_task()
+
+        def take(answer: Answer | None) -> None:
+            if answer is None:
+                trio.lowlevel.reschedule(task, outcome.Error(LinkLost(self._why.message)))
+            else:
+                trio.lowlevel.reschedule(task, outcome.Value(answer))
 
         def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
             del self._askers[number]
             return trio.lowlevel.Abort.SUCCEEDED
 
-        self._askers[number] = trio.lowlevel.current_task()
+        self._expect(number, take, question)
         answer: Answer = await trio.lowlevel.wait_task_rescheduled(abort)
         return answer
+
+    def ask(self, question: Asking, take: Callable[[Answer | None], None]) -> None:
+        """Send a question at once, without the writer task; `take` is called with its answer, None when the link is
+        lost first.  It must neither wait nor raise.  Raises as `request` does; `take` is not called then.
+        """
+        self._connection.cork()
+        try:
+            self._expect(question.request, take, question)
+        finally:
+            self._connection.uncork()
+
+    def withdraw(self, request: int) -> None:
+        """Forget the asker of a question; its answer is dropped."""
+        self._askers.pop(request, None)
+
+    def _expect(self, number: int, take: Callable[[Answer | None], None], question: Asking) -> None:
+        if number in self._askers:
+            raise QueueFull(f"request {number} waits for its answer already")
+        if len(self._askers) >= self._requests_max:
+            raise QueueFull(f"{self._requests_max} requests wait for node '{self.peer.node}'")
+        self.send_nowait(question)
+        self._askers[number] = take
 
     def send_nowait(self, question: Question) -> None:
         """Send a question without waiting for an answer: Cancel, Forget, ReadClose, ProxyHello.
@@ -121,23 +160,46 @@ class Link:
     async def run(self) -> None:
         """Carry messages until the link is lost; then return.  The connection is closed in every case."""
         try:
-            await self._connection.carry(self._read)
+            await self._connection.carry(self._read if self._watch is None else self._be_watched)
         except (LinkLost, ProtocolViolation) as error:
             self._lose(error)
         finally:
             self._lose(LinkLost("the link was closed here"))
 
     async def _read(self) -> None:
-        connection, askers = self._connection, self._askers
+        connection = self._connection
         answers = connection.received_already(_decode_answer)
         while True:
-            for answer in answers:
-                if isinstance(answer, Heartbeat):
-                    if self._on_push is not None:
-                        self._on_push(answer)
-                elif (asker := askers.pop(answer.request, None)) is not None:
-                    trio.lowlevel.reschedule(asker, outcome.Value(answer))
+            self._deliver(answers)
             answers = await connection.receive(_decode_answer)
+
+    async def _be_watched(self) -> None:
+        if self._watch is None:
+            raise InvariantBroken("nobody watches this link")
+        self._deliver(self._connection.received_already(_decode_answer))
+        sock = self._connection.socket
+        self._watch.register(sock, self)
+        try:
+            await self._ended.wait()
+        finally:
+            self._watch.unregister(sock)
+        raise LinkLost(self._why.message)
+
+    def on_ready(self) -> None:
+        """The watch's call: take what there is.  Neither waits nor raises."""
+        try:
+            self._deliver(self._connection.receive_now(_decode_answer))
+        except (LinkLost, ProtocolViolation) as error:
+            self._why = LinkLost(error.message)
+            self._ended.set()
+
+    def _deliver(self, answers: list[Answer]) -> None:
+        for answer in answers:
+            if isinstance(answer, Heartbeat):
+                if self._on_push is not None:
+                    self._on_push(answer)
+            elif (take := self._askers.pop(answer.request, None)) is not None:
+                take(answer)
 
     def _lose(self, why: LfsqlError) -> None:
         if self._lost.is_set():
@@ -145,9 +207,9 @@ class Link:
         self._why = LinkLost(why.message)
         self._lost.set()
         self._connection.close()
-        askers, self._askers = self._askers, {}
-        for asker in askers.values():
-            trio.lowlevel.reschedule(asker, outcome.Error(LinkLost(why.message)))
+        while self._askers:
+            _, take = self._askers.popitem()
+            take(None)
 
 
 async def connect(
@@ -195,8 +257,11 @@ async def open_link(
     requests_max: int = REQUESTS_MAX,
     frame_bytes_max: int = FRAME_BYTES_MAX,
     queue_bytes_max: int = QUEUE_BYTES_MAX,
+    watch: Watch | None = None,
 ) -> AsyncIterator[Link]:
     """`async with open_link(address, identity, key, on_push=...) as link`.
+
+    `watch`: by whom the link is read, instead of by a task of its own.
 
     `on_push` is called with each heartbeat, in the reader task: it must neither wait nor raise.  Losing the link
     does not end the block; `wait_lost` tells.  Raises as `connect` does; exceptions of the block come out as they
@@ -210,7 +275,7 @@ async def open_link(
         frame_bytes_max=frame_bytes_max,
         queue_bytes_max=queue_bytes_max,
     )
-    link = Link(connection, peer, on_push=on_push, requests_max=requests_max)
+    link = Link(connection, peer, on_push=on_push, requests_max=requests_max, watch=watch)
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.run)

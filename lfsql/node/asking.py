@@ -82,10 +82,14 @@ class AskerLink:
 
     async def serve(self) -> None:
         """Take questions until the link is lost; raises LinkLost, ProtocolViolation."""
+        connection = self._connection
         try:
             while True:
-                for size, question in await self._connection.receive(_sized):
+                questions = await connection.receive(_sized)
+                connection.cork()
+                for size, question in questions:
                     self._take(size, question)
+                connection.uncork()
         finally:
             self._writer.asker_lost(self)
             self._reads.close_all()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import trio
 
-from lfsql.core.requests import Heartbeat, LookUp, Outcome, Status, StatusRequest
+from lfsql.core.requests import Answer, Heartbeat, LookUp, Outcome, Status, StatusRequest
 from lfsql.errors import AddressInUse, LimitExceeded, LinkLost, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
-from lfsql.net.link import open_link
+from lfsql.net.link import Link, open_link
 from lfsql.net.listener import bind
 from tests.net.links import KEY, PROXY, decode_question, serving
 
@@ -149,3 +151,102 @@ async def test_a_taken_port_is_named() -> None:
     async with serving() as served:
         with pytest.raises(AddressInUse, match=served.address):
             bind(served.address)
+
+
+async def test_an_asker_without_a_task_is_called_with_its_answer() -> None:
+    heard: list[Answer | None] = []
+    async with serving(serve_asker=answer_backwards) as served, open_link(served.address, PROXY, KEY) as link:
+        last = trio.Event()
+        for sequence in range(9):
+            link.ask(LookUp(link.next_request(), "c", sequence), heard.append)
+        link.withdraw(3)
+        link.ask(LookUp(link.next_request(), "c", 9), lambda _answer: last.set())
+        with trio.fail_after(5):
+            await last.wait()
+            while link.outstanding:
+                await trio.lowlevel.checkpoint()
+    assert [answer.request for answer in heard if isinstance(answer, Outcome)] == [9, 8, 7, 6, 5, 4, 2, 1]
+
+
+async def test_an_asker_without_a_task_hears_that_the_link_is_lost() -> None:
+    async def leave(connection: Connection, _peer: Identity) -> None:
+        await connection.receive(decode_question)
+        connection.close()
+        raise LinkLost("left")
+
+    heard: list[Answer | None] = []
+    async with serving(serve_asker=leave) as served, open_link(served.address, PROXY, KEY) as link:
+        link.ask(LookUp(link.next_request(), "c", 1), heard.append)
+        with trio.fail_after(5):
+            await link.wait_lost()
+        assert heard == [None]
+        with pytest.raises(LinkLost):
+            link.ask(LookUp(link.next_request(), "c", 2), heard.append)
+        assert heard == [None]
+
+
+class OneWatch:
+    """Watches one socket, by level, with a task of its own."""
+
+    def __init__(self) -> None:
+        self.watched: Link | None = None
+        self.registered = trio.Event()
+        self.sock: socket.socket | None = None
+
+    def register(self, sock: socket.socket, watched: Link) -> None:
+        self.sock, self.watched = sock, watched
+        self.registered.set()
+
+    def unregister(self, sock: socket.socket) -> None:
+        assert sock is self.sock
+        self.watched = None
+
+    async def run(self) -> None:
+        await self.registered.wait()
+        while self.sock is not None and self.watched is not None:
+            try:
+                await trio.lowlevel.wait_readable(self.sock)
+            except trio.ClosedResourceError:
+                return
+            if self.watched is not None:
+                self.watched.on_ready()
+
+
+async def test_a_watched_link_is_read_by_its_watch_alone() -> None:
+    watch = OneWatch()
+    async with serving(serve_asker=answer_backwards) as served, trio.open_nursery() as nursery:
+        async with open_link(served.address, PROXY, KEY, watch=watch) as link:
+            found: list[int] = []
+
+            async def ask(sequence: int) -> None:
+                answer = await link.request(LookUp(link.next_request(), "c", sequence))
+                assert isinstance(answer, Outcome)
+                found.append(answer.index)
+
+            async with trio.open_nursery() as askers:
+                for sequence in range(10):
+                    askers.start_soon(ask, sequence)
+                with trio.move_on_after(0.2):
+                    while not found:
+                        await trio.lowlevel.checkpoint()
+                assert not found, "nobody watches yet"
+                nursery.start_soon(watch.run)
+            assert sorted(found) == list(range(10))
+        assert watch.watched is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_watched_link_that_breaks_is_lost() -> None:
+    async def leave(connection: Connection, _peer: Identity) -> None:
+        await connection.receive(decode_question)
+        connection.close()
+        raise LinkLost("left")
+
+    watch = OneWatch()
+    async with serving(serve_asker=leave) as served, trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run)
+        async with open_link(served.address, PROXY, KEY, watch=watch) as link:
+            with trio.fail_after(5), pytest.raises(LinkLost):
+                await link.request(LookUp(link.next_request(), "c", 1))
+            assert link.lost
+        nursery.cancel_scope.cancel()
