@@ -1,7 +1,7 @@
 """Finished transactions that wait a moment to go into the log together.
 
 Each trip of the log costs every node an fsync and some wake-ups, however little it carries.  While other clients wait
-for the writer anyway, a transaction that has ended is kept back for a few milliseconds, and those that end meanwhile
+for the writer anyway, a transaction that has ended is kept back for some milliseconds, and those that end meanwhile
 go with it: whoever waits gets the writer sooner than the trips would have allowed.  With nobody waiting nothing is
 kept.
 
@@ -19,6 +19,8 @@ from lfsql.node.alarm import NEVER, Alarm
 from lfsql.node.batch import Ran
 
 GATHER_SECONDS: Final = 0.012
+"""About three trips of a log under load: long enough that those who run one after the other, each for a round trip of
+its client, go into one; and short beside what they would wait for trips of their own."""
 """Less than the others' wait for the writer lasts under load; so who is kept back loses nothing by it."""
 GATHERED_MAX: Final = 16
 GATHERED_BYTES_MAX: Final = 1 << 20
