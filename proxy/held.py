@@ -92,8 +92,7 @@ class Asked:
 
     def _stop(self) -> None:
         """The client cancels the statement; its answer comes all the same."""
-        if not self._link.lost:
-            self._link.send_nowait(Cancel(self._question.request))
+        self._link.tell(Cancel(self._question.request))
 
     def cancel(self) -> None:
         """The node is given up."""

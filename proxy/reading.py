@@ -352,6 +352,6 @@ class RemoteRows:
 
     async def aclose(self) -> None:
         self._node.outstanding -= 1
-        if self._more and not self._link.lost:
-            self._link.send_nowait(ReadClose(self._request))
+        if self._more:
+            self._link.tell(ReadClose(self._request))
         self._more = False

@@ -142,6 +142,9 @@ class Topology:
             for node in self.nodes.values():
                 if node.role != UNREACHABLE and now - node.heard_at > GIVE_UP_S:
                     self.lost(node)
+                    if node.link is not None:
+                        # What waits to be sent is for nobody any more, and must not be there when it wakes up.
+                        node.link.close(LinkLost(f"node '{node.name}' is silent"))
 
     @contextmanager
     def asking(self, node: Node, *, writes: bool) -> Iterator[None]:

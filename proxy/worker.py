@@ -128,8 +128,8 @@ class Worker:
     def forget(self, state: SessionState, process_id: int) -> None:
         """The session is over: whoever holds its transaction may drop it."""
         self._sessions.pop(process_id, None)
-        if state.unit.held and state.unit.link is not None and not state.unit.link.lost:
-            state.unit.link.send_nowait(Forget(state.client))
+        if state.unit.held and state.unit.link is not None:
+            state.unit.link.tell(Forget(state.client))
 
     def cancel(self, process_id: int, key: bytes) -> None:
         """A CancelRequest.  A wrong key is ignored, as in PostgreSQL."""
@@ -167,11 +167,7 @@ class Worker:
     ) -> Answer:
         """A request that the session's client can cancel.  Raises LinkLost, also when the node is given up."""
 
-        def cancel() -> None:
-            if not link.lost:
-                link.send_nowait(Cancel(question.request))
-
-        state.cancel = cancel
+        state.cancel = partial(link.tell, Cancel(question.request))
         try:
             with self.topology.asking(node, writes=writes):
                 return await link.request(question)

@@ -26,6 +26,9 @@ _RECEIVE_BYTES_MAX: Final = 1 << 20
 _SEND_BYTES_MAX: Final = 1 << 20
 _USER_TIMEOUT_MS: Final = 15_000
 
+CONTROL_BYTES_MAX: Final = 1 << 20
+"""Room beyond a queue's limit for messages that only take work off the other end."""
+
 Message = TypeVar("Message")
 
 
@@ -64,15 +67,15 @@ class Connection:
         self._decoder.frame_bytes_max = self._frame_bytes_max = frame_bytes_max
         self._queue_bytes_max = queue_bytes_max
 
-    def send_nowait(self, message: msgspec.Struct) -> None:
-        """Queue a message for the writer task.
+    def send_nowait(self, message: msgspec.Struct, *, control: bool = False) -> None:
+        """Queue a message for the writer task.  `control`: also when the queue is full of others.
 
         Raises LinkLost when the connection is closed, QueueFull when too much waits already, LimitExceeded when
         the message alone is too large; nothing is queued then.
         """
         if self._closed:
             raise LinkLost("the link is closed")
-        if len(self._outgoing) >= self._queue_bytes_max:
+        if len(self._outgoing) >= self._queue_bytes_max + (CONTROL_BYTES_MAX if control else 0):
             raise QueueFull(f"{len(self._outgoing)} bytes wait to be sent on this link")
         append_frame(self._outgoing, message, self._frame_bytes_max)
         if not self._corked:

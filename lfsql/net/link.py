@@ -6,7 +6,7 @@ asker in a hurry gives `ask` a callback instead, which the reader task calls the
 When the link breaks, every asker gets LinkLost, at once; whether its question was carried out is then not known.
 
 `request` being cancelled withdraws the asker only: the question stays with the node.  Whoever wants it stopped
-sends a Cancel (for a Submit or a Read) or a ReadClose; both are fine to send for what has already ended.
+tells it with a Cancel (for a Submit or a Read) or a ReadClose; both are fine to send for what has already ended.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ import trio
 from lfsql.core.ids import NodeId
 from lfsql.core.requests import (
     Answer,
+    Cancel,
     CurrentIndex,
     Describe,
+    Forget,
     Heartbeat,
     LookUp,
     Question,
     Read,
+    ReadClose,
     ReadMore,
     StatusRequest,
     Submit,
@@ -149,13 +152,25 @@ class Link:
         self._askers[number] = take
 
     def send_nowait(self, question: Question) -> None:
-        """Send a question without waiting for an answer: Cancel, Forget, ReadClose, ProxyHello.
-
-        Raises as `request` does.
-        """
+        """Send a question without waiting for an answer.  Raises as `request` does."""
         if self._lost.is_set():
             raise LinkLost(self._why.message)
         self._connection.send_nowait(question)
+
+    def tell(self, control: Cancel | Forget | ReadClose) -> None:
+        """Say that something is no longer wanted.  Never raises: where there is no room even for that, the link is
+        closed, which says the same of everything.
+        """
+        if self._lost.is_set():
+            return
+        try:
+            self._connection.send_nowait(control, control=True)
+        except LfsqlError as error:
+            self.close(error)
+
+    def close(self, why: LfsqlError) -> None:
+        """Give the link up, at once: every asker gets LinkLost.  Idempotent; must not be called by `on_push`."""
+        self._lose(why)
 
     async def run(self) -> None:
         """Carry messages until the link is lost; then return.  The connection is closed in every case."""
@@ -177,12 +192,9 @@ class Link:
         if self._watch is None:
             raise InvariantBroken("nobody watches this link")
         self._deliver(self._connection.received_already(_decode_answer))
-        sock = self._connection.socket
-        self._watch.register(sock, self)
-        try:
-            await self._ended.wait()
-        finally:
-            self._watch.unregister(sock)
+        if not self._lost.is_set():
+            self._watch.register(self._connection.socket, self)
+        await self._ended.wait()
         raise LinkLost(self._why.message)
 
     def on_ready(self) -> None:
@@ -206,6 +218,9 @@ class Link:
             return
         self._why = LinkLost(why.message)
         self._lost.set()
+        if self._watch is not None:
+            self._watch.unregister(self._connection.socket)
+            self._ended.set()
         self._connection.close()
         while self._askers:
             _, take = self._askers.popitem()

@@ -7,7 +7,7 @@ import socket
 import pytest
 import trio
 
-from lfsql.core.requests import Answer, Heartbeat, LookUp, Outcome, Status, StatusRequest
+from lfsql.core.requests import Answer, Forget, Heartbeat, LookUp, Outcome, Question, Status, StatusRequest
 from lfsql.errors import AddressInUse, LimitExceeded, LinkLost, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
@@ -98,6 +98,61 @@ async def test_questions_that_wait_are_limited() -> None:
                 await link.request(StatusRequest(link.next_request()))
             nursery.cancel_scope.cancel()
         assert link.outstanding == 0
+
+
+async def test_what_is_no_longer_wanted_can_be_told_on_a_full_link() -> None:
+    heard: list[Question] = []
+    go_on = trio.Event()
+
+    async def listen_late(connection: Connection, _peer: Identity) -> None:
+        await go_on.wait()
+        while True:
+            heard.extend(await connection.receive(decode_question))
+
+    async with (
+        serving(serve_asker=listen_late) as served,
+        open_link(served.address, PROXY, KEY, queue_bytes_max=4 << 20) as link,
+    ):
+        fill(link)
+        with pytest.raises(QueueFull):
+            link.send_nowait(Forget("one"))
+        link.tell(Forget("two"))
+        go_on.set()
+        with trio.fail_after(20):
+            while heard[-1:] != [Forget("two")]:
+                await trio.lowlevel.checkpoint()
+        assert not link.lost
+
+
+@pytest.mark.parametrize("watched", [False, True])
+async def test_a_link_without_room_even_for_that_is_closed(watched: bool) -> None:
+    async def listen_never(_connection: Connection, _peer: Identity) -> None:
+        await trio.sleep_forever()
+
+    heard: list[Answer | None] = []
+    watch = OneWatch() if watched else None
+    async with (
+        serving(serve_asker=listen_never) as served,
+        open_link(served.address, PROXY, KEY, watch=watch, queue_bytes_max=4 << 20) as link,
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        link.ask(LookUp(link.next_request(), "c", 1), heard.append)
+        fill(link)
+        with trio.fail_after(5):
+            while not link.lost:
+                link.tell(Forget("x" * 10_000))
+            await link.wait_lost()
+        link.tell(Forget("x"))
+        assert heard == [None]
+        assert watch is None or watch.watched is None
+
+
+def fill(link: Link) -> None:
+    """Send until the queue is full."""
+    filling = Forget("x" * 500_000)
+    with pytest.raises(QueueFull):
+        while True:
+            link.send_nowait(filling)
 
 
 async def test_an_answer_to_a_cancelled_asker_is_dropped() -> None:

@@ -9,14 +9,18 @@ import trio.testing
 
 from lfsql.core.freshness import BEHIND_TIME, CommitHistory
 from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
+from lfsql.errors import LinkLost
 from proxy.reading import behind
 from proxy.settings import SessionSettings
 from proxy.state import ReadPolicy
-from proxy.topology import Node, Topology
+from proxy.topology import GIVE_UP_S, Node, Topology
 
 
 class FakeLink:
     lost = False
+
+    def close(self, _why: LinkLost) -> None:
+        self.lost = True
 
 
 def topology(*names: str) -> Topology:
@@ -55,6 +59,18 @@ async def test_a_deposed_primary_alone_is_no_primary() -> None:
     known.lost(known.nodes["n2"])
     assert known.primary is None
     assert known.nodes["n2"].role == UNREACHABLE
+
+
+async def test_the_link_of_a_silent_node_is_closed(autojump_clock: trio.testing.MockClock) -> None:
+    known = topology("n1", "n2")
+    beat(known, "n1", PRIMARY, 3)
+    beat(known, "n2", REPLICA, 3)
+    known.nodes["n1"].heard_at -= GIVE_UP_S
+    with trio.move_on_after(GIVE_UP_S / 2):
+        await known.watch_silence()
+    assert known.primary is None
+    links = [known.nodes[name].link for name in ("n1", "n2")]
+    assert [link.lost for link in links if link is not None] == [True, False]
 
 
 async def test_waiting_for_a_primary_ends_when_one_is_heard() -> None:
