@@ -7,9 +7,12 @@ tables.  Tests of lfsql's own commands and settings are skipped there.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +79,23 @@ def lfsql_server(server: Server) -> Server:
     if server.tier is None:
         pytest.skip("LFSQL_TEST_DSN: a test of lfsql's own")
     return server
+
+
+@functools.cache
+def _installed(name: str) -> str | None:
+    """Debian's /usr/bin/pgbench is a wrapper that is there even when what it wraps is not: so it is tried."""
+    found = shutil.which(name)
+    if found is not None and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
+        return found
+    return None
+
+
+def program(name: str) -> str:
+    """The path of one of PostgreSQL's programs; skips the test when it is not installed."""
+    found = _installed(name)
+    if found is None:
+        pytest.skip(f"PostgreSQL's {name} is not installed")
+    return found
 
 
 _numbers = itertools.count(1)

@@ -8,14 +8,19 @@ import subprocess
 import psycopg
 import pytest
 
-from tests.client.conftest import Server
+from tests.client.conftest import Server, program
 
 pytestmark = pytest.mark.client
 
 
 def pgbench(server: Server, *arguments: str) -> str:
     done = subprocess.run(
-        ["pgbench", *arguments], env=server.environment, capture_output=True, text=True, timeout=180, check=False
+        [program("pgbench"), *arguments],
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

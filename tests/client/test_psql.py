@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.client.conftest import DATA, Server
+from tests.client.conftest import DATA, Server, program
 
 SCRIPT = DATA / "chinook.sql"
 _TABLES = "album artist customer employee genre invoice invoice_line media_type playlist playlist_track track"
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.client
 
 def psql(server: Server, *arguments: str, text: str | None = None) -> str:
     """psql's output; fails with its messages when its exit status is not 0."""
-    command = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments]
+    command = [program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments]
     done = subprocess.run(
         command, env=server.environment, input=text, capture_output=True, text=True, timeout=120, check=False
     )
@@ -210,7 +210,7 @@ def test_a_query_gives_what_postgresql_gives(chinook: Server, query: str, expect
 )
 def test_a_constraint_of_the_script_holds(chinook: Server, statement: str, sqlstate: str) -> None:
     done = subprocess.run(
-        ["psql", "-X", "-q", "-t", "-A"],
+        [program("psql"), "-X", "-q", "-t", "-A"],
         env=chinook.environment,
         input=f"begin;\n{statement};\n\\echo :SQLSTATE\nrollback;\n",
         capture_output=True,
@@ -254,7 +254,16 @@ SELECT count(*) AS counted FROM {table} \\gset
 
 def test_an_error_stops_the_script_with_its_place(server: Server) -> None:
     done = subprocess.run(
-        ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-c", "SELECT nothing FROM nowhere"],
+        [
+            program("psql"),
+            "-X",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-v",
+            "VERBOSITY=verbose",
+            "-c",
+            "SELECT nothing FROM nowhere",
+        ],
         env=server.environment,
         capture_output=True,
         text=True,
