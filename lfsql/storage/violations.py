@@ -5,7 +5,8 @@ Users read it, and frameworks take the column of a duplicate key from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import apsw
@@ -14,11 +15,15 @@ from lfsql.core.entry import Value
 from lfsql.errors import CheckViolation, ForeignKeyViolation, IntegrityViolation, NotNullViolation, UniqueViolation
 from lfsql.storage.faults import REBUILT, makes_index, violated_key
 from lfsql.storage.foreign_keys import explain_foreign_key
+from lfsql.storage.functions.numbers import null_key
+from lfsql.storage.functions.registry import register_scalars
 from lfsql.storage.rerun import SEEN, Rerun, Row, own, quoted
 from lfsql.storage.shown import shown_key, shown_name, shown_row
 
 _ARGUMENTS_MAX: Final = 100
 """Of one call: SQLite allows 127."""
+
+_NULL_KEY: Final = -(2**62) - 0x6E756C6C
 
 
 def explain(fault: IntegrityViolation, error: Exception, rerun: Rerun) -> IntegrityViolation:
@@ -84,30 +89,53 @@ def _columns(connection: apsw.Connection, table: str) -> list[tuple[str, str]]:
 def _failing_row(table: str, rerun: Rerun) -> tuple[list[str], list[str], Row]:
     """Names, declared types and values of the last row that was to be written; no values when none was seen."""
     described = _columns(rerun.connection, table)
-    values: dict[int, Row] = {}
-
-    def seen(place: int, *part: Value) -> None:
-        if place == 0:
-            values.clear()
-        values[place] = part
-
-    number = _rowid_text(rerun.connection, table)
-    columns = [number.get(name, f"new.{quoted(name)}") for name, _ in described]
+    key, number = _rowid_text(rerun.connection, table)
+    columns = [number if name == key else f"new.{quoted(name)}" for name, _ in described]
+    row = _LastRow(next((at for at, (name, _) in enumerate(described) if name == key), None))
     calls = ", ".join(
         f"{SEEN}({place}, {', '.join(columns[place : place + _ARGUMENTS_MAX])})"
         for place in range(0, len(columns), _ARGUMENTS_MAX)
     )
     target = f"ON main.{quoted(table)} BEGIN SELECT {calls}; END"
-    rerun.watched([f"BEFORE INSERT {target}", f"BEFORE UPDATE {target}"], seen)
-    found = tuple(value for place in sorted(values) for value in values[place])
-    return [name for name, _ in described], [kind for _, kind in described], found
+    with _null_keys_allowed(rerun.connection):
+        rerun.watched([f"BEFORE INSERT {target}", f"BEFORE UPDATE {target}"], row.seen)
+    return [name for name, _ in described], [kind for _, kind in described], tuple(row.values)
 
 
-def _rowid_text(connection: apsw.Connection, table: str) -> dict[str, str]:
-    """The one integer key, as SQL inside the trigger: there a number that SQLite will give is still -1."""
+class _LastRow:
+    """The row seen last, or the first with a NULL key, which would have been the last."""
+
+    def __init__(self, key_place: int | None) -> None:
+        self.values: list[Value] = []
+        self._key_place = key_place
+        self._done = False
+
+    def seen(self, place: int, *part: Value) -> None:
+        """A part of a row, from its `place`-th value on; the parts of a row come in order."""
+        if place == 0:
+            key = self._key_place
+            self._done = self._done or (key is not None and bool(self.values) and self.values[key] is None)
+            if not self._done:
+                self.values = []
+        if not self._done:
+            self.values += part
+
+
+@contextlib.contextmanager
+def _null_keys_allowed(connection: apsw.Connection) -> Iterator[None]:
+    """The function that refuses a NULL key does so before there is a row to see: let it give a number instead."""
+    register_scalars(connection, {"lfsql_null_key": lambda *_: _NULL_KEY})
+    try:
+        yield
+    finally:
+        register_scalars(connection, {"lfsql_null_key": null_key})
+
+
+def _rowid_text(connection: apsw.Connection, table: str) -> tuple[str, str]:
+    """The one integer key, '' without one, and its SQL inside the trigger, where what SQLite will number is -1."""
     keys = own(connection, "SELECT name, type FROM pragma_table_info(?) WHERE pk > 0", (table,))
     if len(keys) != 1 or str(keys[0][1]).upper() != "INTEGER":
-        return {}
+        return "", ""
     name = str(keys[0][0])
     next_number = f"(SELECT coalesce(max({quoted(name)}), 0) FROM main.{quoted(table)})"
     if own(connection, "SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'"):
@@ -115,4 +143,4 @@ def _rowid_text(connection: apsw.Connection, table: str) -> dict[str, str]:
         drawn = f"(SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = {text})"
         next_number = f"max({next_number}, {drawn})"
     new = f"new.{quoted(name)}"
-    return {name: f"CASE {new} WHEN -1 THEN {next_number} + 1 ELSE {new} END"}
+    return name, f"CASE {new} WHEN -1 THEN {next_number} + 1 WHEN {_NULL_KEY} THEN NULL ELSE {new} END"

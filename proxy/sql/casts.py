@@ -140,13 +140,19 @@ def _width(oid: int) -> int:
 
 
 def _length(value: Value, typmod: int, level: Level) -> Value:
-    """Apply a length or precision.  On assignment the column's own CHECK refuses what is too long."""
+    """Apply a length or precision.  On assignment blanks too many are cut off, anything else too long is refused, by
+    the column's own CHECK at the latest."""
     if typmod == -1 or level == "implicit" or (typmod == value.typmod and value.text is None):
         return value
     oid, sql = value.oid, value.sql
     if oid in (VARCHAR, BPCHAR):
+        length = typmod - 4
         if level == "explicit":
-            sql = f"substr({sql}, 1, {typmod - 4})"
+            sql = f"substr({sql}, 1, {length})"
+        elif oid == VARCHAR and value.text is None:
+            sql = f"lfsql_fit({sql}, {length})"
+        elif oid == VARCHAR and value.text is not None and not value.text[length:].strip(" "):
+            return replace(value, sql=string(value.text[:length]), text=value.text[:length], typmod=typmod)
         if oid == BPCHAR:
             sql = f"rtrim({sql}, ' ')"
         if (

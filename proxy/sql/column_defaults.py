@@ -107,6 +107,9 @@ def _constant(tree: exp.Expression, column: DraftColumn) -> str | None:
         return None
     if inner.is_string:
         text = str(inner.name)
+        length = column.typmod - 4
+        if column.typmod >= 4 and not text[length:].strip(" "):
+            text = text[:length]  # blanks too many are cut off, as they are from any value
         return string(text) if column.oid in (oids.TEXT, oids.VARCHAR) and not negative else None
     sign = "-" if negative else ""
     whole = str(inner.name).isdigit()

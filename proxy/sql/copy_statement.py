@@ -14,6 +14,7 @@ from lfsql.errors import (
     DuplicateColumn,
     FeatureNotSupported,
     InsufficientPrivilege,
+    InvalidColumnReference,
     InvalidParameterValue,
     StatementSyntax,
     UndefinedColumn,
@@ -25,6 +26,7 @@ from proxy.sql.quoting import quote
 from proxy.sql.schema import Column, Relation, Schema
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.utility import CopyIn, CopyOptions, CopyOut
+from proxy.sql.value import null_key
 
 
 @dataclass
@@ -259,12 +261,16 @@ def _settle(said: _Said, direction: str) -> CopyOptions:
 
 def _chosen(relation: Relation, names: tuple[str, ...] | None) -> list[Column]:
     if names is None:
-        return list(relation.columns)
+        return [column for column in relation.columns if not column.generated]
     found: list[Column] = []
     for name in names:
         column = relation.column(name)
         if column is None:
             raise UndefinedColumn(f'column "{name}" of relation "{relation.name}" does not exist')
+        if column.generated:
+            raise InvalidColumnReference(
+                f'column "{name}" is a generated column', detail="Generated columns cannot be used in COPY."
+            )
         if column in found:
             raise DuplicateColumn(f'column "{name}" specified more than once')
         found.append(column)
@@ -285,8 +291,13 @@ def _copy_in(relation: Relation, names: tuple[str, ...] | None, options: CopyOpt
     if relation.kind != "table":
         raise WrongObjectType(f'cannot copy to {relation.kind} "{relation.name}"', position=where)
     columns = _chosen(relation, names)
-    listed = ", ".join(quote(column.name) for column in columns)
-    variables = ", ".join(_variable(relation, column, number) for number, column in enumerate(columns, 1))
+    written = [quote(column.name) for column in columns]
+    values = [_variable(relation, column, number) for number, column in enumerate(columns, 1)]
+    for column in relation.columns:
+        if column.null_refused and not column.drawn and column.default is None and column not in columns:
+            written.append(quote(column.name))
+            values.append(null_key(relation.name, column.name))
+    listed, variables = ", ".join(written), ", ".join(values)
     return CopyIn(
         table=relation.name,
         columns=tuple(column.name for column in columns),
@@ -298,10 +309,8 @@ def _copy_in(relation: Relation, names: tuple[str, ...] | None, options: CopyOpt
 
 
 def _variable(relation: Relation, column: Column, number: int) -> str:
-    """SQLite numbers a NULL rowid itself, where PostgreSQL refuses NULL; a blob it refuses too."""
-    keys = sum(1 for each in relation.columns if each.primary_key)
-    if column.primary_key and keys == 1 and column.declared.upper() == "INTEGER":
-        return f"ifnull(?{number}, x'')"
+    if column.null_refused:
+        return f"ifnull(?{number}, {null_key(relation.name, column.name)})"
     return f"?{number}"
 
 

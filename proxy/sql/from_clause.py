@@ -128,8 +128,6 @@ class FromClause:
         alias = identifier_name(alias_node.this) if alias_node is not None and alias_node.this else found.name
         renamed = [identifier_name(each) for each in (alias_node.args.get("columns") or ())] if alias_node else []
         if isinstance(found, Relation):
-            if found.kind == "sequence":
-                raise FeatureNotSupported(f'reading sequence "{found.name}" as a table is not supported')
             source, text = relation_source(found, alias, database)
         else:
             source, text = _common_source(found, alias)

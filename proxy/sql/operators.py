@@ -239,8 +239,10 @@ def _integer_division(symbol: str, left: Value, right: Value, target: int) -> Va
     left, right = checked(left), checked(right)
     if right.text is not None and int(right.text) != 0:
         return Value(f"({left.sql} {symbol} {right.sql})", target, unchecked=symbol == "/" and right.text == "-1")
-    if right.simple and right.text is None:
-        divisor = f"CASE {right.sql} WHEN 0 THEN lfsql_division_by_zero() ELSE {right.sql} END"
+    if right.simple and right.text is None and (left.simple or left.not_null):
+        # NULL / 0 is NULL: the function is not called for NULL, and left is no more than a name here.
+        divided = "1" if left.not_null else left.sql
+        divisor = f"CASE {right.sql} WHEN 0 THEN lfsql_division_by_zero({divided}) ELSE {right.sql} END"
         return Value(f"({left.sql} {symbol} {divisor})", target, unchecked=symbol == "/")
     function = "lfsql_quotient" if symbol == "/" else "lfsql_remainder"
     return Value(f"{function}({left.sql}, {right.sql})", target, unchecked=symbol == "/")

@@ -30,6 +30,15 @@ class Column:
     primary_key: int = 0
     """Place in the primary key, from 1; 0 when not part of it."""
     collation: str = ""
+    generated: bool = False
+    """GENERATED ALWAYS AS (...): nothing but DEFAULT may be given for it."""
+    null_refused: bool = False
+    """An integer key of PostgreSQL's making.  It is SQLite's rowid, where SQLite numbers a NULL by itself."""
+
+    @property
+    def drawn(self) -> bool:
+        """What is left out is numbered."""
+        return bool(self.identity) or (self.default or "").startswith("nextval(")
 
 
 @dataclass(frozen=True, slots=True)

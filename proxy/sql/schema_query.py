@@ -136,6 +136,8 @@ def _columns(parts: dict[str, list[_Row]], text: TableText | None) -> tuple[Colu
                 default=default,
                 identity=cast(Literal["", "a", "d", "s"], identity),
                 primary_key=primary_key,
+                generated=hidden in (2, 3),
+                null_refused=name in sidecar and bool(written and written.rowid),
                 collation=written.collation if written and written.collation != NUMERIC_COLLATION else "",
             )
         )

@@ -90,6 +90,11 @@ def number_constant(text: str) -> Value:
     return Value(string(str(decode_text(NUMERIC, text))), NUMERIC, text=text, simple=True, not_null=True)
 
 
+def null_key(table: str, column: str) -> str:
+    """SQL that raises PostgreSQL's error of a NULL in an integer key."""
+    return f"lfsql_null_key({string(table)}, {string(column)})"
+
+
 class Analysis:
     """What one statement's translation has learnt: the types of its variables, what the session must supply."""
 

@@ -31,7 +31,7 @@ from proxy.sql.queries import Queries
 from proxy.sql.quoting import quote
 from proxy.sql.schema import Column, Relation
 from proxy.sql.scope import Field, Scope, Source, relation_source
-from proxy.sql.value import Analysis, Value
+from proxy.sql.value import Analysis, Value, null_key
 
 ROW_EXPECTED: Final = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression"
 
@@ -75,23 +75,35 @@ class Writes:
             raise UndefinedColumn(f'column "{column}" of relation "{relation.name}" does not exist')
         return found
 
-    def _assigned(self, value: Value, column: Column) -> str:
+    def _assigned(self, value: Value, relation: Relation, column: Column) -> str:
         """A value for a column.  Integer overflow is the column's own CHECK to find."""
+        if column.null_refused and value.null:
+            return null_key(relation.name, column.name)
         if value.unchecked and value.oid == column.oid and not column.primary_key:
             return value.sql
         converted = coerce(self.analysis, value, column.oid, column.typmod, level="assignment", column=column.name)
-        return checked(converted).sql
+        sql = checked(converted).sql
+        if column.null_refused and not value.not_null:
+            return f"ifnull({sql}, {null_key(relation.name, column.name)})"
+        return sql
 
-    def default_of(self, column: Column) -> str:
+    def default_of(self, relation: Relation, column: Column) -> str:
         """SQL of a column's default, for DEFAULT among other values."""
         if column.identity and column.default is None:
             return "NULL"  # the rowid's own numbering
         if column.default is None:
-            return "NULL"
+            return null_key(relation.name, column.name) if column.null_refused else "NULL"
         if column.primary_key and column.default.startswith("nextval(") and column.declared.upper() == "INTEGER":
             return "NULL"
         value = self.expressions.visit(parse_expression(column.default), Scope(columns_allowed=False))
-        return self._assigned(value, column)
+        return self._assigned(value, relation, column)
+
+    def _left_out(self, relation: Relation, given: Sequence[Column]) -> Column | None:
+        """The key, when it is not given and SQLite would number what PostgreSQL does not."""
+        for column in relation.columns:
+            if column.null_refused and not column.drawn and column not in given:
+                return column
+        return None
 
     # -- RETURNING ------------------------------------------------------------------------------------------
 
@@ -159,7 +171,8 @@ class Writes:
         source = node.expression
         overriding = str(node.args.get("overriding") or "").upper()
         if node.args.get("default") or source is None:
-            return "DEFAULT VALUES"
+            key = self._left_out(relation, ())
+            return f"({quote(key.name)}) VALUES ({self.default_of(relation, key)})" if key else "DEFAULT VALUES"
         if isinstance(source, exp.Values) and not any(source.args.get(k) for k in ("order", "limit", "offset")):
             return self._insert_rows(source, relation, columns, scope, explicit=explicit, overriding=overriding)
         query = self.queries.query(source, scope)
@@ -168,16 +181,20 @@ class Writes:
         for column in columns:
             self._refuse_generated(column, overriding)
         finals = [
-            Value(self._assigned(output, column), column.oid, column.typmod)
+            Value(self._assigned(output, relation, column), column.oid, column.typmod)
             if output.sql
             else Value("", column.oid, column.typmod)
             for output, column in zip(query.outputs, columns, strict=True)
         ]
         text = query.render(finals)
-        listed = ", ".join(quote(column.name) for column in columns)
-        if node.args.get("conflict") is not None:
+        key = self._left_out(relation, columns)
+        if key is not None:
+            columns = [*columns, key]
+            text = f"SELECT *, {self.default_of(relation, key)} FROM ({text}) WHERE true"
+        elif node.args.get("conflict") is not None:
             # Without WHERE, SQLite reads ON of ON CONFLICT as a join's.
             text = f"SELECT * FROM ({text}) WHERE true"
+        listed = ", ".join(quote(column.name) for column in columns)
         return f"({listed}) {text}"
 
     def _fitting(self, columns: list[Column], count: int, *, explicit: bool) -> list[Column]:
@@ -188,6 +205,11 @@ class Writes:
         return columns[:count]
 
     def _refuse_generated(self, column: Column, overriding: str) -> None:
+        if column.generated:
+            raise GeneratedAlways(
+                f'cannot insert a non-DEFAULT value into column "{column.name}"',
+                detail=f'Column "{column.name}" is a generated column.',
+            )
         if column.identity == "a" and "SYSTEM" not in overriding:
             raise GeneratedAlways(
                 f'cannot insert a non-DEFAULT value into column "{column.name}"',
@@ -211,22 +233,26 @@ class Writes:
         columns = self._fitting(columns, len(rows[0]), explicit=explicit)
         defaults = [[_is_default(member) for member in row] for row in rows]
         kept = [at for at in range(len(columns)) if not all(row[at] for row in defaults)]
-        if not kept:
+        key = self._left_out(relation, [columns[at] for at in kept])
+        if not kept and key is None:
             if len(rows) == 1:
                 return "DEFAULT VALUES"
-            kept = [0]
+            kept = [next(at for at, column in enumerate(columns) if not column.generated)]
         inner = Scope(outer=None, tables=scope.tables, aggregates_forbidden="VALUES")
         texts = []
         for row, marks in zip(rows, defaults, strict=True):
             members = []
             for at in kept:
                 if marks[at]:
-                    members.append(self.default_of(columns[at]))
+                    members.append(self.default_of(relation, columns[at]))
                     continue
                 self._refuse_generated(columns[at], overriding)
-                members.append(self._assigned(self.expressions.visit(row[at], inner), columns[at]))
+                members.append(self._assigned(self.expressions.visit(row[at], inner), relation, columns[at]))
+            if key is not None:
+                members.append(self.default_of(relation, key))
             texts.append(f"({', '.join(members)})")
-        listed = ", ".join(quote(columns[at].name) for at in kept)
+        written = [columns[at] for at in kept] + ([key] if key is not None else [])
+        listed = ", ".join(quote(column.name) for column in written)
         return f"({listed}) VALUES {', '.join(texts)}"
 
     def _conflict(self, node: exp.Insert, relation: Relation, alias: str, scope: Scope) -> str:
@@ -323,12 +349,17 @@ class Writes:
                 if column.name in seen:
                     raise StatementSyntax(f'multiple assignments to same column "{column.name}"')
                 seen.add(column.name)
+            if len(columns) == 1 and columns[0].generated and _is_default(right):
+                continue  # it is what it always is
             if isinstance(left, exp.Tuple):
-                texts.append(self._set_several(columns, right, inner))
+                texts.append(self._set_several(relation, columns, right, inner))
                 continue
             if isinstance(left, exp.Paren) and isinstance(right, exp.Paren):
                 raise FeatureNotSupported(ROW_EXPECTED)
-            texts.append(f"{quote(columns[0].name)} = {self._set_value(columns[0], right, inner)}")
+            texts.append(f"{quote(columns[0].name)} = {self._set_value(relation, columns[0], right, inner)}")
+        if not texts:  # SQLite wants something to be set
+            kept = quote(next(column.name for column in relation.columns if not column.generated))
+            return f"{kept} = {kept}"
         return ", ".join(texts)
 
     def _set_column(self, node: exp.Expression, relation: Relation) -> Column:
@@ -342,19 +373,24 @@ class Writes:
             )
         raise FeatureNotSupported("assigning to a part of a column is not supported")
 
-    def _set_value(self, column: Column, node: exp.Expression, inner: Scope) -> str:
+    def _set_value(self, relation: Relation, column: Column, node: exp.Expression, inner: Scope) -> str:
+        if column.generated:
+            raise GeneratedAlways(
+                f'column "{column.name}" can only be updated to DEFAULT',
+                detail=f'Column "{column.name}" is a generated column.',
+            )
         if _is_default(node):
             if column.identity == "a" or column.identity == "d":
                 raise FeatureNotSupported("SET of an identity column to DEFAULT is not supported")
-            return self.default_of(column)
+            return self.default_of(relation, column)
         if column.identity == "a":
             raise GeneratedAlways(
                 f'column "{column.name}" can only be updated to DEFAULT',
                 detail=f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.',
             )
-        return self._assigned(self.expressions.visit(node, inner), column)
+        return self._assigned(self.expressions.visit(node, inner), relation, column)
 
-    def _set_several(self, columns: Sequence[Column], node: exp.Expression, inner: Scope) -> str:
+    def _set_several(self, relation: Relation, columns: Sequence[Column], node: exp.Expression, inner: Scope) -> str:
         if isinstance(node, exp.Anonymous) and str(node.this).lower() == "row":
             node = exp.Tuple(expressions=node.expressions)
         if isinstance(node, exp.Tuple):
@@ -362,7 +398,7 @@ class Writes:
                 raise StatementSyntax("number of columns does not match number of values")
             pairs = zip(columns, node.expressions, strict=True)
             return ", ".join(
-                f"{quote(column.name)} = {self._set_value(column, each, inner)}" for column, each in pairs
+                f"{quote(column.name)} = {self._set_value(relation, column, each, inner)}" for column, each in pairs
             )
         if not isinstance(node, (exp.Subquery, exp.Select)):
             raise FeatureNotSupported(ROW_EXPECTED)
@@ -370,7 +406,7 @@ class Writes:
         if len(query.outputs) != len(columns):
             raise StatementSyntax("number of columns does not match number of values")
         finals = [
-            Value(self._assigned(output, column), column.oid)
+            Value(self._assigned(output, relation, column), column.oid)
             for output, column in zip(query.outputs, columns, strict=True)
         ]
         return f"({', '.join(quote(column.name) for column in columns)}) = ({query.render(finals)})"

@@ -182,3 +182,23 @@ def test_a_table_made_anew_goes_by_its_own_name(
         unit.run(Run("/*lfsql*/INSERT INTO _lfsql_new_several (n) SELECT n FROM several"))
     fault = raised.value
     assert (fault.sqlstate, fault.message, fault.detail, fault.table) == (sqlstate, message, detail, "several")
+
+
+def test_a_null_key_is_shown_as_null_in_its_row(unit: Engine) -> None:
+    sql = "INSERT INTO p (id, e) VALUES (3, 'a'), (ifnull(?1, lfsql_null_key('p', 'id')), 'b'), (4, 'c')"
+    for _ in range(2):  # the function that fails is itself again after the first
+        with pytest.raises(errors.NotNullViolation) as raised:
+            unit.run(Run(sql, (None,)))
+        assert raised.value.detail == "Failing row contains (null, b, null, null)."
+
+
+def test_the_row_of_a_wide_table_is_whole(unit: Engine) -> None:
+    names = [f"c{number}" for number in range(230)]
+    unit.run(
+        Run(f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {' integer, '.join(names)} integer, last text NOT NULL)")
+    )
+    unit.run(Run("INSERT INTO wide (c150, last) VALUES (8, 'x')"))
+    with pytest.raises(errors.NotNullViolation) as raised:
+        unit.run(Run("INSERT INTO wide (c150) VALUES (9)"))
+    shown = raised.value.detail.removeprefix("Failing row contains (").removesuffix(").").split(", ")
+    assert shown == ["2", *["null"] * 150, "9", *["null"] * 80]

@@ -308,7 +308,8 @@ def factorial(n: int) -> str:
         raise NumericOutOfRange("factorial of a negative number is undefined")
     if n > 32177:
         raise NumericOutOfRange("value overflows numeric format")
-    return str(math.factorial(n))
+    # Through Decimal: Python refuses to write so many digits of an int.
+    return str(Decimal(math.factorial(n)))
 
 
 def read_numeric(source: str) -> str:

@@ -13,6 +13,7 @@ from lfsql.errors import (
     InvalidOffset,
     InvalidText,
     LogarithmError,
+    NotNullViolation,
     NumericOutOfRange,
     PowerError,
     WidthBucketError,
@@ -170,7 +171,8 @@ def read_bool(source: str) -> int:
     raise InvalidText(f'invalid input syntax for type boolean: "{source}"')
 
 
-def division_by_zero(*values: Any) -> Any:
+def division_by_zero(*dividend: Any) -> Any:
+    """Not called when the dividend is NULL; views and checks of old have a call without one."""
     raise DivisionByZero("division by zero")
 
 
@@ -281,7 +283,18 @@ def to_hex(value: int) -> str:
     return f"{value & 0xFFFFFFFF:x}" if value >= -(2**31) else f"{value & 0xFFFFFFFFFFFFFFFF:x}"
 
 
+def null_key(table: str, column: str) -> int:
+    """What stands in a NULL's place in an integer key, which SQLite would number."""
+    raise NotNullViolation(
+        f'null value in column "{column}" of relation "{table}" violates not-null constraint',
+        schema="public",
+        table=table,
+        column=column,
+    )
+
+
 SCALARS: Final = {
+    "lfsql_null_key": null_key,
     "lfsql_int2": lambda value: in_range(value, 2),
     "lfsql_int4": lambda value: in_range(value, 4),
     "lfsql_int8": lambda value: in_range(value, 8),
@@ -296,6 +309,7 @@ SCALARS: Final = {
     "lfsql_text_to_int": read_integer,
     "lfsql_text_to_float8": read_float,
     "lfsql_text_to_bool": read_bool,
+    "lfsql_division_by_zero": division_by_zero,
     "lfsql_quotient": quotient,
     "lfsql_remainder": remainder,
     "lfsql_float_divide": float_divide,
@@ -323,7 +337,6 @@ def _extreme(choose: Any) -> Any:
 
 
 SCALARS_WITH_NULLS: Final = {
-    "lfsql_division_by_zero": division_by_zero,
     "lfsql_greatest": _extreme(max),
     "lfsql_least": _extreme(min),
     "lfsql_row_count": row_count,
