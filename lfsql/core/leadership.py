@@ -81,7 +81,6 @@ class Leadership:
         still, and was too late to read the answers, gets time to read them.
         """
         if now >= self._heartbeat_at:
-            self._heartbeat_at = now + self._settings.heartbeat
             self._begin_round(now)
         if now >= self._transfer_until:
             self._transfer_to = ""
@@ -93,6 +92,8 @@ class Leadership:
         return now < max(self._quorum_from, self.rounds.confirmed_at) + patience
 
     def _begin_round(self, now: float) -> None:
+        """Speak to every follower: because it is time, or because a read waits for their word, which does as well."""
+        self._heartbeat_at = now + self._settings.heartbeat
         self.rounds.begin(now)
         self.replicator.heartbeat(self.rounds.current, self._commit)
 

@@ -42,6 +42,9 @@ from lfsql.node.progress import Progress
 logger: Final = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 0.1
+"""How often a primary speaks to proxies that it has no news for: the lag limits rest on it."""
+QUIET_HEARTBEAT_S: Final = 0.25
+"""The same for all other nodes, which only show that they live.  What they apply they tell at once."""
 GATHER_S_MAX: Final = 1.0
 
 
@@ -101,7 +104,8 @@ class StatusService:
                     for link in list(self.links.values()):
                         if link.hello is not None or not link.peer.node:
                             link.answer(heartbeat)
-                with trio.move_on_after(HEARTBEAT_S) as scope:
+                primary = self._driver.consensus.role == PRIMARY
+                with trio.move_on_after(HEARTBEAT_S if primary else QUIET_HEARTBEAT_S) as scope:
                     await self._changed.wait()
                 if scope.cancelled_caught and self.links and self._driver.consensus.ready:
                     # What a quorum has just confirmed says more: the last time may be a heartbeat among nodes ago.

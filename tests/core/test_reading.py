@@ -44,6 +44,15 @@ def test_a_lost_round_is_made_good_by_the_next_heartbeat() -> None:
     assert every(node.accept("n2", round_=beat.round), ReadConfirmed) == [ReadConfirmed(1, 1)]
 
 
+def test_the_round_of_a_read_is_a_heartbeat_like_any_other() -> None:
+    node = Lone()
+    node.lead()
+    node.wait(0.05)
+    assert messages(node.step(ReadIndex(1)), Append, "n2")
+    assert not messages(node.wait(0.08), Append, "n2")
+    assert messages(node.wait(0.05), Append, "n2")
+
+
 def test_rounds_that_never_began_confirm_nothing() -> None:
     node = Lone()
     node.lead()
