@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText, LimitExceeded, StatementTooComplex
+from lfsql.values.literals import SPACES
 from proxy.pg.floats import float8_text
-from proxy.pg.literals import SPACES, Growth, not_a
+from proxy.pg.literals import Growth, not_a
 from proxy.pg.scalars import as_text
 from proxy.pg.settings import Value
 

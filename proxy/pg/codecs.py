@@ -12,7 +12,10 @@ from typing import Final
 
 from lfsql.errors import FeatureNotSupported
 from lfsql.values.datetimes import parse_date, parse_time, parse_timestamp, parse_timestamptz, parse_timetz
+from lfsql.values.floats import parse_float4, parse_float8
 from lfsql.values.intervals import parse_interval
+from lfsql.values.numeric import parse_numeric
+from lfsql.values.scalars import parse_bool, parse_bytea, parse_int2, parse_int4, parse_int8, parse_oid, parse_uuid
 from proxy.pg import arrays, datetimes, floats, intervals, jsons, numeric, oids, scalars
 from proxy.pg.settings import EncodeSettings, Value
 
@@ -116,41 +119,35 @@ def _no_send_record(_value: Value) -> bytes:
 
 
 _TEXT: Final = Codec(_plain(scalars.parse_text), scalars.receive_text, _fixed(scalars.print_text), scalars.print_text)
-_OID: Final = Codec(_plain(scalars.parse_oid), scalars.receive_oid, _fixed(scalars.print_integer), scalars.send_oid)
+_OID: Final = Codec(_plain(parse_oid), scalars.receive_oid, _fixed(scalars.print_integer), scalars.send_oid)
 _REGISTERED: Final = Codec(
     _plain(_parse_registered), scalars.receive_oid, _fixed(scalars.print_text), scalars.send_oid
 )
 
 CODECS: Final[dict[int, Codec]] = {
-    oids.BOOL: Codec(_plain(scalars.parse_bool), scalars.receive_bool, _fixed(scalars.print_bool), scalars.send_bool),
-    oids.INT2: Codec(
-        _plain(scalars.parse_int2), scalars.receive_int2, _fixed(scalars.print_integer), scalars.send_int2
-    ),
-    oids.INT4: Codec(
-        _plain(scalars.parse_int4), scalars.receive_int4, _fixed(scalars.print_integer), scalars.send_int4
-    ),
-    oids.INT8: Codec(
-        _plain(scalars.parse_int8), scalars.receive_int8, _fixed(scalars.print_integer), scalars.send_int8
-    ),
+    oids.BOOL: Codec(_plain(parse_bool), scalars.receive_bool, _fixed(scalars.print_bool), scalars.send_bool),
+    oids.INT2: Codec(_plain(parse_int2), scalars.receive_int2, _fixed(scalars.print_integer), scalars.send_int2),
+    oids.INT4: Codec(_plain(parse_int4), scalars.receive_int4, _fixed(scalars.print_integer), scalars.send_int4),
+    oids.INT8: Codec(_plain(parse_int8), scalars.receive_int8, _fixed(scalars.print_integer), scalars.send_int8),
     oids.OID: _OID,
     oids.XID: _OID,
     oids.REGPROC: _REGISTERED,
     oids.REGCLASS: _REGISTERED,
     oids.REGTYPE: _REGISTERED,
     oids.FLOAT4: Codec(
-        _plain(lambda text: floats.storable(floats.parse_float4(text))),
+        _plain(lambda text: floats.storable(parse_float4(text))),
         lambda data: floats.storable(floats.receive_float4(data)),
         _print_float4,
         floats.send_float4,
     ),
     oids.FLOAT8: Codec(
-        _plain(lambda text: floats.storable(floats.parse_float8(text))),
+        _plain(lambda text: floats.storable(parse_float8(text))),
         lambda data: floats.storable(floats.receive_float8(data)),
         _print_float8,
         floats.send_float8,
     ),
     oids.NUMERIC: Codec(
-        _plain(numeric.parse_numeric),
+        _plain(parse_numeric),
         numeric.receive_numeric,
         _fixed(numeric.print_numeric),
         numeric.send_numeric,
@@ -164,8 +161,8 @@ CODECS: Final[dict[int, Codec]] = {
     ),
     oids.NAME: Codec(_plain(scalars.parse_name), _TEXT.receive, _TEXT.print, _TEXT.send),
     oids.CHAR: Codec(_plain(scalars.parse_char), scalars.receive_char, _TEXT.print, scalars.send_char),
-    oids.BYTEA: Codec(_plain(scalars.parse_bytea), scalars.receive_bytea, _print_bytea, scalars.as_bytes),
-    oids.UUID: Codec(_plain(scalars.parse_uuid), scalars.receive_uuid, _fixed(scalars.print_uuid), scalars.send_uuid),
+    oids.BYTEA: Codec(_plain(parse_bytea), scalars.receive_bytea, _print_bytea, scalars.as_bytes),
+    oids.UUID: Codec(_plain(parse_uuid), scalars.receive_uuid, _fixed(scalars.print_uuid), scalars.send_uuid),
     oids.JSON: Codec(_plain(jsons.parse_json), jsons.receive_json, _TEXT.print, _TEXT.send),
     oids.JSONB: Codec(_plain(jsons.parse_jsonb), jsons.receive_jsonb, _TEXT.print, jsons.send_jsonb),
     oids.DATE: Codec(_by_settings(parse_date), datetimes.receive_date, _TEXT.print, datetimes.send_date),
@@ -214,7 +211,7 @@ def _array_codec(element_oid: int) -> Codec:
 
     def leaf(value: Value) -> Value:
         """JSON has no bytes: a bytea element is its hex form there."""
-        return scalars.parse_bytea(value) if element_oid == oids.BYTEA and isinstance(value, str) else value
+        return parse_bytea(value) if element_oid == oids.BYTEA and isinstance(value, str) else value
 
     def parser(settings: EncodeSettings) -> Callable[[str], Value]:
         parse_element = element.parser(settings)

@@ -12,8 +12,8 @@ from json.encoder import encode_basestring
 from typing import Final
 
 from lfsql.errors import InvalidBinary, InvalidText, StatementTooComplex, UntranslatableCharacter
+from lfsql.values.numeric import parse_numeric
 from proxy.pg.literals import Growth
-from proxy.pg.numeric import parse_numeric
 from proxy.pg.scalars import as_text
 from proxy.pg.settings import Value
 from proxy.pg.text import decode_utf8

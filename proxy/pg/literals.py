@@ -1,18 +1,11 @@
-"""What the readers of all types share: the errors for a wrong literal, size or stored value."""
+"""What the wire forms of all types share: the errors for a wrong size or stored value."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from lfsql.errors import DatatypeMismatch, InvalidBinary, InvalidText, LimitExceeded, ProtocolViolation
+from lfsql.errors import DatatypeMismatch, InvalidBinary, LimitExceeded, ProtocolViolation
 from proxy.pg.settings import Value
-
-SPACES: Final = " \t\n\r\v\f"
-"""What PostgreSQL skips around most literals."""
-
-
-def bad_literal(type_name: str, text: str) -> InvalidText:
-    return InvalidText(f'invalid input syntax for type {type_name}: "{text}"')
 
 
 def not_a(type_name: str, value: Value) -> DatatypeMismatch:

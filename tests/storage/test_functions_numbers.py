@@ -114,6 +114,8 @@ def test_scalar(sql: str, expected: Any) -> None:
         ("lfsql_text_to_int('99999', 2)", NumericOutOfRange),
         ("lfsql_text_to_float8('1x')", InvalidText),
         ("lfsql_text_to_float8('1e999')", NumericOutOfRange),
+        ("lfsql_text_to_float8('1e-400')", NumericOutOfRange),
+        ("lfsql_text_to_int(printf('%.*c', 5000, '1'), 8)", NumericOutOfRange),
         ("lfsql_text_to_bool('2')", InvalidText),
         ("lfsql_float4(1e300)", NumericOutOfRange),
         ("lfsql_float4(1e-300)", NumericOutOfRange),

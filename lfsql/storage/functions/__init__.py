@@ -2,7 +2,7 @@
 
 The translator (`proxy.sql`) writes calls of them; names that begin with `lfsql_` are its own, the others are
 PostgreSQL's.  They raise the classes of `lfsql.errors`, which apsw hands through to whoever runs the statement.
-Texts are read into dates, times and intervals by `lfsql.values`, as literals and parameters are by the proxy.
+Texts are read into types by `lfsql.values`, as literals and parameters are by the proxy.
 """
 
 from __future__ import annotations

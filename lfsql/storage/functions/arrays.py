@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lfsql.errors import ArraySubscriptError, InvalidText, LimitExceeded
-from lfsql.storage.functions import decimals, moments, numbers, texts
+from lfsql.storage.functions import moments, numbers
 from lfsql.storage.functions.jsons import quoted
+from lfsql.values.floats import parse_float4, parse_float8
 from lfsql.values.intervals import parse_interval
+from lfsql.values.numeric import parse_numeric
+from lfsql.values.scalars import parse_bool, parse_int2, parse_int4, parse_int8, parse_oid, parse_uuid
 
 
 def load(source: str) -> list[Any]:
@@ -115,15 +118,15 @@ def array_json(source: str, oid: int) -> str:
 
 
 _READERS: Final[dict[int, Callable[[str], Any]]] = {
-    16: numbers.read_bool,
-    20: lambda text: numbers.read_integer(text, 8),
-    21: lambda text: numbers.read_integer(text, 2),
-    23: lambda text: numbers.read_integer(text, 4),
-    26: lambda text: numbers.read_integer(text, 8),
-    700: lambda text: numbers.as_float4(numbers.read_float(text)),
-    701: numbers.read_float,
-    1700: decimals.read_numeric,
-    2950: texts.read_uuid,
+    16: parse_bool,
+    20: parse_int8,
+    21: parse_int2,
+    23: parse_int4,
+    26: parse_oid,
+    700: parse_float4,
+    701: parse_float8,
+    1700: parse_numeric,
+    2950: parse_uuid,
     1082: moments.read_date,
     1114: moments.read_timestamp,
     1184: lambda text: moments.read_timestamptz(text, "UTC"),

@@ -13,7 +13,8 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Conte
 from functools import lru_cache
 from typing import Any, Final
 
-from lfsql.errors import DivisionByZero, InvalidText, LogarithmError, NumericOutOfRange, PowerError
+from lfsql.errors import DivisionByZero, LogarithmError, NumericOutOfRange, PowerError
+from lfsql.values.numeric import parse_numeric
 
 EXACT: Final = Context(prec=20000, Emax=999999, Emin=-999999, traps=[InvalidOperation])
 DIGITS_MIN: Final = 16
@@ -312,27 +313,6 @@ def factorial(n: int) -> str:
     return str(Decimal(math.factorial(n)))
 
 
-def read_numeric(source: str) -> str:
-    """Text to numeric.  Raises InvalidText."""
-    stripped = source.strip(" \t\n\r\v\f")
-    lowered = stripped.lower()
-    if lowered == "nan":
-        return "NaN"
-    if lowered.lstrip("+-") in ("inf", "infinity"):
-        return "-Infinity" if lowered.startswith("-") else "Infinity"
-    if "_" in stripped or not stripped.isascii():
-        raise InvalidText(f'invalid input syntax for type numeric: "{source}"')
-    try:
-        value = Decimal(stripped)
-    except InvalidOperation:
-        raise InvalidText(f'invalid input syntax for type numeric: "{source}"') from None
-    if not value.is_finite():
-        raise InvalidText(f'invalid input syntax for type numeric: "{source}"')
-    if value.adjusted() >= WHOLE_DIGITS_MAX or scale_of(value) > 16383:
-        raise NumericOutOfRange("value overflows numeric format")
-    return text(value)
-
-
 def greatest(*values: Any) -> Any:
     known = [value for value in values if value is not None]
     return max(known, key=_order) if known else None
@@ -368,7 +348,7 @@ SCALARS: Final = {
     "lfsql_numeric_fit": fit,
     "lfsql_numeric_scale": lambda a: scale_of(number(a)),
     "lfsql_numeric_trim": lambda a: text(number(a).normalize(EXACT)),
-    "lfsql_text_to_numeric": read_numeric,
+    "lfsql_text_to_numeric": parse_numeric,
     "factorial": factorial,
 }
 SCALARS_WITH_NULLS: Final = {"lfsql_numeric_greatest": greatest, "lfsql_numeric_least": least}

@@ -11,7 +11,6 @@ from lfsql.errors import (
     DivisionByZero,
     InvalidLimit,
     InvalidOffset,
-    InvalidText,
     LogarithmError,
     NotNullViolation,
     NumericOutOfRange,
@@ -19,6 +18,8 @@ from lfsql.errors import (
     WidthBucketError,
 )
 from lfsql.storage.functions import decimals
+from lfsql.values.floats import parse_float8
+from lfsql.values.scalars import parse_bool, parse_int2, parse_int4, parse_int8, parse_oid
 
 _LIMITS: Final = {2: (-(2**15), 2**15 - 1), 4: (-(2**31), 2**31 - 1), 8: (-(2**63), 2**63 - 1), 0: (0, 2**32 - 1)}
 _NAMES: Final = {2: "smallint", 4: "integer", 8: "bigint", 0: "OID"}
@@ -137,38 +138,11 @@ def _nearest4(text: str) -> float:
         return math.inf
 
 
+_INTEGER_READERS: Final = {2: parse_int2, 4: parse_int4, 8: parse_int8, 0: parse_oid}
+
+
 def read_integer(source: str, width: int) -> int:
-    stripped = source.strip(" \t\n\r\v\f")
-    digits = stripped[1:] if stripped[:1] in ("+", "-") else stripped
-    if not (digits.isascii() and digits.isdigit()):
-        raise InvalidText(f'invalid input syntax for type {_NAMES[width]}: "{source}"')
-    value = int(stripped)
-    low, high = _LIMITS[width]
-    if not low <= value <= high:
-        raise NumericOutOfRange(f'value "{source}" is out of range for type {_NAMES[width]}')
-    return value
-
-
-def read_float(source: str) -> float:
-    stripped = source.strip(" \t\n\r\v\f")
-    try:
-        if "_" in stripped or not stripped.isascii():
-            raise ValueError
-        value = float(stripped)
-    except ValueError:
-        raise InvalidText(f'invalid input syntax for type double precision: "{source}"') from None
-    if math.isinf(value) and "inf" not in stripped.lower():
-        raise NumericOutOfRange(f'"{source}" is out of range for type double precision')
-    return value
-
-
-def read_bool(source: str) -> int:
-    word = source.strip(" \t\n\r\v\f").lower()
-    if word and ("true".startswith(word) or "yes".startswith(word) or word in ("on", "1")):
-        return 1
-    if word and ("false".startswith(word) or "no".startswith(word) or word in ("off", "of", "0")):
-        return 0
-    raise InvalidText(f'invalid input syntax for type boolean: "{source}"')
+    return _INTEGER_READERS[width](source)
 
 
 def division_by_zero(*dividend: Any) -> Any:
@@ -307,8 +281,8 @@ SCALARS: Final = {
     "lfsql_float8_text": float8_text,
     "lfsql_float4_text": float4_text,
     "lfsql_text_to_int": read_integer,
-    "lfsql_text_to_float8": read_float,
-    "lfsql_text_to_bool": read_bool,
+    "lfsql_text_to_float8": parse_float8,
+    "lfsql_text_to_bool": parse_bool,
     "lfsql_division_by_zero": division_by_zero,
     "lfsql_quotient": quotient,
     "lfsql_remainder": remainder,

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from lfsql.errors import (
     InvalidParameterValue,
-    InvalidText,
     LimitExceeded,
     StringTooLong,
     SubstringError,
     UndefinedFunction,
 )
+from lfsql.values.scalars import parse_bytea, parse_uuid
 
 TEXT_MAX: Final = 256 * 1024 * 1024
 
@@ -142,35 +142,10 @@ def decode(value: str, kind: str) -> bytes:
         if kind == "base64":
             return base64.b64decode("".join(value.split()), validate=True)
         if kind == "escape":
-            return read_bytea(value.replace("\\x", "\\\\x", 1) if value.startswith("\\x") else value)
+            return parse_bytea(value.replace("\\x", "\\\\x", 1) if value.startswith("\\x") else value)
     except (ValueError, binascii.Error):
         raise InvalidParameterValue(f"invalid {kind} data") from None
     raise InvalidParameterValue(f'unrecognized encoding: "{kind}"')
-
-
-def read_bytea(value: str) -> bytes:
-    """Text to bytea: hex or escape form.  Raises InvalidText."""
-    if value.startswith("\\x"):
-        try:
-            return bytes.fromhex(value[2:])
-        except ValueError:
-            raise InvalidText("invalid hexadecimal data") from None
-    result = bytearray()
-    at = 0
-    encoded = value.encode()
-    while at < len(encoded):
-        if encoded[at] != 92:
-            result.append(encoded[at])
-            at += 1
-        elif encoded[at + 1 : at + 2] == b"\\":
-            result.append(92)
-            at += 2
-        elif re.fullmatch(rb"[0-3][0-7]{2}", encoded[at + 1 : at + 4]):
-            result.append(int(encoded[at + 1 : at + 4], 8))
-            at += 4
-        else:
-            raise InvalidText("invalid input syntax for type bytea")
-    return bytes(result)
 
 
 _RESERVED: Final = """
@@ -268,13 +243,6 @@ def parse_ident(value: str) -> str:
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
-def read_uuid(value: str) -> str:
-    digits = value.strip().removeprefix("{").removesuffix("}").replace("-", "")
-    if not re.fullmatch(r"[0-9a-fA-F]{32}", digits):
-        raise InvalidText(f'invalid input syntax for type uuid: "{value}"')
-    return str(uuid.UUID(hex=digits))
-
-
 def random_uuid(random: bytes) -> str:
     """A version 4 UUID out of 16 random bytes, which the statement draws, so that every node draws the same."""
     return str(uuid.UUID(bytes=random, version=4))
@@ -337,8 +305,8 @@ SCALARS: Final = {
     "lfsql_fit": fit,
     "lfsql_hashtext": hash_text,
     "lfsql_bytea_concat": lambda a, b: a + b,
-    "lfsql_text_to_bytea": read_bytea,
-    "lfsql_text_to_uuid": read_uuid,
+    "lfsql_text_to_bytea": parse_bytea,
+    "lfsql_text_to_uuid": parse_uuid,
     "lfsql_random_uuid": random_uuid,
     "lfsql_sleep": sleep,
 }
