@@ -42,6 +42,9 @@ class Done(Generic[Given]):
         except BaseException as error:
             return cls(None, error)
 
+    def failed_with(self, kind: type[BaseException]) -> bool:
+        return isinstance(self._error, kind)
+
     def unwrap(self) -> Given:
         if self._error is not None:
             raise self._error

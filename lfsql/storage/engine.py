@@ -53,7 +53,7 @@ from lfsql.storage.faults import translate
 from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.patterns import LIMIT_S, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
-from lfsql.storage.opening import open_for_writing
+from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_writing
 from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, BatchLost, OpenUnit
 
 __all__ = ["REBUILD_BEGIN", "REBUILD_END", "TRUSTED", "BatchLost", "Described", "Engine", "Recorded"]
@@ -153,6 +153,11 @@ class Engine:
     def run(self, operation: Operation) -> Result:
         """Raises LfsqlError: that operation alone is undone, the unit stays open.  Or BatchLost."""
         return self._open().run(operation)
+
+    def limit_values(self, bytes_max: int = LENGTH_BYTES_MAX) -> None:
+        """From now on a statement that meets or makes a larger text, blob or row fails with LimitExceeded, caused by
+        apsw.TooBigError, and is undone."""
+        self.connection.limit(apsw.SQLITE_LIMIT_LENGTH, bytes_max)
 
     @property
     def unit_is_open(self) -> bool:

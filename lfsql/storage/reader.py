@@ -28,21 +28,21 @@ from lfsql.errors import DataCorrupted, LfsqlError, QueryCanceled, ReadOnlyTrans
 from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.determinism import StatementClock
 from lfsql.storage.faults import translate
-from lfsql.storage.functions.patterns import LIMIT_S, patience
+from lfsql.storage.inlining import Inlining
 from lfsql.storage.inspection import Described, Inspected, Inspector
-from lfsql.storage.opening import open_for_reading
+from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_reading
 from lfsql.storage.portal import rows_bytes
 
 SchemaHook = Callable[[apsw.Connection], None]
 
-STEPS_A_TICK: Final = 4_096
+STEPS_A_TICK: Final = 1_024
 _UNLIMITED: Final = 1 << 62
 _FIRST_ROWS: Final = 4
 _CHUNK: Final = 64
 """Rows between two looks at how many bytes they take."""
 
-PATIENCE_INLINE_S: Final = 0.02
-"""How long a pattern may search in the event loop; past it the read goes to a thread, like one of too many steps."""
+INLINE_S_MAX: Final = 0.02
+"""How long a read may take in the event loop; past it it goes to a thread, like one of too many steps."""
 
 
 class Reader:
@@ -60,6 +60,8 @@ class Reader:
         self.connection = open_for_reading(path, self._clock.microseconds, self._authorizer, attached)
         self._on_schema_change = on_schema_change
         self._inspector = Inspector(self.connection, self._authorizer)
+        self._inlining = Inlining(self.connection)
+        self._value_bytes_max = LENGTH_BYTES_MAX
         self._own_cursor = self.connection.cursor()
         self._cursor = self.connection.cursor()
         self._ticks = _UNLIMITED
@@ -75,6 +77,7 @@ class Reader:
     def begin(self) -> None:
         """Stand on a snapshot taken now.  Raises DataCorrupted, and what the hook raises."""
         self._free()
+        self._limit_values(LENGTH_BYTES_MAX)  # or SQLite could not read a schema with long texts
         try:
             while True:
                 self._execute("BEGIN")
@@ -98,6 +101,7 @@ class Reader:
     def _take_over_schema(self, schema_index: Index) -> None:
         """Fill what depends on the schema, and commit: the snapshot is taken again after it."""
         self._inspector.forget()
+        self._inlining.forget()
         if self._on_schema_change is not None:
             self._execute("PRAGMA query_only=OFF")
             try:
@@ -126,12 +130,18 @@ class Reader:
 
         Raises LfsqlError; ReadOnlyTransaction for what would write.
         """
-        known = self._inspector.known.get(sql) or self._inspector.inspect(sql)
-        if known.writes:
-            raise _read_only()
+        value_bytes_max = self._inlining.known.get(sql)
+        if value_bytes_max is None:
+            if self._inspector.inspect(sql).writes:
+                raise _read_only()
+            value_bytes_max = self._inlining.value_bytes_max(sql)
+        if not value_bytes_max:
+            return None
+        if value_bytes_max != self._value_bytes_max:
+            self._limit_values(value_bytes_max)
         self._ticks = ticks
+        self._deadline = time.monotonic() + INLINE_S_MAX
         self._clock.restart()
-        patience.seconds = PATIENCE_INLINE_S
         cursor = self._cursor
         try:
             cursor.execute(sql, parameters)
@@ -149,12 +159,12 @@ class Reader:
                 rows += chunk
         except Exception as error:
             self._drop_cursor()
-            if isinstance(error, TimeoutError) or (self._ticks <= 0 and isinstance(error, apsw.InterruptError)):
+            if isinstance(error, apsw.TooBigError | apsw.InterruptError) and not self._stopping:
                 return None
             raise self.fault(error, sql) from error
         finally:
             self._ticks = _UNLIMITED
-            patience.seconds = LIMIT_S
+            self._deadline = 0.0
         return rows
 
     def start(self, sql: str, parameters: Sequence[Value], run_ms_max: int = 0) -> apsw.Cursor:
@@ -162,6 +172,7 @@ class Reader:
         known: Inspected = self._inspector.known.get(sql) or self._inspector.inspect(sql)
         if known.writes:
             raise _read_only()
+        self._limit_values(LENGTH_BYTES_MAX)
         self.limit_time(run_ms_max)
         self._clock.restart()
         cursor = self.connection.cursor()
@@ -174,6 +185,7 @@ class Reader:
 
     def take(self, cursor: apsw.Cursor, sql: str, rows_max: int, bytes_max: int) -> list[Row]:
         """The next rows: at most `rows_max`, stopping after `bytes_max`; none when there are no more."""
+        self._limit_values(LENGTH_BYTES_MAX)
         rows: list[Row] = []
         size = 0
         try:
@@ -217,6 +229,11 @@ class Reader:
         self._ticks = _UNLIMITED
         self._deadline = 0.0
         self._stopping = False
+
+    def _limit_values(self, bytes_max: int) -> None:
+        if bytes_max != self._value_bytes_max:
+            self.connection.limit(apsw.SQLITE_LIMIT_LENGTH, bytes_max)
+            self._value_bytes_max = bytes_max
 
     def _execute(self, sql: str) -> None:
         self._own_cursor.execute(sql, None, prepare_flags=INTERNAL)

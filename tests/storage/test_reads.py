@@ -101,9 +101,35 @@ async def test_a_long_read_goes_over_the_inline_budget(reads: LocalReads, sql: s
 async def test_many_rows_and_many_bytes_go_over_the_inline_budget(reads: LocalReads) -> None:
     assert len(reads.try_inline(MANY, (500,)) or ()) == 500
     assert reads.try_inline(MANY, (501,)) is None
-    assert len(reads.try_inline("SELECT zeroblob(200000) FROM (VALUES (1), (2), (3), (4))") or ()) == 4
-    assert reads.try_inline("SELECT zeroblob(200000) FROM (VALUES (1), (2), (3), (4), (5), (6))") is None
+    assert len(reads.try_inline("SELECT ?1 FROM (VALUES (1), (2), (3), (4))", (bytes(200_000),)) or ()) == 4
+    assert reads.try_inline("SELECT ?1 FROM (VALUES (1), (2), (3), (4), (5), (6))", (bytes(200_000),)) is None
     assert reads._reader.in_snapshot
+
+
+async def test_what_one_instruction_may_take_long_for_is_not_run_inline(reads: LocalReads, writer: Writer) -> None:
+    writer.execute("CREATE TABLE large (a INTEGER PRIMARY KEY, b text)")
+    writer.execute("INSERT INTO large VALUES (1, 'small'), (2, replace(printf('%100000d', 0), ' ', 'é'))")
+    reads.refresh()
+    assert reads.try_inline("SELECT repeat('a', 3)") is None
+    lowered, plain = "SELECT lfsql_lower(b) FROM large WHERE a = ?1", "SELECT b FROM large WHERE a = ?1"
+    assert reads.try_inline(lowered, (1,)) == [("small",)]
+    assert reads.try_inline(lowered, (2,)) is None
+    assert len(str((reads.try_inline(plain, (2,)) or [("",)])[0][0])) == 100_000
+    assert reads.try_inline("SELECT ?1", (bytes(3 << 20),)) is None
+    cursor = await reads.open_cursor(lowered, (2,))
+    assert len(str((await cursor.fetch())[0][0][0])) == 100_000
+    await cursor.aclose()
+
+
+async def test_a_limit_on_inline_values_does_not_stay_for_threads(reads: LocalReads, writer: Writer) -> None:
+    writer.execute("CREATE TABLE large (b text)")
+    writer.execute("INSERT INTO large SELECT printf('%100000d', 0) FROM (VALUES (1), (2), (3))")
+    transaction = await reads.open_transaction()
+    cursor = await transaction.open_cursor("SELECT b FROM large")
+    assert len((await cursor.fetch(1))[0]) == 1
+    assert transaction.try_inline("SELECT abs(-1)") == [(1,)]
+    assert len((await cursor.fetch())[0]) == 2
+    await transaction.aclose()
 
 
 async def test_a_cached_statement_gets_its_whole_budget_each_time(reads: LocalReads) -> None:
@@ -146,7 +172,7 @@ async def test_errors_leave_the_snapshot_usable(reads: LocalReads) -> None:
     with pytest.raises(UndefinedTable):
         reads.try_inline("SELECT * FROM nowhere")
     with pytest.raises(InvalidEncoding):
-        reads.try_inline("SELECT CAST(x'ff' AS TEXT) FROM t")
+        reads.try_inline("SELECT CAST(?1 AS TEXT) FROM t", (b"\xff",))
     assert reads.try_inline("SELECT count(*) FROM t") == [(2,)]
     reads.refresh()
 
@@ -165,9 +191,9 @@ async def test_describe_names_columns_and_their_declared_types(reads: LocalReads
 async def test_now_stands_still_within_a_statement(reads: LocalReads) -> None:
     clock = reads._reader._clock
     seen = []
-    reads._reader.connection.create_scalar_function("tick", lambda *_: seen.append(clock.microseconds()), 0)
-    reads.try_inline("SELECT tick(), tick() FROM t")
-    reads.try_inline("SELECT tick()")
+    reads._reader.connection.create_scalar_function("random", lambda *_: seen.append(clock.microseconds()), 0)
+    reads.try_inline("SELECT random(), random() FROM t")
+    reads.try_inline("SELECT random()")
     assert len(set(seen[:4])) == 1
     assert abs(seen[0] / 1e6 - time.time()) < 60
     assert seen[4] > seen[0]

@@ -21,6 +21,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, code text UNIQUE, v int CHECK (v < 100))",
         "CREATE TABLE child (id INTEGER PRIMARY KEY, parent_id int REFERENCES parent ON DELETE CASCADE, at text)",
         "CREATE TABLE noisy (id INTEGER PRIMARY KEY, v int)",
+        "CREATE TABLE expensive (id INTEGER PRIMARY KEY, v text CHECK (replace(v, 'a', v) <> ''))",
         "CREATE TRIGGER loud AFTER UPDATE ON noisy BEGIN UPDATE child SET at = 1; END",
     ):
         engine.run(Run(sql))
@@ -38,6 +39,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         "INSERT INTO parent (code, v) VALUES (?1, ?2)",
         "INSERT INTO child (parent_id, at) VALUES (?1, datetime('now'))",
         "INSERT INTO noisy (v) VALUES (1)",
+        "INSERT INTO child (at) VALUES (lower(?1) || upper(?2))",
         "DELETE FROM child WHERE id = ?1",
     ],
 )
@@ -69,6 +71,12 @@ def test_by_key_is_straight(engine: Engine, sql: str) -> None:
         "EXPLAIN SELECT 1",
         "SELEC",
         "SELECT v FROM parent WHERE id = 1 -- " + "x" * 20_000,
+        "SELECT repeat(code, 1000000) FROM parent WHERE id = 1",
+        "SELECT zeroblob(10000000)",
+        "SELECT printf('%1000000d', 1)",
+        "SELECT v FROM parent WHERE id = 1 AND code LIKE '%a%a%a%b'",
+        "INSERT INTO expensive (v) VALUES (?1)",
+        "SELECT " + ", ".join(["abs(1)"] * 65),
     ],
 )
 def test_what_may_take_long_is_not(engine: Engine, sql: str) -> None:

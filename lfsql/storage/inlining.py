@@ -1,0 +1,49 @@
+"""Whether a read may run in the event loop, and how large a value it may meet there.
+
+The budget of an inline read is counted in SQLite's instructions, which says nothing of one that takes long.  So a
+read that calls a function which is not cheap goes to a thread at once, and the others stop at a value that makes an
+instruction long: then they go to a thread too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import apsw
+
+from lfsql.storage.programs import TEXT_MAX, examine
+
+KNOWN_MAX: Final = 4096
+
+_ROW_BYTES_MAX: Final = 1 << 20
+_VALUE_BYTES_MIN: Final = 64 << 10
+_ARGUMENT_BYTES_MAX: Final = 8 << 10
+
+
+class Inlining:
+    """For one connection; remembers by text.  forget() when the schema changed."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self.known: dict[str, int] = {}
+        """By exact text; the hot path looks here first."""
+
+    def forget(self) -> None:
+        self.known.clear()
+
+    def value_bytes_max(self, sql: str) -> int:
+        """How large a value, or a row that is sorted, the read may meet in the event loop; 0: it is for a thread."""
+        if len(sql) > TEXT_MAX:
+            return 0
+        if len(self.known) >= KNOWN_MAX:
+            self.known.clear()
+        found = self.known[sql] = self._examine(sql)
+        return found
+
+    def _examine(self, sql: str) -> int:
+        program = examine(self._connection, sql)
+        if program is None or not program.cheap:
+            return 0
+        if program.functions:
+            return _ARGUMENT_BYTES_MAX
+        return max(_ROW_BYTES_MAX // max(program.columns, 1), _VALUE_BYTES_MIN)
