@@ -5,8 +5,8 @@ it, and costs a reader of user tables nothing.  Queries on it run in a thread, o
 may take long, and filling it after a schema change does.
 
 Rejected: attaching the catalogs to every reader connection.  Each would be refilled after each schema change, and a
-script of a hundred CREATE TABLEs would spend its time there.  The price: a catalog relation cannot be joined with a
-user's table.
+script of a hundred CREATE TABLEs would spend its time there.  What names the user's relations too goes another way:
+`proxy.joined`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lfsql.core.requests import Row
 from lfsql.errors import LimitExceeded
 from lfsql.storage.faults import translate
 from lfsql.storage.functions import register
+from proxy.joined import JoinedCatalogs
 from proxy.sql.catalog import ATTACHMENTS, Facts, catalog_functions, catalog_rows, create, fill, refresh
 from proxy.sql.schema import Schema
 
@@ -39,6 +40,7 @@ class Catalogs:
         self._schema: Schema | None = None
         self._functions: dict[str, Callable[..., Value]] = {}
         self._steps = 0
+        self.joined = JoinedCatalogs()
 
     async def run(self, sql: str, values: tuple[Value, ...], schema: Schema, facts: Facts) -> list[Row]:
         """The rows of a query over catalog relations.  Raises StatementError and its kin, QueryCanceled."""
@@ -53,6 +55,7 @@ class Catalogs:
             self._connection.interrupt()
 
     def close(self) -> None:
+        self.joined.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -15,7 +15,7 @@ import trio
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import HOLD
-from lfsql.errors import CachedPlanChanged, IndeterminateType, LimitExceeded
+from lfsql.errors import CachedPlanChanged, FeatureNotSupported, IndeterminateType, LimitExceeded
 from proxy.functions import call
 from proxy.passthrough import result_columns
 from proxy.pg.oids import TEXT
@@ -24,7 +24,7 @@ from proxy.sql.plan import Kind, Plan
 from proxy.sql.planner import Dialect, Source, split
 from proxy.sql.planner import plan as plan_statement
 from proxy.sql.utility import DeclareCursor, Explain
-from proxy.state import SessionState
+from proxy.state import IDLE, SessionState
 from proxy.statements import Prepared
 from proxy.writing import flush_unit
 
@@ -149,10 +149,28 @@ def bind(
 def arguments(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> tuple[Value, ...]:
     """Everything ?1 ... ?N of the plan's SQL stand for."""
     plan = prepared.plan
+    if plan.mixed:
+        check_joined(state)
     if not plan.session_calls:
         return parameters + prepared.literals if prepared.literals else parameters
     called = tuple(call(state, session_call, parameters) for session_call in plan.session_calls)
     return parameters + prepared.literals + called
+
+
+def check_joined(state: SessionState) -> None:
+    """Whether catalogs may be joined with tables now: the catalogs' side has no part in a transaction's view."""
+    if state.in_unit:
+        raise FeatureNotSupported(
+            "the system catalogs cannot be joined with tables after a write of the same transaction",
+            hint="Read the catalogs in a statement of their own.",
+        )
+    values = state.settings.values
+    one_view = values["transaction_isolation"] not in ("read committed", "read uncommitted")
+    if state.status != IDLE and (one_view or values["transaction_read_only"] == "on"):
+        raise FeatureNotSupported(
+            "the system catalogs cannot be joined with tables in a transaction that reads one snapshot",
+            hint="Read the catalogs in a statement of their own, or use READ COMMITTED, READ WRITE.",
+        )
 
 
 PARAMETERS_MAX: Final = 65_535

@@ -11,6 +11,7 @@ another host the index heard last is a lower bound, which is all a check needs, 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -18,13 +19,16 @@ from lfsql.core.entry import Value
 from lfsql.core.freshness import judge
 from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
-from lfsql.errors import LinkLost, NoPrimary, TooStale, UndefinedObject
+from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale, UndefinedObject
+from proxy.joined import Question
 from proxy.sql.plan import Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lfsql.net.link import Link
     from lfsql.storage.reads import ReadCursor
     from proxy.topology import Node, Topology
@@ -78,7 +82,7 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
 
     Raises SchemaMoved, ReadOnlyTransaction (the statement turned out to write), and the statement's own errors.
     """
-    if LONG in plan.memo:
+    if plan.mixed or LONG in plan.memo:
         return None
     policy = state.policy
     if policy.level == "strong":
@@ -115,14 +119,13 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
 
 async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, ...]) -> RowSource:
     """The statement's rows from the first node that may serve it.  Raises as `read_now`, and TooStale, NoPrimary."""
+    if plan.mixed:
+        return await _read_joined(state, plan, sql, arguments)
     policy = state.policy
     topology = state.worker.topology
     deadline = monotonic() + state.failover_s
-    required = max(state.seen_index, policy.min_index)
     while True:
-        if policy.level == "strong":
-            # What is at this index has been seen by whoever was answered before this read began.
-            required = max(required, await _current_index(state, deadline))
+        required = await _required(state, policy, deadline)
         now = monotonic()
         reasons: list[str] = []
         for node in candidates(state, policy):
@@ -141,6 +144,15 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
             return source
         if not await topology.wait_change(deadline):
             raise NoPrimary("no node can serve this read", detail="; ".join(reasons))
+
+
+async def _required(state: SessionState, policy: ReadPolicy, deadline: float) -> Index:
+    """The log index that the read must not be older than.  Raises NoPrimary."""
+    required = max(state.seen_index, policy.min_index)
+    if policy.level == "strong":
+        # What is at this index has been seen by whoever was answered before this read began.
+        return max(required, await _current_index(state, deadline))
+    return required if policy.level != "any" else 0
 
 
 async def _current_index(state: SessionState, deadline: float) -> Index:
@@ -207,13 +219,62 @@ async def _try(
     return LocalRows(state, node, cursor)
 
 
-async def local_node(state: SessionState) -> Node | None:
-    """A node of this host that is fresh enough now, for a transaction's snapshot; None when there is none."""
+async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, ...]) -> RowSource:
+    """The rows of a statement that names the catalogs and the user's relations: from a file of this host.
+
+    Raises as `read`, and FeatureNotSupported where no node is on this host.
+    """
+    worker = state.worker
+    joined = worker.catalogs.joined
+    node = await local_node(state, joined.kept_file, patient=True)
+    if node is None:
+        raise FeatureNotSupported(
+            "the system catalogs cannot be joined with tables here: no node that may be read is on the proxy's host",
+            hint="Read the catalogs in a statement of their own.",
+        )
+    index_min = node.reads.refresh()[0] if node.reads is not None else 0
+    question = Question(sql, arguments, plan.schema_index, worker.facts(state), state.statement_ms_max)
+
+    def stoppable(stop: Callable[[], None]) -> None:
+        state.cancel = stop
+
+    node.outstanding += 1
+    try:
+        answer = await joined.run(data_file(node), question, index_min, stoppable)
+    finally:
+        node.outstanding -= 1
+        state.cancel = None
+    if plan.schema_index >= 0 and answer.schema_index != plan.schema_index:
+        raise SchemaMoved(answer.schema_index)
+    _note(state, node, answer.index, "joined with the catalogs")
+    return ListRows(answer.rows)
+
+
+async def local_node(state: SessionState, first: Path | None = None, *, patient: bool = False) -> Node | None:
+    """A node of this host that is as fresh as the session's policy asks, for a snapshot; None when there is none.
+
+    Where the primary is on this host, or the caller is `patient`, a node is waited for rather than done without.
+    `first`: the data file to look at before others.  Raises TooStale, NoPrimary.
+    """
     policy = state.policy
     topology = state.worker.topology
-    required = max(state.seen_index, policy.min_index)
+    nodes = candidates(state, policy)
+    if nodes and not any(node.data_dir for node in nodes):
+        return None
+    deadline = monotonic() + state.failover_s
+    required = await _required(state, policy, deadline)
+    node = _fresh_on_host(state, policy, required, first)
+    while node is None and (patient or (topology.primary is not None and topology.primary.data_dir)):
+        node = await _caught_up(state, policy, required, deadline)
+    return node
+
+
+def _fresh_on_host(
+    state: SessionState, policy: ReadPolicy, required: Index, first: Path | None = None
+) -> Node | None:
+    topology = state.worker.topology
     now = monotonic()
-    for node in candidates(state, policy):
+    for node in sorted(candidates(state, policy), key=lambda node: data_file(node) != first):
         if node.reads is None or not node.readable(now):
             continue
         index, schema_index = node.reads.refresh()
@@ -225,6 +286,33 @@ async def local_node(state: SessionState) -> Node | None:
         elif not behind(topology, policy, required, index, now):
             return node
     return None
+
+
+async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, deadline: float) -> Node | None:
+    """A node of this host, once its copy is what the session's policy asks for; None to ask again."""
+    topology = state.worker.topology
+    if policy.when_lagging == "error":
+        raise TooStale("every node of the proxy's host is further behind than this read allows")
+    now = monotonic()
+    found = [node for node in candidates(state, policy) if node.reads and node.link and node.readable(now)]
+    node = max(found, key=lambda node: (node.role == PRIMARY, node.applied_index), default=None)
+    if node is None:
+        if not await topology.wait_change(deadline):
+            raise NoPrimary("no node of the proxy's host can serve this read")
+        return None
+    required = max(required, state.worker.schemas.wanted)
+    needed = required if policy.when_lagging == "freshest" else max(required, topology.commit_index)
+    try:
+        # The node answers when its copy has reached the index, whatever it is asked.
+        source = await _over_link(state, "SELECT 1", (), node, needed)
+    except LinkLost:
+        return None
+    await source.aclose()
+    return node
+
+
+def data_file(node: Node) -> Path:
+    return Path(node.data_dir) / "data.db"
 
 
 def _note(state: SessionState, node: Node, index: Index, reason: str) -> None:

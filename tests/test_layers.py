@@ -95,6 +95,7 @@ LAYERS = (
             "lfsql.config",
             "lfsql.net",
             "lfsql.storage.reads",
+            "lfsql.storage.reader",
             "lfsql.storage.functions",
             "lfsql.storage.faults",
         ),

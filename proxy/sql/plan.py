@@ -75,6 +75,8 @@ class Plan:
     notices: tuple[str, ...] = ()
     """'table "t" does not exist, skipping': told before the tag."""
     catalog: bool = False
-    """Reads pg_catalog, information_schema or lfsql relations, or calls their functions."""
+    """Reads pg_catalog, information_schema or lfsql relations, or calls their functions, and nothing else."""
+    mixed: bool = False
+    """Reads both those and the user's relations."""
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
     """What executing it has worked out and may use again: row encoders by format, that it runs long."""

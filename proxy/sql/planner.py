@@ -11,7 +11,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from lfsql.errors import InsufficientPrivilege, StatementError, StatementSyntax, StatementTooComplex
+from lfsql.errors import (
+    FeatureNotSupported,
+    InsufficientPrivilege,
+    StatementError,
+    StatementSyntax,
+    StatementTooComplex,
+)
 from proxy.sql.bulk_insert import plan_bulk
 from proxy.sql.catalog.rewrite import concerns_catalogs, rewrite
 from proxy.sql.classify import classify, unlocked
@@ -142,6 +148,11 @@ def _query(
     kind, reason = classify(tree, translation)
     if kind is Kind.WRITE and "_lfsql_" in text and any(token.value.startswith("_lfsql_") for token in found):
         raise InsufficientPrivilege('names beginning with "_lfsql_" are reserved')
+    if kind is Kind.WRITE and translation.catalog:
+        raise FeatureNotSupported(
+            "a statement that writes cannot read the system catalogs",
+            hint="Read them with a SELECT first, and write what it found.",
+        )
     return Plan(
         kind=kind,
         tag=translation.tag,
@@ -154,7 +165,8 @@ def _query(
         session_calls=translation.session_calls,
         schema_index=schema.index,
         hints=hints(text),
-        catalog=translation.catalog,
+        catalog=translation.catalog and not translation.tables,
+        mixed=translation.catalog and translation.tables,
     )
 
 

@@ -48,6 +48,8 @@ class Queries:
         self.selects = Selects(analysis, self)
         self.aliases = 0
         """Numbers for names of our own, unique in the statement."""
+        self.reads_tables = False
+        """A relation of the user's is named."""
 
     # -- Relations ------------------------------------------------------------------------------------------
 
@@ -62,6 +64,7 @@ class Queries:
         if found is None:
             shown = f"{schema}.{table_name}" if schema else table_name
             raise UndefinedTable(f'relation "{shown}" does not exist')
+        self.reads_tables = self.reads_tables or not found[1]
         return found
 
     def _lookup(self, schema: str, table_name: str) -> tuple[Relation, str] | None:

@@ -67,7 +67,7 @@ def _translated(tree: exp.Expression, analysis: Analysis) -> Translation:
         query = queries.query(tree, None)
         outputs = [checked(settled(analysis, output)) for output in query.outputs]
         names = query.names
-        sql = query.render([_shown(output) for output in outputs])
+        sql = query.render([_shown(analysis, output) for output in outputs])
         reason = f"calls {analysis.writes[0]}" if analysis.writes else ""
     else:
         raise FeatureNotSupported(f"{type(tree).__name__.upper()} is not supported here")
@@ -83,6 +83,7 @@ def _translated(tree: exp.Expression, analysis: Analysis) -> Translation:
         reason=reason,
         tag=tag,
         catalog=analysis.catalog,
+        tables=queries.reads_tables,
     )
 
 
@@ -95,9 +96,10 @@ _NAMED = {
 }
 
 
-def _shown(output: Value) -> Value:
-    """reg* values are numbers until they leave the query, then names."""
+def _shown(analysis: Analysis, output: Value) -> Value:
+    """reg* values are numbers until they leave the query, then names, which the catalogs know."""
     if output.oid in _NAMED and not output.attnum:
+        analysis.catalog = True
         return output.of(f"lfsql_{_NAMED[output.oid]}_out({output.sql})")
     return output
 

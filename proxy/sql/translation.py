@@ -28,3 +28,5 @@ class Translation:
     tag: str = "SELECT"
     catalog: bool = False
     """Reads pg_catalog, information_schema or lfsql relations, or calls their functions."""
+    tables: bool = False
+    """Names relations of the user's."""

@@ -26,6 +26,23 @@ def test_a_strong_read_shows_every_write_acknowledged_before_it(lfsql_server: Se
             assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
 
 
+@pytest.mark.parametrize("modes", ["READ ONLY", "ISOLATION LEVEL REPEATABLE READ READ ONLY"])
+def test_a_strong_snapshot_shows_every_write_acknowledged_before_it(
+    lfsql_server: Server, table: str, modes: str
+) -> None:
+    with (
+        psycopg.connect(lfsql_server.dsn, autocommit=True) as writer,
+        psycopg.connect(lfsql_server.dsn, autocommit=True) as reader,
+    ):
+        writer.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+        reader.execute("SET lfsql.read_consistency = 'strong'")
+        for count in range(1, 101):
+            writer.execute(f"INSERT INTO {table} VALUES (%s)", (count,))
+            reader.execute(f"BEGIN {modes}")
+            assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
+            reader.execute("COMMIT")
+
+
 def test_a_session_reads_its_own_writes_and_says_where(lfsql_server: Server, table: str) -> None:
     with psycopg.connect(lfsql_server.dsn, autocommit=True) as session:
         session.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")

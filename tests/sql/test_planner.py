@@ -192,3 +192,30 @@ def test_drops_in_sqlites_dialect_forget_the_types_of_what_is_gone() -> None:
 def test_reserved_names() -> None:
     with pytest.raises((InsufficientPrivilege, UndefinedTable, FeatureNotSupported)):
         plan("UPDATE _lfsql_state SET applied_index = 0", SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "catalog", "mixed"),
+    [
+        ("SELECT a FROM t", False, False),
+        ("SELECT relname FROM pg_class", True, False),
+        ("SELECT relname FROM pg_class, t", False, True),
+        ("WITH t AS (SELECT 1 AS x) SELECT relname FROM pg_class, t", True, False),
+        ("SELECT 't'::regclass", True, False),
+        ("SELECT 't'::regclass FROM t", False, True),
+        ("SELECT pg_typeof(1)", True, False),
+        ("SELECT a FROM t WHERE b IN (SELECT nspname FROM pg_namespace)", False, True),
+    ],
+)
+def test_catalogs_and_tables_are_told_apart(text: str, catalog: bool, mixed: bool) -> None:
+    made = plan(text, SCHEMA)
+    assert (made.catalog, made.mixed) == (catalog, mixed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["INSERT INTO t (b) SELECT relname FROM pg_class", "UPDATE t SET b = (SELECT max(relname) FROM pg_class)"],
+)
+def test_what_writes_cannot_read_the_catalogs(text: str) -> None:
+    with pytest.raises(FeatureNotSupported, match="cannot read the system catalogs"):
+        plan(text, SCHEMA)
