@@ -28,6 +28,10 @@ LOG: Final = logging.getLogger("lfsql.proxy")
 
 BACKLOG: Final = 1_024
 CANCEL_BYTES_MAX: Final = 512
+FRAMES_MAX: Final = 6_000
+"""Python's calls within calls.  Reading SQL recurses 25 deep for each parenthesis, so the 1,000 that Python allows by
+itself end at 40 of them; calls of Python by Python take none of the C stack."""
+
 STARTING_MAX: Final = 1_000
 """Connections that have not finished their start-up; beyond it new ones are turned away at once."""
 
@@ -60,6 +64,7 @@ async def run_proxy(
     """Serve clients until cancelled.  Reports the address once clients can connect.  Raises ConfigError."""
     if config.workers > 1 and not sys.platform.startswith("linux"):
         raise ConfigError("workers: more than one needs Linux, which spreads connections over processes")
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_MAX))
     key = load_key(config.cluster_key_file)
     listener = listen(config.listen, shared=config.workers > 1)
     identity = Identity(config.cluster_id, "", "proxy")

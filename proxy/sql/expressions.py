@@ -38,11 +38,11 @@ from proxy.sql import operators
 from proxy.sql.calls import Calls
 from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.infer import common_type, identifier_name, spelled, type_of
-from proxy.sql.predicates import Predicates, plain
+from proxy.sql.predicates import Predicates, chain, plain
 from proxy.sql.quoting import string
 from proxy.sql.scope import Scope
 from proxy.sql.structures import Structures
-from proxy.sql.value import FALSE, NULL, TRUE, Analysis, Value, number_constant
+from proxy.sql.value import CHAIN_MAX, FALSE, NULL, TRUE, Analysis, Value, number_constant
 
 if TYPE_CHECKING:
     from proxy.sql.queries import Queries
@@ -275,6 +275,10 @@ class Expressions:
 
     def _binary(self, node: exp.Expression, scope: Scope) -> Value:
         symbol = _BINARY[type(node)]
+        if symbol == "||":
+            operands = chain(node)
+            if len(operands) > CHAIN_MAX:
+                return operators.concatenate_all(self.analysis, [self.visit(each, scope) for each in operands])
         right = node.expression
         if isinstance(right, (exp.Any, exp.All)):
             return self.predicates.quantified(symbol, node.this, right.this, scope, every=isinstance(right, exp.All))

@@ -7,6 +7,7 @@ goes through the collation `lfsql_numeric` and of intervals through a key, becau
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from lfsql.errors import AmbiguousFunction, IndeterminateType, UndefinedFunction
@@ -45,7 +46,7 @@ from proxy.sql.infer import (
     spelled,
 )
 from proxy.sql.quoting import string
-from proxy.sql.value import Analysis, Value
+from proxy.sql.value import Analysis, Value, balanced
 
 COMPARISONS: Final = frozenset(("=", "<>", "<", "<=", ">", ">="))
 ARITHMETIC: Final = frozenset(("+", "-", "*", "/", "%", "^"))
@@ -328,6 +329,21 @@ def concatenate(analysis: Analysis, left: Value, right: Value) -> Value:
     if not {left.oid, right.oid} & (STRINGS | {UNKNOWN}):
         raise missing("||", left.oid, right.oid)
     return Value(f"({as_text(analysis, left)} || {as_text(analysis, right)})", TEXT)
+
+
+def concatenate_all(analysis: Analysis, values: Sequence[Value]) -> Value:
+    """A long row of ||, from the left; what has become text stays text, and is put together as a shallow tree."""
+    value, texts = values[0], list[str]()
+    for right in values[1:]:
+        if texts and right.oid not in oids.ELEMENTS:
+            texts.append(as_text(analysis, right))
+            continue
+        if texts:
+            value, texts = Value(balanced(texts, "||"), TEXT), []
+        value = concatenate(analysis, value, right)
+        if value.oid == TEXT:
+            texts = [value.sql]
+    return Value(balanced(texts, "||"), TEXT) if texts else value
 
 
 def as_text(analysis: Analysis, value: Value) -> str:

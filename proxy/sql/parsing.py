@@ -17,7 +17,7 @@ from lfsql.errors import StatementSyntax, StatementTooComplex
 from proxy.sql.grammar import Grammar
 from proxy.sql.lexer import PUNCTUATION, WORD, GrammarText, Token, grammar_text, syntax_error
 
-NESTING_MAX: Final = 100
+NESTING_MAX: Final = 200
 """Parentheses within parentheses, and CASE within CASE."""
 
 

@@ -14,7 +14,7 @@ from proxy.sql import operators
 from proxy.sql.casts import coerce, settled
 from proxy.sql.infer import array_of
 from proxy.sql.scope import Scope
-from proxy.sql.value import Analysis, Value
+from proxy.sql.value import Analysis, Value, balanced
 
 if TYPE_CHECKING:
     from proxy.sql.expressions import Expressions
@@ -24,6 +24,16 @@ def plain(node: exp.Expression) -> exp.Expression:
     while isinstance(node, exp.Paren):
         node = node.this
     return node
+
+
+def chain(node: exp.Expression) -> list[exp.Expression]:
+    """The operands of a row of one operator, which nests to the left as deep as it is long: walked, not recursed."""
+    operands: list[exp.Expression] = []
+    rest: exp.Expression = node
+    while isinstance(rest, type(node)):
+        operands.append(rest.expression)
+        rest = rest.this
+    return [rest, *reversed(operands)]
 
 
 class Predicates:
@@ -37,15 +47,8 @@ class Predicates:
 
     def logic(self, node: exp.Expression, scope: Scope) -> Value:
         word = "AND" if isinstance(node, exp.And) else "OR"
-        # A chain of ORs nests to the left as deep as it is long: walk it instead of recursing.
-        parts: list[exp.Expression] = []
-        rest: exp.Expression = node
-        while isinstance(rest, type(node)):
-            parts.append(rest.expression)
-            rest = rest.this
-        parts.append(rest)
-        texts = [self.expressions.condition(part, scope, word) for part in reversed(parts)]
-        return Value(f"({f' {word} '.join(texts)})", BOOL)
+        texts = [self.expressions.condition(part, scope, word) for part in chain(node)]
+        return Value(balanced(texts, word), BOOL)
 
     def is_(self, node: exp.Expression, scope: Scope) -> Value:
         right, negate = node.expression, " NOT" if node.args.get("negate") else ""
@@ -90,7 +93,7 @@ class Predicates:
         left_node = plain(node.this)
         if isinstance(left_node, exp.Tuple):
             choices = [self.row_comparison("=", node.this, each, scope) for each in node.expressions]
-            return Value("(" + " OR ".join(each.sql for each in choices if each is not None) + ")", BOOL)
+            return Value(balanced([each.sql for each in choices if each is not None], "OR"), BOOL)
         value = self.expressions.visit(node.this, scope)
         members = [self.expressions.visit(each, scope) for each in node.expressions]
         return self._membership(value, members)

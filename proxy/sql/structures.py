@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
@@ -27,6 +28,8 @@ _JSON_OPERATORS: Final = {
     "#>>": "lfsql_json_path_text",
 }
 _ARRAY_OPERATORS: Final = {"@>": "lfsql_array_contains", "&&": "lfsql_array_overlaps"}
+
+_ITEMS_MAX: Final = 100
 
 
 class Structures:
@@ -97,7 +100,7 @@ class Structures:
             level = "explicit" if element else "implicit"
             values = [coerce(self.analysis, value, scalar, level=level) for value in values]  # type: ignore[arg-type]  # a conditional of two literals
             target = array_of(scalar)
-        return Value(f"json_array({', '.join(operators.array_item(value) for value in values)})", target)
+        return Value(_array([operators.array_item(value) for value in values]), target)
 
     def subscript(self, node: exp.Expression, scope: Scope) -> Value:
         indexes: list[exp.Expression] = []
@@ -128,3 +131,11 @@ class Structures:
         if node is None:
             return default
         return checked(coerce(self.analysis, self.expressions.visit(node, scope), INT4)).sql
+
+
+def _array(items: Sequence[str]) -> str:
+    """An array of any length; one call takes no more than 127."""
+    if len(items) <= _ITEMS_MAX:
+        return f"json_array({', '.join(items)})"
+    middle = len(items) // 2
+    return f"lfsql_array_cat({_array(items[:middle])}, {_array(items[middle:])})"

@@ -7,6 +7,7 @@ else is final when it is made.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -88,6 +89,18 @@ def number_constant(text: str) -> Value:
         if whole < 2**63:
             return Value(str(whole), INT8, text=str(whole), simple=True, not_null=True)
     return Value(string(str(decode_text(NUMERIC, text))), NUMERIC, text=text, simple=True, not_null=True)
+
+
+CHAIN_MAX: Final = 50
+"""Operands in a row; SQLite parses `a OR b OR c` into a tree as deep as the row is long, and limits its depth."""
+
+
+def balanced(texts: Sequence[str], word: str) -> str:
+    """(a OR b OR ...), of an operator that is associative: a long row becomes a tree as shallow as can be."""
+    if len(texts) <= CHAIN_MAX:
+        return f"({f' {word} '.join(texts)})"
+    middle = len(texts) // 2
+    return f"({balanced(texts[:middle], word)} {word} {balanced(texts[middle:], word)})"
 
 
 def null_key(table: str, column: str) -> str:
