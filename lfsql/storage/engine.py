@@ -51,7 +51,7 @@ from lfsql.storage.changeset import EffectDigest
 from lfsql.storage.determinism import StatementRandom, UnitClock
 from lfsql.storage.faults import translate
 from lfsql.storage.foreign_keys import find_any_violation
-from lfsql.storage.functions.patterns import LIMIT_S, patience
+from lfsql.storage.functions.limits import SEARCH_S_MAX, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_writing
 from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, BatchLost, OpenUnit
@@ -231,7 +231,7 @@ class Engine:
         if records and records[0].index != self.next_index:
             raise InvariantBroken(f"record {records[0].index} cannot follow {self.next_index - 1}")
         committed = self._committed_schema
-        patience.seconds = None  # what succeeded on the primary must here, however long it takes
+        patience.search_s = None  # what succeeded on the primary must here, however long it takes
         try:
             self._apply(records)
         except BaseException:
@@ -241,7 +241,7 @@ class Engine:
             self.rollback()
             raise
         finally:
-            patience.seconds = LIMIT_S
+            patience.search_s = SEARCH_S_MAX
 
     def _apply(self, records: Sequence[Record]) -> None:
         position = self.position

@@ -13,6 +13,7 @@ thing that writes here.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -28,6 +29,7 @@ from lfsql.errors import DataCorrupted, LfsqlError, QueryCanceled, ReadOnlyTrans
 from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.determinism import StatementClock
 from lfsql.storage.faults import translate
+from lfsql.storage.functions.limits import patience
 from lfsql.storage.inlining import Inlining
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_reading
@@ -140,7 +142,7 @@ class Reader:
         if value_bytes_max != self._value_bytes_max:
             self._limit_values(value_bytes_max)
         self._ticks = ticks
-        self._deadline = time.monotonic() + INLINE_S_MAX
+        self._deadline = patience.until = time.monotonic() + INLINE_S_MAX
         self._clock.restart()
         cursor = self._cursor
         try:
@@ -159,12 +161,13 @@ class Reader:
                 rows += chunk
         except Exception as error:
             self._drop_cursor()
-            if isinstance(error, apsw.TooBigError | apsw.InterruptError) and not self._stopping:
+            if isinstance(error, apsw.TooBigError | apsw.InterruptError | TimeoutError) and not self._stopping:
                 return None
             raise self.fault(error, sql) from error
         finally:
             self._ticks = _UNLIMITED
             self._deadline = 0.0
+            patience.until = math.inf
         return rows
 
     def start(self, sql: str, parameters: Sequence[Value], run_ms_max: int = 0) -> apsw.Cursor:
@@ -176,11 +179,14 @@ class Reader:
         self.limit_time(run_ms_max)
         self._clock.restart()
         cursor = self.connection.cursor()
+        self._tell_functions()
         try:
             cursor.execute(sql, parameters)
         except Exception as error:
             cursor.close(True)
             raise self.fault(error, sql) from error
+        finally:
+            patience.forget()
         return cursor
 
     def take(self, cursor: apsw.Cursor, sql: str, rows_max: int, bytes_max: int) -> list[Row]:
@@ -188,12 +194,15 @@ class Reader:
         self._limit_values(LENGTH_BYTES_MAX)
         rows: list[Row] = []
         size = 0
+        self._tell_functions()
         try:
             while size < bytes_max and (chunk := list(islice(cursor, min(_CHUNK, rows_max - len(rows))))):
                 rows += chunk
                 size += rows_bytes(chunk)
         except Exception as error:
             raise self.fault(error, sql) from error
+        finally:
+            patience.forget()
         return rows
 
     def describe(self, sql: str) -> Described:
@@ -219,11 +228,20 @@ class Reader:
         return self._stopping or self._ticks <= 0 or bool(self._deadline and time.monotonic() > self._deadline)
 
     def fault(self, error: Exception, sql: str) -> LfsqlError:
-        if isinstance(error, apsw.InterruptError) and self._deadline and not self._stopping:
+        late = bool(self._deadline) and time.monotonic() > self._deadline
+        if isinstance(error, apsw.InterruptError | TimeoutError) and late and not self._stopping:
             return QueryCanceled("canceling statement due to statement timeout")
         return translate(error, self.connection, sql)
 
     # -- Inside --------------------------------------------------------------------------------------------
+
+    def _tell_functions(self) -> None:
+        """SQLite does not stop while a function runs."""
+        patience.until = self._deadline or math.inf
+        patience.stopped = self._is_stopping
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     def _free(self) -> None:
         self._ticks = _UNLIMITED

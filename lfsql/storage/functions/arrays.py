@@ -9,6 +9,7 @@ from typing import Any, Final
 from lfsql.errors import ArraySubscriptError, InvalidText, LimitExceeded
 from lfsql.storage.functions import moments, numbers
 from lfsql.storage.functions.jsons import quoted
+from lfsql.storage.functions.limits import check_size
 from lfsql.values.floats import parse_float4, parse_float8
 from lfsql.values.intervals import parse_interval
 from lfsql.values.numeric import parse_numeric
@@ -209,7 +210,9 @@ def array_to_string(source: str | None, separator: str | None, null: str | None,
     if source is None or separator is None:
         return None
     found = [null if item is None else element_text(item, oid) for item in _flat(load(source))]
-    return separator.join(item for item in found if item is not None)
+    shown = [item for item in found if item is not None]
+    check_size(len(separator) * len(shown) + sum(map(len, shown)))
+    return separator.join(shown)
 
 
 def array_append(source: str | None, item: Any) -> str:
@@ -244,7 +247,11 @@ def array_remove(source: str | None, item: Any) -> str | None:
 
 
 def array_replace(source: str | None, old: Any, new: Any) -> str | None:
-    return None if source is None else store([new if each == old else each for each in load(source)])
+    if source is None:
+        return None
+    items = load(source)
+    check_size(items.count(old) * len(str(new)))
+    return store([new if each == old else each for each in items])
 
 
 def array_position(source: str | None, item: Any) -> int | None:

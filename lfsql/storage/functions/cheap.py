@@ -4,6 +4,7 @@ What is not named here runs in a thread: a new function is slow until somebody h
 function's time and result must grow no faster than the size of its arguments, which callers bound.  So no regular
 expressions and no search for one text in another (their time is a product), nothing that repeats or pads (its
 result's size is a number's value), no JSON or array that is taken apart and written anew, no roots and powers.
+LIKE is named although its time is a product: it stops when the statement's patience ends.
 
 The operators and comparisons of SQLite are no functions, and need no names here.
 """
@@ -19,7 +20,8 @@ strftime substr substring time timediff total_changes trim trunc typeof unicode 
 """
 
 _OURS: Final = """
-ascii chr lfsql_left lfsql_lower lfsql_overlay lfsql_right lfsql_substring lfsql_upper lfsql_fit lfsql_bytea_concat
+ascii chr lfsql_like lfsql_ilike
+lfsql_left lfsql_lower lfsql_overlay lfsql_right lfsql_substring lfsql_upper lfsql_fit lfsql_bytea_concat
 concat concat_ws md5 sha224 sha256 sha384 sha512 starts_with lfsql_hashtext lfsql_random_uuid lfsql_text_to_uuid
 lfsql_int2 lfsql_int4 lfsql_int8 lfsql_oid lfsql_float_to_int lfsql_numeric_to_int lfsql_numeric_to_float
 lfsql_float_to_numeric lfsql_float4 lfsql_float8_text lfsql_float4_text lfsql_text_to_int lfsql_text_to_float8

@@ -13,33 +13,20 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from functools import lru_cache
 from typing import Any, Final
 
 import regex as engine
 
 from lfsql.errors import InvalidEscapeSequence, InvalidParameterValue, InvalidRegularExpression
-
-LIMIT_S: Final = 5.0
-"""The longest that one call may search, where nothing else is said."""
-
-
-class Patience(threading.local):
-    """How long a call on this thread may search, in seconds; None: for ever.  Beyond it it raises TimeoutError."""
-
-    seconds: float | None = LIMIT_S
-
-
-patience: Final = Patience()
-
-
-def _limit() -> dict[str, Any]:
-    return {"timeout": patience.seconds, "concurrent": True}
-
+from lfsql.storage.functions.limits import check_size, patience
 
 CACHE: Final = 512
 PATTERN_MAX: Final = 32768
+
+
+def _limit() -> dict[str, Any]:
+    return {"timeout": patience.left(), "concurrent": True}
 
 
 _CLASSES: Final = {
@@ -222,26 +209,22 @@ def matches(subject: str, pattern: str, ignore_case: int = 0) -> int:
     return int(regex(pattern, "i" if ignore_case else "").search(subject, **_limit()) is not None)
 
 
+_TEMPLATE: Final = re.compile(r"([^\\]+)|\\(.?)", re.DOTALL)
+
+
 @lru_cache(maxsize=CACHE)
 def _replacement(template: str) -> tuple[str | int, ...]:
     """Text and group numbers of a replacement: \\1 to \\9, \\& for all, \\\\ for a backslash."""
     parts: list[str | int] = []
-    at = 0
-    while at < len(template):
-        if template[at] == "\\" and at + 1 < len(template):
-            following = template[at + 1]
-            if following.isdigit() and following != "0":
-                parts.append(int(following))
-            elif following == "&":
-                parts.append(0)
-            elif following == "\\":
-                parts.append("\\")
-            else:
-                parts.append("\\" + following)
-            at += 2
+    for text, escaped in _TEMPLATE.findall(template):
+        if text or escaped == "":
+            parts.append(text or "\\")
+        elif escaped.isdigit() and escaped != "0":
+            parts.append(int(escaped))
+        elif escaped == "&":
+            parts.append(0)
         else:
-            parts.append(template[at])
-            at += 1
+            parts.append("\\" if escaped == "\\" else "\\" + escaped)
     return tuple(parts)
 
 
@@ -249,11 +232,17 @@ def replace(subject: str, pattern: str, template: str, options: str = "") -> str
     compiled = regex(pattern, options.replace("g", ""))
     parts = _replacement(template)
 
+    made = 0
+
     def one(match: engine.Match[str]) -> str:
-        return "".join(
+        nonlocal made
+        text = "".join(
             part if isinstance(part, str) else (match.group(part) or "") if part <= compiled.groups else ""
             for part in parts
         )
+        made += len(text)
+        check_size(made)
+        return text
 
     return compiled.sub(one, subject, count=0 if "g" in options else 1, **_limit())
 

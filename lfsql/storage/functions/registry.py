@@ -11,6 +11,8 @@ from typing import Any, Final, Protocol
 
 import apsw
 
+from lfsql.storage.functions.limits import stoppable
+
 Scalar = Callable[..., Any]
 
 
@@ -45,9 +47,8 @@ def register_scalars(
 ) -> None:
     """`nulls`: the functions see NULLs themselves."""
     for name, function in functions.items():
-        connection.create_scalar_function(
-            name, function if nulls else strict(function), -1, deterministic=deterministic, flags=INNOCUOUS
-        )
+        called = stoppable(name, function if nulls else strict(function))
+        connection.create_scalar_function(name, called, -1, deterministic=deterministic, flags=INNOCUOUS)
 
 
 def register_aggregates(connection: apsw.Connection, functions: Mapping[str, Callable[[], Accumulator]]) -> None:

@@ -13,14 +13,12 @@ from typing import Any, Final
 
 from lfsql.errors import (
     InvalidParameterValue,
-    LimitExceeded,
     StringTooLong,
     SubstringError,
     UndefinedFunction,
 )
+from lfsql.storage.functions.limits import check_size
 from lfsql.values.scalars import parse_bytea, parse_uuid
-
-TEXT_MAX: Final = 256 * 1024 * 1024
 
 
 def substring(value: Any, start: int, length: int | None = None) -> Any:
@@ -62,14 +60,12 @@ def right(value: str, count: int) -> str:
 
 
 def repeat(value: str, count: int) -> str:
-    if len(value) * max(count, 0) > TEXT_MAX:
-        raise LimitExceeded("requested length too large")
+    check_size(len(value) * max(count, 0))
     return value * max(count, 0)
 
 
 def _pad(value: str, length: int, fill: str) -> tuple[str, str]:
-    if length > TEXT_MAX:
-        raise LimitExceeded("requested length too large")
+    check_size(length)
     length = max(length, 0)
     missing = length - len(value)
     if missing <= 0 or not fill:
@@ -182,7 +178,7 @@ def format_text(template: str | None, *values: str | None) -> str | None:
     """format(): %s %I %L %% with positions, widths and a dash."""
     if template is None:
         return None
-    used = 0
+    used = made = 0
 
     def take(number: str | None) -> str | None:
         nonlocal used
@@ -194,6 +190,7 @@ def format_text(template: str | None, *values: str | None) -> str | None:
         return values[used - 1]
 
     def one(match: re.Match[str]) -> str:
+        nonlocal made
         position, dash, width, star, star_position, kind = match.groups()
         if kind is None:
             raise InvalidParameterValue("unterminated format() type specifier", hint='For a single "%" use "%%".')
@@ -204,6 +201,7 @@ def format_text(template: str | None, *values: str | None) -> str | None:
             given = take(star_position)
             size = int(given) if given is not None else 0
         value = take(position)
+        check_size(abs(size) + made)
         if kind == "I":
             if value is None:
                 raise InvalidParameterValue("null values cannot be formatted as an SQL identifier")
@@ -212,6 +210,8 @@ def format_text(template: str | None, *values: str | None) -> str | None:
             shown = "NULL" if value is None else quote_literal(value).lstrip()
         else:
             shown = value or ""
+        made += max(len(shown), abs(size))
+        check_size(made)
         return shown.ljust(abs(size)) if dash or size < 0 else shown.rjust(size)
 
     return _FORMAT.sub(one, template)
@@ -222,7 +222,11 @@ def concat(*values: Any) -> str:
 
 
 def concat_ws(separator: str | None, *values: Any) -> str | None:
-    return None if separator is None else separator.join(str(value) for value in values if value is not None)
+    if separator is None:
+        return None
+    parts = [str(value) for value in values if value is not None]
+    check_size(len(separator) * len(parts) + sum(map(len, parts)))
+    return separator.join(parts)
 
 
 def string_to_array(value: str | None, separator: str | None, null: str | None = None) -> str | None:
