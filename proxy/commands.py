@@ -204,6 +204,7 @@ async def _prepare(state: SessionState, utility: Prepare) -> str:
             f"a session may keep at most {state.worker.limits.prepared_statements_max} prepared statements"
         )
     prepared = await prepare(state, utility.text, utility.parameters, lift=False, from_sql=True)
+    prepared.told = True
     if prepared.plan.utility is not None:
         raise StatementSyntax("PREPARE takes SELECT, INSERT, UPDATE, DELETE or VALUES")
     state.statements[utility.name] = prepared

@@ -120,6 +120,7 @@ def _bound(state: SessionState, messages: list[SessionMessage], at: int, message
     rows = _read(state, prepared, parameters)
     if rows is None:
         return 0
+    prepared.told = True
     pieces.append(encode.BIND_COMPLETE)
     if described:
         pieces.append(description(plan, formats))
@@ -181,5 +182,8 @@ def _queried(state: SessionState, message: Query, pieces: list[bytes]) -> int:
 def _read(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> list[tuple[Value, ...]] | None:
     try:
         return read_now(state, prepared.plan, prepared.plan.statements[0], arguments(state, prepared, parameters))
-    except (LfsqlError, SchemaMoved):
+    except SchemaMoved as moved:
+        state.worker.schemas.heard(moved.index)  # so that it is planned again before anything of it is told
+        return None
+    except LfsqlError:
         return None

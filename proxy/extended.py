@@ -130,6 +130,7 @@ async def describe(state: SessionState, message: Describe) -> None:
         formats = portal.formats
     if state.status == FAILED:
         check_not_failed(state, plan.utility)
+    prepared.told = True
     if plan.utility is not None:
         columns = await describe_utility(state, plan.utility)
         outbox.write(encode.row_description(columns, formats) if columns else encode.NO_DATA)
@@ -157,6 +158,7 @@ async def execute_portal(state: SessionState, message: Execute) -> None:
     if portal.source is None and not portal.finished and not (message.rows_max and plan.returns_rows):
         portal.finished = True
         await execute(state, prepared, portal.parameters, Telling(formats=portal.formats))
+        prepared.told = True
         return
     if portal.finished and not plan.returns_rows:
         raise ObjectNotInPrerequisiteState(f'portal "{portal.name}" cannot be run')
@@ -169,6 +171,7 @@ async def fetch_portal(state: SessionState, portal: Portal, rows_max: int) -> No
     plan = portal.prepared.plan
     if portal.source is None and not portal.finished:
         portal.source = await rows_of(state, portal.prepared, portal.parameters)
+        portal.prepared.told = True
     writer = row_writer(state, plan, portal.formats)
     told = 0
     more = True

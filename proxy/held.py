@@ -233,6 +233,7 @@ def _request(state: SessionState, messages: list[SessionMessage], heard: Callabl
         if not _is_plain(state, plan) or len(message.parameters) != len(plan.parameters) or len(formats) > 1:
             return _NONE
         parameters = bind(state, prepared, message.parameters, message.parameter_formats)
+        prepared.told = True
         head = encode.BIND_COMPLETE
         if described:
             head += description(plan, formats) if plan.returns_rows else encode.NO_DATA

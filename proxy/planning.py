@@ -17,10 +17,11 @@ from lfsql.core.entry import Value
 from lfsql.core.requests import HOLD
 from lfsql.errors import CachedPlanChanged, FeatureNotSupported, IndeterminateType, LimitExceeded
 from proxy.functions import call
+from proxy.hints import check_hints
 from proxy.passthrough import result_columns
 from proxy.pg.oids import TEXT
 from proxy.pg.types import parameters_decoder
-from proxy.sql.plan import Kind, Plan
+from proxy.sql.plan import ANY_SCHEMA, Kind, Plan
 from proxy.sql.planner import Dialect, Source, split
 from proxy.sql.planner import plan as plan_statement
 from proxy.sql.utility import DeclareCursor, Explain
@@ -59,10 +60,15 @@ async def prepare(
 
     Raises StatementError and its kin.
     """
-    worker = state.worker
-    state.refresh()
     if state.schema_changed:
         await _own_schema(state)
+    return await _plan(state, text, oids, lift=lift, from_sql=from_sql)
+
+
+async def _plan(state: SessionState, text: str, oids: tuple[int, ...], *, lift: bool, from_sql: bool) -> Prepared:
+    """As `prepare`, for the schema as far as the session knows it: nothing that waits is sent to learn more."""
+    worker = state.worker
+    state.refresh()
     schema = await worker.schemas.get(state)
     literals: tuple[Value, ...] = ()
     if len(text) > LONG_CHARACTERS:
@@ -71,6 +77,8 @@ async def prepare(
         plan, literals = worker.plans.plan(
             text, schema, dialect=state.dialect, parameter_oids=oids, lift=lift, settings=state.encoding
         )
+    if plan.hints:
+        check_hints(plan)
     if plan.typed_by_value:
         plan = await _described(state, plan)
     elif isinstance(plan.utility, DeclareCursor | Explain):
@@ -108,27 +116,49 @@ async def _own_schema(state: SessionState) -> None:
 
 
 async def replan(state: SessionState, prepared: Prepared) -> Prepared:
-    """Plan again for the present schema.  Raises CachedPlanChanged when the result's shape changed under a client
-    that has been told it."""
-    fresh = await prepare(state, prepared.text, prepared.oids, lift=prepared.lift)
-    old, new = prepared.plan, fresh.plan
-    if [(c.name, c.oid) for c in old.columns] != [(c.name, c.oid) for c in new.columns]:
-        raise CachedPlanChanged("cached plan must not change result type")
-    if old.parameters != new.parameters:
-        raise CachedPlanChanged("cached plan must not change parameter types")
-    prepared.plan = new
+    """Plan again, in place, for the schema that is in force.  Raises CachedPlanChanged as `_again` does."""
+    fresh = await _again(state, prepared)
+    prepared.plan = fresh.plan
     prepared.literals = fresh.literals
     return prepared
 
 
+async def _again(state: SessionState, prepared: Prepared) -> Prepared:
+    """The statement planned for the schema that is in force.
+
+    Raises CachedPlanChanged when the result's shape changed under a client that has been told it, or the types of
+    parameters, by which values may have been read already.
+    """
+    fresh = await _plan(state, prepared.text, prepared.oids, lift=prepared.lift, from_sql=prepared.from_sql)
+    fresh.told = prepared.told
+    old, new = prepared.plan, fresh.plan
+    if prepared.told and [(c.name, c.oid) for c in old.columns] != [(c.name, c.oid) for c in new.columns]:
+        raise CachedPlanChanged("cached plan must not change result type")
+    if old.parameters != new.parameters:
+        raise CachedPlanChanged("cached plan must not change parameter types")
+    return fresh
+
+
 async def current(state: SessionState, prepared: Prepared) -> Prepared:
-    """The statement, planned again if the schema it was planned for is not the newest."""
+    """The statement, planned for the schema that is in force.
+
+    Inside a transaction that has changed the schema that is another Prepared, kept beside the one given: the
+    transaction may be rolled back, and what it made of the statement is then nobody's.
+    """
     if state.schema_changed:
         await _own_schema(state)
     index = prepared.plan.schema_index
-    if index >= 0 and (state.own_schema is not None or index != state.worker.schemas.wanted):
-        return await replan(state, prepared)
-    return prepared
+    own = state.own_schema
+    if own is None:
+        prepared.inside = None
+        if index not in (ANY_SCHEMA, state.worker.schemas.wanted):
+            return await replan(state, prepared)
+        return prepared
+    if index in (ANY_SCHEMA, own.index):
+        return prepared
+    if prepared.inside is None or prepared.inside.plan.schema_index != own.index:
+        prepared.inside = await _again(state, prepared)
+    return prepared.inside
 
 
 def bind(

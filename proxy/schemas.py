@@ -1,8 +1,11 @@
 """The schema this worker plans with.
 
 One value for all sessions, replaced when a newer schema is seen: a read's snapshot, a heartbeat or an outcome tells
-the log index of the newest schema change, and the next plan loads that schema from whoever has it.  A transaction
-that changes the schema sees its own, asked of the primary inside the transaction.
+the log index of the newest schema change, and the next plan loads that schema from whoever has it.
+
+A transaction that changes the schema sees its own, asked of the primary inside the transaction.  Its index is a number
+that no other schema ever has, so that what was planned for it is not taken for a plan of anything else: neither after
+the transaction nor after its next change.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import trio
 
 from lfsql.core.ids import Index
 from lfsql.core.requests import HOLD, Row, Run
+from proxy.sql.plan import ANY_SCHEMA
 from proxy.sql.schema import Schema
 from proxy.sql.schema_query import SCHEMA_QUERY, schema_from_rows
 from proxy.writing import error_of, submit
@@ -28,6 +32,8 @@ class Schemas:
         self._loading = trio.Lock()
         self.current = Schema(index=-1)
         self._heard: Index = 0
+        self._own: Index = ANY_SCHEMA
+        """Index of the newest schema that is a transaction's own.  They count down."""
 
     @property
     def wanted(self) -> Index:
@@ -62,4 +68,5 @@ class Schemas:
         if outcome.fault is not None:
             raise error_of(outcome.fault)
         rows: tuple[Row, ...] = outcome.results[-1].rows
-        state.own_schema = schema_from_rows(rows, self.current.index)
+        self._own -= 1
+        state.own_schema = schema_from_rows(rows, self._own)

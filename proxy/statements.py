@@ -120,6 +120,10 @@ class Prepared:
     from_sql: bool = False
     """Made by PREPARE."""
     lift: bool = False
+    told: bool = False
+    """The client has seen, or may count on, the columns of its result: they must not change any more."""
+    inside: Prepared | None = None
+    """The same statement as the transaction sees it that has changed the schema and is not over."""
 
 
 @dataclass(slots=True)

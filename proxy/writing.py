@@ -10,6 +10,7 @@ results; it is told 40001.  Unless its COMMIT had been sent: then the new primar
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,7 @@ from lfsql.errors import (
     StalePlan,
     all_errors,
 )
+from proxy.sql.plan import ANY_SCHEMA
 from proxy.state import SessionState
 from proxy.unit import Step
 
@@ -216,35 +218,32 @@ async def _resolve(state: SessionState, sequence: int) -> Outcome:
     """What became of a COMMIT whose answer was lost."""
     topology = state.worker.topology
     deadline = monotonic() + state.failover_s
-    while True:
-        try:
+    try:
+        while True:
             node = await topology.wait_primary(deadline)
-        except NoPrimary as error:
-            raise OutcomeUnknown(
-                "the primary was lost while committing, and none was elected in time to say what became of it",
-                hint="Whether the transaction is committed must be looked up by its effects.",
-            ) from error
-        link = node.link
-        if link is not None:
-            try:
-                look_up = LookUp(link.next_request(), state.client, sequence)
-                answer = await state.worker.ask(state, node, link, look_up, writes=True)
-            except LinkLost:
-                continue
+            answer: Answer | None = None
+            if node.link is not None:
+                look_up = LookUp(node.link.next_request(), state.client, sequence)
+                with contextlib.suppress(LinkLost):
+                    answer = await state.worker.ask(state, node, node.link, look_up, writes=True)
             if isinstance(answer, Outcome) and not is_elsewhere(answer):
-                if answer.state == COMMITTED:
-                    topology.committed(answer.index)
-                    state.seen_index = max(state.seen_index, answer.index)
-                    return answer
-                raise SerializationFailure(
-                    "the primary was lost before this transaction was committed; it is rolled back",
-                    hint="Run the transaction again.",
-                )
-        if not await topology.wait_change(deadline):
-            raise OutcomeUnknown(
-                "the primary was lost while committing, and none was elected in time to say what became of it",
-                hint="Whether the transaction is committed must be looked up by its effects.",
-            )
+                break
+            # It cannot answer, though it is the newest primary we know of: there will be news of it.
+            if topology.primary is node and not await topology.wait_change(deadline):
+                raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
+    except NoPrimary as error:
+        raise OutcomeUnknown(
+            "the primary was lost while committing, and none was elected in time to say what became of it",
+            hint="Whether the transaction is committed must be looked up by its effects.",
+        ) from error
+    if answer.state != COMMITTED:
+        raise SerializationFailure(
+            "the primary was lost before this transaction was committed; it is rolled back",
+            hint="Run the transaction again.",
+        )
+    topology.committed(answer.index)
+    state.seen_index = max(state.seen_index, answer.index)
+    return answer
 
 
 async def flush_unit(state: SessionState, end: int) -> None:
@@ -299,9 +298,9 @@ async def _submit_planned(
     attempt = 0
     while True:
         attempt += 1
-        schema_index = max((step.plan.schema_index for step in steps if step.plan is not None), default=-1)
+        schema_index = max((step.plan.schema_index for step in steps if step.plan is not None), default=ANY_SCHEMA)
         if state.own_schema is not None:
-            schema_index = -1  # our own uncommitted schema: nobody else can have changed it
+            schema_index = ANY_SCHEMA  # our own uncommitted schema: nobody else can have changed it
         held = state.unit.held
         outcome = await submit(state, operations, end, schema_index)
         stale = outcome.fault is not None and outcome.fault.sqlstate == StalePlan.sqlstate

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from proxy.sql.utility import Utility
+
+ANY_SCHEMA: Final = -1
+"""Schema index of a plan that names no relation: it is right for every schema."""
 
 
 class Kind(Enum):
@@ -68,8 +72,8 @@ class Plan:
     """The sqlite dialect: column types come from SQLite's description, not from this plan."""
     drops_plans: bool = False
     """psycopg and others watch for DROP/ALTER/DISCARD tags; set when prepared plans must be made again."""
-    schema_index: int = -1
-    """The schema this was planned for; -1: any (it names no relation)."""
+    schema_index: int = ANY_SCHEMA
+    """The schema this was planned for: a log index, or less than ANY_SCHEMA for one that only a transaction sees."""
     hints: tuple[tuple[str, str], ...] = ()
     """Settings for this statement alone, from `/* lfsql: name=value */` comments; names without `lfsql.`."""
     notices: tuple[str, ...] = ()
