@@ -20,6 +20,7 @@ from lfsql.core.freshness import judge
 from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
 from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale, UndefinedObject
+from proxy.hints import policy_of
 from proxy.joined import Question
 from proxy.sql.plan import Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
@@ -84,7 +85,7 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
     """
     if plan.mixed or LONG in plan.memo:
         return None
-    policy = state.policy
+    policy = policy_of(state, plan)
     if policy.level == "strong":
         return None
     now = monotonic()
@@ -121,7 +122,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
     """The statement's rows from the first node that may serve it.  Raises as `read_now`, and TooStale, NoPrimary."""
     if plan.mixed:
         return await _read_joined(state, plan, sql, arguments)
-    policy = state.policy
+    policy = policy_of(state, plan)
     topology = state.worker.topology
     deadline = monotonic() + state.failover_s
     while True:
@@ -133,7 +134,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                 reasons.append(f"{node.name}: not heard")
                 continue
             try:
-                source = await _try(state, plan, sql, arguments, node, required, reasons)
+                source = await _try(state, plan, sql, arguments, policy, node, required, reasons)
             except LinkLost as error:
                 reasons.append(f"{node.name}: {error.message}")
                 continue
@@ -176,12 +177,12 @@ async def _try(
     plan: Plan,
     sql: str,
     arguments: tuple[Value, ...],
+    policy: ReadPolicy,
     node: Node,
     required: Index,
     reasons: list[str],
 ) -> RowSource | None:
     """The rows, or None with the reason added."""
-    policy = state.policy
     topology = state.worker.topology
     now = monotonic()
     reads = node.reads
@@ -226,7 +227,7 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
     """
     worker = state.worker
     joined = worker.catalogs.joined
-    node = await local_node(state, joined.kept_file, patient=True)
+    node = await local_node(state, policy_of(state, plan), joined.kept_file, patient=True)
     if node is None:
         raise FeatureNotSupported(
             "the system catalogs cannot be joined with tables here: no node that may be read is on the proxy's host",
@@ -250,13 +251,15 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
     return ListRows(answer.rows)
 
 
-async def local_node(state: SessionState, first: Path | None = None, *, patient: bool = False) -> Node | None:
-    """A node of this host that is as fresh as the session's policy asks, for a snapshot; None when there is none.
+async def local_node(
+    state: SessionState, policy: ReadPolicy | None = None, first: Path | None = None, *, patient: bool = False
+) -> Node | None:
+    """A node of this host that is as fresh as `policy`, by default the session's, asks; None when there is none.
 
     Where the primary is on this host, or the caller is `patient`, a node is waited for rather than done without.
     `first`: the data file to look at before others.  Raises TooStale, NoPrimary.
     """
-    policy = state.policy
+    policy = policy or state.policy
     topology = state.worker.topology
     nodes = candidates(state, policy)
     if nodes and not any(node.data_dir for node in nodes):
@@ -289,7 +292,7 @@ def _fresh_on_host(
 
 
 async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, deadline: float) -> Node | None:
-    """A node of this host, once its copy is what the session's policy asks for; None to ask again."""
+    """A node of this host, once its copy is what the policy asks for; None to ask again."""
     topology = state.worker.topology
     if policy.when_lagging == "error":
         raise TooStale("every node of the proxy's host is further behind than this read allows")

@@ -6,7 +6,7 @@ first argument; `session` owns it together with the socket.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
@@ -49,8 +49,7 @@ class ReadPolicy:
 
     __slots__ = ("lag_entries_max", "lag_ms_max", "level", "min_index", "route", "silence_s_max", "when_lagging")
 
-    def __init__(self, settings: SessionSettings) -> None:
-        values = settings.values
+    def __init__(self, values: Mapping[str, str]) -> None:
         self.level = values["lfsql.read_consistency"]
         self.lag_ms_max = int(values["lfsql.max_lag_ms"]) or None
         self.lag_entries_max = int(values["lfsql.max_lag_entries"]) or None
@@ -103,7 +102,7 @@ class SessionState:
         """Sends what the outbox has ready, waiting for the client when it is slow."""
         self.receive: Callable[[], Awaitable[SessionMessage]] = _nothing
         """The client's next message, for COPY."""
-        self._policy = ReadPolicy(settings)
+        self._policy = ReadPolicy(settings.values)
         self._encoding = EncodeSettings(zone=zone)
         self.encoding_key = 0
         """Stands for `encoding` in the plans' memos: equal numbers, equal settings."""
@@ -114,7 +113,7 @@ class SessionState:
         """Work out again what depends on the settings."""
         values = self.settings.values
         self._version = self.settings.version
-        self._policy = ReadPolicy(self.settings)
+        self._policy = ReadPolicy(values)
         self._encoding = EncodeSettings(
             timezone=time_zones.zone(values["TimeZone"]),
             bytea_output=values["bytea_output"],

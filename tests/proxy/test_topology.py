@@ -100,7 +100,7 @@ async def test_turns_go_round_the_replicas_and_end_with_the_primary() -> None:
 
 
 def policy(**values: str) -> ReadPolicy:
-    return ReadPolicy(SessionSettings({f"lfsql.{name}": value for name, value in values.items()}))
+    return ReadPolicy(SessionSettings({f"lfsql.{name}": value for name, value in values.items()}).values)
 
 
 async def test_freshness_by_level() -> None:
