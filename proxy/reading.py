@@ -10,6 +10,7 @@ another host the index heard last is a lower bound, which is all a check needs, 
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from lfsql.core.entry import Value
 from lfsql.core.freshness import judge
 from lfsql.core.ids import Index
-from lfsql.core.requests import PRIMARY, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
+from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
 from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale, UndefinedObject
 from proxy.hints import policy_of
 from proxy.joined import Question
@@ -162,13 +163,13 @@ async def _current_index(state: SessionState, deadline: float) -> Index:
     while True:
         node = await topology.wait_primary(deadline)
         if node.link is not None:
-            try:
+            answer: Answer | None = None
+            with contextlib.suppress(LinkLost):
                 answer = await state.worker.ask(state, node, node.link, CurrentIndex(node.link.next_request()))
-            except LinkLost:
-                continue
             if isinstance(answer, Outcome) and answer.fault is None:
                 return answer.index
-        if not await topology.wait_change(deadline):
+        # Also after a lost link: what keeps the loop from spinning is the news that the primary is another, or none.
+        if topology.primary is node and not await topology.wait_change(deadline):
             raise NoPrimary("there is no primary to confirm a strong read: no node was elected in time")
 
 
