@@ -80,5 +80,5 @@ def test_what_cannot_be_meant_is_an_error(
 ) -> None:
     with pytest.raises(error):
         filled.execute(f"/* lfsql: {hint} */ SELECT id FROM {table}")
-    assert filled.execute(f"/* lfsql: Read_Consistency='any' */ SELECT id FROM {table}").fetchone() == (1,)
+    assert filled.execute(f"/* lfsql: Read_Consistency='session' */ SELECT id FROM {table}").fetchone() == (1,)
     assert filled.execute(f"/* about lfsql */ SELECT id FROM {table}").fetchone() == (1,)
