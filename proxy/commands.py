@@ -50,7 +50,7 @@ from proxy.sql.utility import (
 )
 from proxy.state import IDLE, SessionState
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows
-from proxy.transaction import close_portals, run_transaction_statement, warn
+from proxy.transaction import close_all_portals, run_transaction_statement, warn
 from proxy.unit import Step, told_nothing
 from proxy.writing import flush_unit
 
@@ -187,7 +187,7 @@ async def _discard(state: SessionState, what: str) -> str:
     if what == "all":
         if state.in_block:
             raise ActiveTransaction("DISCARD ALL cannot run inside a transaction block")
-        await close_portals(state)
+        await close_all_portals(state)
         state.statements.clear()
         state.tell(state.settings.reset_all())
     return f"DISCARD {what.upper()}"
@@ -327,7 +327,7 @@ async def _declare(state: SessionState, utility: DeclareCursor, parameters: tupl
     portal = Portal(utility.name, prepared, parameters, formats, cursor=True, hold=utility.hold)
     source = await rows_of(state, prepared, parameters)
     portal.source = await ScrollRows.load(source) if utility.scroll else source
-    state.portals[utility.name] = portal
+    state.add_portal(portal)
     return "DECLARE CURSOR"
 
 

@@ -20,12 +20,11 @@ from proxy.planning import prepare
 from proxy.sql.utility import CopyIn, CopyOut
 from proxy.state import SessionState
 from proxy.transaction import check_may_write
-from proxy.unit import Step, told_nothing
+from proxy.unit import SEND_BYTES, Step, told_nothing
 from proxy.writing import flush_unit
 
 FRAME_BYTES: Final = 4 << 20
 """Copied bytes that leave in one Submit."""
-SEND_BYTES: Final = 128 * 1024
 
 
 async def copy_in(state: SessionState, utility: CopyIn) -> None:
@@ -113,14 +112,10 @@ async def copy_out(state: SessionState, utility: CopyOut) -> None:
         while more:
             rows, more = await source.fetch(0)
             count += len(rows)
-            size = 0
             for row in rows:
-                data = write(row)
-                size += len(data)
-                outbox.write(data)
-                if size >= SEND_BYTES:
+                outbox.write(write(row))
+                if outbox.bytes >= SEND_BYTES:
                     await state.flush()
-                    size = 0
             await state.flush()
     finally:
         await source.aclose()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from lfsql.core.entry import Value
@@ -19,21 +20,19 @@ from proxy.pg import encode
 from proxy.pg.errors import notice_fields
 from proxy.pg.rows import row_encoder
 from proxy.pg.types import expand_formats
-from proxy.planning import arguments, current, replan
+from proxy.planning import arguments, current, follow, replan
 from proxy.reading import SchemaMoved, local_node, read, read_now
 from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, Prepared, RowSource
 from proxy.transaction import check_may_write, read_only
-from proxy.unit import Step
+from proxy.unit import SEND_BYTES, Step
 from proxy.writing import flush_unit
 
 if TYPE_CHECKING:
     from lfsql.storage.reads import ReadCursor, ReadTransaction
 
 COUNTED: Final = frozenset({"SELECT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY"})
-SEND_BYTES: Final = 128 * 1024
-"""Rows gathered before they are sent on and the client's own speed decides."""
 CHUNK_ROWS: Final = 1_000
 
 WRITES: Final = "turned out to write"
@@ -116,7 +115,8 @@ async def execute(state: SessionState, prepared: Prepared, parameters: tuple[Val
 
 async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> RowSource | None:
     """The rows of a read outside of a unit; None when the engine says that it writes."""
-    for _ in range(3):
+    began = monotonic()
+    while True:
         plan = prepared.plan
         values = arguments(state, prepared, parameters)
         try:
@@ -129,14 +129,12 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
                 return ListRows(rows)
             return await read(state, plan, plan.statements[0], values)
         except SchemaMoved as moved:
-            await state.worker.schemas.refresh(state, moved.index)
-            await replan(state, prepared)
+            await follow(state, prepared, moved.index, began)
         except ReadOnlyTransaction:
             if read_only(state):
                 raise
             plan.memo[WRITES] = True
             return None
-    raise InvariantBroken("the schema kept changing while a statement was planned")
 
 
 class Snapshot:
@@ -177,7 +175,8 @@ async def snapshot(state: SessionState) -> Snapshot | None:
         node = await local_node(state)
         if node is None or node.reads is None:
             return None
-        state.read_transaction = await node.reads.open_transaction()
+        opening = partial(node.reads.open_transaction, wait_ms_max=state.statement_ms_max)
+        state.read_transaction = await cancellable(state, opening)
         state.seen_index = max(state.seen_index, state.read_transaction.index)
         state.last_route = (node.name, node.role, state.read_transaction.index, "snapshot")
     return Snapshot(state.read_transaction)
@@ -194,14 +193,10 @@ async def tell_rows(state: SessionState, plan: Plan, source: RowSource, telling:
         while True:
             rows, more = await source.fetch(0)
             count += len(rows)
-            size = 0
             for row in rows:
-                data = writer(row)
-                size += len(data)
-                outbox.write(data)
-                if size >= SEND_BYTES:
+                outbox.write(writer(row))
+                if outbox.bytes >= SEND_BYTES:
                     await state.flush()
-                    size = 0
             if not more:
                 break
             await state.flush()

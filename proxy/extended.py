@@ -26,7 +26,7 @@ from proxy.execution import (
 )
 from proxy.pg import encode
 from proxy.pg.messages import Bind, Close, Describe, Execute, Parse
-from proxy.planning import bind, check_parameters, current, prepare, split_text
+from proxy.planning import bind, check_parameters, current, newest, prepare, split_text
 from proxy.sql.plan import Kind
 from proxy.state import FAILED, IDLE, SessionState
 from proxy.statements import Portal, Prepared
@@ -106,7 +106,7 @@ async def bind_portal(state: SessionState, message: Bind) -> None:
         )
     _check_formats(results)
     parameters = bind(state, prepared, raw, formats) if raw else ()
-    state.portals[name] = Portal(name, prepared, parameters, results)
+    state.add_portal(Portal(name, prepared, parameters, results))
     state.outbox.write(encode.BIND_COMPLETE)
 
 
@@ -119,7 +119,7 @@ def _check_formats(formats: tuple[int, ...]) -> None:
 async def describe(state: SessionState, message: Describe) -> None:
     outbox = state.outbox
     if message.kind == "S":
-        prepared = await current(state, find_statement(state, message.name))
+        prepared = await newest(state, find_statement(state, message.name))
         plan = prepared.plan
         outbox.write(encode.parameter_description(plan.parameters))
         formats: tuple[int, ...] = ()

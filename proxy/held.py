@@ -11,6 +11,7 @@ Only success is told that way.  Whatever else comes back is given to the session
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from lfsql.net.link import Link
     from proxy.statements import Prepared
     from proxy.topology import Node
+
+LOG: Final = logging.getLogger("lfsql.proxy")
 
 _ENDED: Final = {COMMIT: COMMITTED, ROLLBACK: ABORTED, HOLD: OPEN}
 _TAGS: Final = {COMMIT: "COMMIT", ROLLBACK: "ROLLBACK"}
@@ -121,6 +124,9 @@ class Asked:
             try:
                 told = self._settle(answer)
             except LfsqlError:  # a value that cannot be shown: `conclude` meets it again, and tells
+                told = None
+            except Exception as error:  # the same of a fault of ours; here it would end the task that reads the link
+                LOG.error("an answer could not be told", exc_info=error)
                 told = None
         self._heard(told)
 

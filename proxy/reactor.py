@@ -52,8 +52,8 @@ class Reactor:
 
     def register(self, sock: socket.socket, watched: Watched) -> None:
         if self._epoll is not None:
-            self._watched[sock.fileno()] = watched
             self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+            self._watched[sock.fileno()] = watched
 
     def unregister(self, sock: socket.socket) -> None:
         """Before the socket is closed."""

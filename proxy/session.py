@@ -15,7 +15,8 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 
@@ -29,6 +30,7 @@ from lfsql.errors import (
 )
 from proxy import extended, held
 from proxy.express import answer
+from proxy.leaving import leave
 from proxy.pg import encode
 from proxy.pg.decode import FrontendDecoder
 from proxy.pg.errors import FATAL, error_fields
@@ -53,11 +55,13 @@ from proxy.pg.messages import (
     Sync,
     Terminate,
 )
+from proxy.sending import ClientGone, send_all
 from proxy.settings import REPORTED
 from proxy.simple import simple_query
 from proxy.startup import PROTOCOL, read_startup
 from proxy.state import IN_TRANSACTION, SessionState
-from proxy.transaction import close_portals, fail
+from proxy.transaction import fail
+from proxy.unit import SEND_BYTES
 
 if TYPE_CHECKING:
     from proxy.worker import Worker
@@ -66,10 +70,8 @@ LOG: Final = logging.getLogger("lfsql.proxy")
 
 CANCEL_KEY_BYTES: Final = 4
 RECEIVE_BYTES: Final = 64 * 1024
-
-
-class ClientGone(Exception):
-    """The client closed its connection, or the network did."""
+TURN_S: Final = 0.005
+"""So long what a client has sent ahead is carried out before others get their turn."""
 
 
 class Session:
@@ -88,6 +90,10 @@ class Session:
         self._gone = False
         self._between = False
         """Nothing is being carried out: the next message begins something."""
+        self._sent_ahead = False
+        """Of `_messages` more can be answered at once, in further turns."""
+        self._turn_ends = 0.0
+        """When others are to be served, if the client has not been waited for until then."""
         self._idle = trio.CancelScope()
         """Ends the wait for a client that lets its transaction hold the writer for nothing."""
         self._asked: held.Asked | None = None
@@ -113,7 +119,7 @@ class Session:
     # -- the connection's life -----------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Until the client or the server ends it.  Raises nothing but cancellation."""
+        """Until the client or the server ends it.  Raises nothing but cancellation: what it raised would end all."""
         try:
             self._reactor.register(self._socket, self)
             with self._scope:
@@ -124,14 +130,14 @@ class Session:
             pass
         except LfsqlError as error:
             self._last_words(error)
+        except Exception as error:  # a fault of ours costs one client its session
+            LOG.error("a session failed unexpectedly", exc_info=error)
+            self._last_words(InvariantBroken("the session failed unexpectedly"))
         finally:
             self._reactor.unregister(self._socket)
             self._socket.close()
-            if self._asked is not None:
-                self._asked.drop()
-            if self._state is not None:
-                with trio.CancelScope(shield=True):
-                    await self._leave(self._state)
+            with trio.CancelScope(shield=True):
+                await leave(self._worker, self.process_id, self._state, self._asked)
 
     def _last_words(self, error: LfsqlError) -> None:
         """One attempt to say why; the client may not be listening."""
@@ -140,12 +146,10 @@ class Session:
         except OSError:
             LOG.debug("the client was gone before it could be told: %s", error.message)
 
-    async def _leave(self, state: SessionState) -> None:
-        self._worker.forget(state, self.process_id)
-        await close_portals(state, held=True)
-        transaction, state.read_transaction = state.read_transaction, None
-        if transaction is not None:
-            await transaction.aclose()
+    def _break(self, error: Exception) -> None:
+        """A fault of ours outside of the task: it ends this session, and must not reach who called."""
+        LOG.error("a session failed unexpectedly", exc_info=error)
+        self.end(InvariantBroken("the session failed unexpectedly"))
 
     async def _live(self) -> None:
         with trio.move_on_after(self._worker.limits.startup_ms_max / 1000) as deadline:
@@ -157,8 +161,11 @@ class Session:
         self._state = state
         state.flush = self._flush
         state.receive = self._next
+        state.pace = self._pace
         while True:
             self._between = True
+            if self._sent_ahead:
+                await self._catch_up(state)
             message = await self._next_or_asked()
             self._between = False
             if isinstance(message, held.Asked):
@@ -167,6 +174,30 @@ class Session:
                 return
             else:
                 await self._handle(state, message)
+            await self._pace()
+
+    async def _pace(self) -> None:
+        """After each statement: a client that does not read gets no more answers, one that does not wait no more than
+        its turn."""
+        state = self._state
+        if state is not None and state.outbox.bytes >= SEND_BYTES:
+            await self._flush()
+        if monotonic() > self._turn_ends:
+            await trio.lowlevel.checkpoint()
+            self._turn_ends = monotonic() + TURN_S
+
+    async def _catch_up(self, state: SessionState) -> None:
+        """The client has sent more requests ahead than one turn answers: go on, turn by turn."""
+        self._sent_ahead = False
+        while self._messages:
+            answered, done = self._answer(state, cast(list[SessionMessage], list(self._messages)))
+            if not done:
+                return
+            for _ in range(done):
+                self._messages.popleft()
+            state.outbox.write(answered)
+            await self._flush()
+            await trio.lowlevel.checkpoint()
 
     # -- bytes ---------------------------------------------------------------------------------------------
 
@@ -180,6 +211,7 @@ class Session:
                 break
             await trio.lowlevel.wait_readable(self._socket)
             self._ready = True
+        self._turn_ends = monotonic() + TURN_S
         if self._gone:
             raise ClientGone
 
@@ -194,8 +226,11 @@ class Session:
     def on_ready(self) -> None:
         """The reactor's call: take what there is, answer what can be answered at once, wake the task for the rest."""
         self._ready = True
-        if self._parked is not None and self._asked is None and self._take():
-            self.wake()
+        try:
+            if self._parked is not None and self._asked is None and self._take():
+                self.wake()
+        except Exception as error:  # it would end the task that serves everybody
+            self._break(error)
 
     def _take(self) -> bool:
         """Read from the socket; whether the task has something to do.  Never waits nor raises."""
@@ -219,11 +254,7 @@ class Session:
             messages = decoder.messages()
         except LfsqlError:
             return True  # the task meets it again
-        try:
-            answered, done = answer(state, messages)
-        except Exception as error:  # a fault of ours costs a client one statement: the task will run it, and tell
-            LOG.error("the express way failed unexpectedly", exc_info=error)
-            answered, done = b"", 0
+        answered, done = self._answer(state, messages)
         rest = messages[done:] if done else messages
         if rest and not answered and self._reactor.shared and state.status == IN_TRANSACTION:
             self._asked = held.ask(state, rest, self._heard)
@@ -232,23 +263,34 @@ class Session:
                 return False
         self._messages.extend(rest)
         if answered:
+            self._sent_ahead = bool(rest)
             if not self._messages and self._reactor.defer(self, answered):
                 return self._ready
             if not self.send_now(answered):
                 return True
         return bool(self._messages) or self._ready
 
+    def _answer(self, state: SessionState, messages: list[SessionMessage]) -> tuple[bytes, int]:
+        try:
+            return answer(state, messages)
+        except Exception as error:  # a fault of ours costs a client one statement: the task will run it, and tell
+            LOG.error("the express way failed unexpectedly", exc_info=error)
+            return b"", 0
+
     def _heard(self, told: bytes | None) -> None:
         """The answer to what was asked without the task: what to send, or None when the task must see to it."""
         asked, self._asked = self._asked, None
-        if asked is None:
-            raise InvariantBroken("an answer came to what was not asked")
         self._idle.deadline = self._idle_until()
-        if told is None:
-            self._messages.append(asked)
-            self.wake()
-        elif not self.send_now(told) or (self._ready and self._take()):
-            self.wake()
+        try:
+            if told is None:
+                if asked is None:
+                    raise InvariantBroken("an answer came to what was not asked")
+                self._messages.append(asked)
+                self.wake()
+            elif not self.send_now(told) or (self._ready and self._take()):
+                self.wake()
+        except Exception as error:  # it would end the task that reads the link
+            self._break(error)
 
     def send_now(self, data: bytes) -> bool:
         """Send what can be sent without waiting; False when the task must see to the rest."""
@@ -270,31 +312,10 @@ class Session:
             task, self._parked = self._parked, None
             trio.lowlevel.reschedule(task)
 
-    async def _send(self, data: bytes) -> None:
-        sock = self._socket
-        try:
-            sent = sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except ConnectionError as error:
-            raise ClientGone from error
-        if sent == len(data):
-            return
-        rest = memoryview(data)[sent:]
-        while rest:
-            await trio.lowlevel.wait_writable(sock)
-            try:
-                sent = sock.send(rest)
-            except BlockingIOError:
-                continue
-            except ConnectionError as error:
-                raise ClientGone from error
-            rest = rest[sent:]
-
     async def _flush(self) -> None:
         state = self._state
         if state is not None and state.outbox.ready:
-            await self._send(state.outbox.take())
+            await send_all(self._socket, state.outbox.take())
 
     async def _next(self) -> SessionMessage:
         """The next message; before waiting for the client, what it is owed is sent."""
@@ -412,7 +433,7 @@ class Session:
                 if type(packet) in refused:
                     raise ProtocolViolation("encryption was asked for twice")
                 refused.add(type(packet))
-                await self._send(encode.ENCRYPTION_REFUSED)
+                await send_all(self._socket, encode.ENCRYPTION_REFUSED)
                 continue
             if isinstance(packet, CancelRequest):
                 self._worker.cancel(packet.process_id, packet.key)
@@ -440,7 +461,7 @@ class Session:
         pieces += [encode.parameter_status(name, asked.settings.values[name]) for name in REPORTED]
         pieces.append(encode.backend_key_data(self.process_id, self.key))
         pieces.append(encode.READY[state.status])
-        await self._send(b"".join(pieces))
+        await send_all(self._socket, b"".join(pieces))
         return state
 
 

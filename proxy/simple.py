@@ -64,4 +64,5 @@ async def _run(state: SessionState, found: list[Source]) -> bool:
             if plan.parameters:
                 raise UndefinedParameter("there is no parameter $1")
             await execute(state, prepared, (), SIMPLE)
+        await state.pace()
     return told

@@ -79,8 +79,8 @@ class SessionState:
         self.status = IDLE
         self.several = False
         """The text that is carried out has several statements: where no block is open it counts as one."""
-        self.savepoints: list[tuple[str, int]] = []
-        """(name, mark in the settings' undo log), outermost first."""
+        self.savepoints: list[tuple[str, int, int]] = []
+        """(name, mark in the settings' undo log, number of the next portal), outermost first."""
         self.prelude: list[Operation] = []
         """Savepoint operations before the first write: sent along with it, or never."""
         self.read_transaction: ReadTransaction | None = None
@@ -100,6 +100,8 @@ class SessionState:
         """Stops what runs now; None while nothing that can be stopped runs."""
         self.flush: Callable[[], Awaitable[None]] = _nowhere
         """Sends what the outbox has ready, waiting for the client when it is slow."""
+        self.pace: Callable[[], Awaitable[None]] = _nowhere
+        """To be called after each statement: holds up a client that does not read, lets others have their turn."""
         self.receive: Callable[[], Awaitable[SessionMessage]] = _nothing
         """The client's next message, for COPY."""
         self._policy = ReadPolicy(settings.values)
@@ -171,10 +173,10 @@ class SessionState:
         else:
             self.prelude.append(operation)
 
-    def new_portal(self) -> int:
-        """A number for a portal on the primary."""
+    def add_portal(self, portal: Portal) -> None:
+        portal.number = self.next_portal
         self.next_portal += 1
-        return self.next_portal
+        self.portals[portal.name] = portal
 
 
 async def cancellable(state: SessionState, work: Callable[[], Awaitable[T]]) -> T:

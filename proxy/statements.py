@@ -6,7 +6,7 @@ SQL-level PREPARE and the protocol's Parse share one namespace, as do cursors an
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from lfsql.core.entry import Value
@@ -141,6 +141,7 @@ class Portal:
     cursor: bool = False
     """Made by DECLARE."""
     hold: bool = False
-    rows_told: int = 0
-    tag: str = ""
-    described: bool = field(default=False)
+    kept: bool = False
+    """Of a cursor WITH HOLD: the transaction that declared it is committed."""
+    number: int = 0
+    """They count up as they are made in a session."""

@@ -9,7 +9,8 @@ of its own: a unit with work in it is one, and `end_implicit` commits it.
 
 from __future__ import annotations
 
-from typing import Final
+import logging
+from typing import TYPE_CHECKING, Final
 
 from lfsql.core.requests import COMMIT, HOLD, ROLLBACK, ReleaseSavepoint, RollbackToSavepoint, SetSavepoint
 from lfsql.errors import (
@@ -39,6 +40,11 @@ from proxy.sql.utility import (
 )
 from proxy.state import FAILED, IDLE, IN_TRANSACTION, SessionState
 from proxy.writing import flush_unit
+
+if TYPE_CHECKING:
+    from proxy.statements import Portal
+
+LOG: Final = logging.getLogger("lfsql.proxy")
 
 ALLOWED_WHEN_FAILED: Final = (Commit, Rollback, RollbackTo)
 
@@ -133,6 +139,7 @@ async def commit(state: SessionState, *, chain: bool = False) -> str:
     if state.status == IDLE:
         if state.in_unit:
             await flush_unit(state, COMMIT)  # COMMIT in a text of several statements ends its implicit transaction
+        await end_portals(state, committed=True)
         warn(state, "there is no transaction in progress", NoActiveTransaction.sqlstate)
         return "COMMIT"
     if state.status == FAILED:
@@ -155,6 +162,7 @@ async def rollback(state: SessionState, *, chain: bool = False) -> str:
     if state.status == IDLE:
         if state.in_unit:
             await flush_unit(state, ROLLBACK)
+        await end_portals(state, committed=False)
         warn(state, "there is no transaction in progress", NoActiveTransaction.sqlstate)
         return "ROLLBACK"
     modes = _modes(state)
@@ -181,10 +189,8 @@ def _modes(state: SessionState) -> Begin:
 async def over(state: SessionState, *, committed: bool) -> None:
     """The block has ended: portals and its snapshot die with it."""
     state.status = IDLE
-    await close_portals(state)
-    transaction, state.read_transaction = state.read_transaction, None
-    if transaction is not None:
-        await transaction.aclose()
+    await end_portals(state, committed=committed)
+    await close_snapshot(state)
     over_at_once(state, committed=committed)
 
 
@@ -196,15 +202,45 @@ def over_at_once(state: SessionState, *, committed: bool) -> None:
     state.tell(state.settings.end(committed=committed))
 
 
-async def close_portals(state: SessionState, *, held: bool = False) -> None:
-    """Close every portal, cursors WITH HOLD only when `held`."""
+async def end_portals(state: SessionState, *, committed: bool, since: int = 0) -> None:
+    """A transaction has ended, or what it did since it made portal number `since`.  Its portals end with it, but
+    for cursors WITH HOLD when it is committed; those of transactions before it stay."""
     if not state.portals:
         return
     for name, portal in list(state.portals.items()):
-        if held or not portal.hold:
+        if portal.kept or portal.number < since:
+            continue
+        if committed and portal.hold:
+            portal.kept = True
+        else:
             del state.portals[name]
-            if portal.source is not None:
-                await portal.source.aclose()
+            await stop_portal(portal)
+
+
+async def close_all_portals(state: SessionState) -> None:
+    while state.portals:
+        _, portal = state.portals.popitem()
+        await stop_portal(portal)
+
+
+async def stop_portal(portal: Portal) -> None:
+    """Give up what the portal reads from.  That it could not be closed in order concerns nobody who is here."""
+    source, portal.source = portal.source, None
+    portal.finished = True
+    if source is not None:
+        try:
+            await source.aclose()
+        except Exception as error:  # there is nothing that could be done about it, and more to be ended
+            LOG.error("a portal could not be closed", exc_info=error)
+
+
+async def close_snapshot(state: SessionState) -> None:
+    transaction, state.read_transaction = state.read_transaction, None
+    if transaction is not None:
+        try:
+            await transaction.aclose()
+        except Exception as error:  # as above
+            LOG.error("a snapshot could not be closed", exc_info=error)
 
 
 def savepoint(state: SessionState, name: str) -> None:
@@ -212,7 +248,7 @@ def savepoint(state: SessionState, name: str) -> None:
         raise NoActiveTransaction("SAVEPOINT can only be used in transaction blocks")
     if len(state.savepoints) >= SAVEPOINTS_MAX:
         raise ActiveTransaction(f"a transaction may have at most {SAVEPOINTS_MAX} savepoints")
-    state.savepoints.append((name, state.settings.mark()))
+    state.savepoints.append((name, state.settings.mark(), state.next_portal))
     state.add_operation(SetSavepoint(name))
 
 
@@ -233,11 +269,12 @@ def release(state: SessionState, name: str) -> None:
 
 async def rollback_to(state: SessionState, name: str) -> None:
     place = _find(state, name, "ROLLBACK TO SAVEPOINT")
-    mark = state.savepoints[place][1]
+    _, mark, portal = state.savepoints[place]
     del state.savepoints[place + 1 :]
     state.add_operation(RollbackToSavepoint(name))
     if state.unit.held:
         await flush_unit(state, HOLD)
+    await end_portals(state, committed=False, since=portal)
     if state.schema_changed or state.own_schema is not None:
         # What the transaction's schema is now, the primary knows.
         state.schema_changed = True
@@ -264,6 +301,7 @@ async def fail(state: SessionState) -> LfsqlError | None:
             except LfsqlError as error:
                 earlier = error
         _forget_unit(state)
+        await end_portals(state, committed=False)
         return earlier
     if state.unit.steps:
         try:
@@ -271,13 +309,18 @@ async def fail(state: SessionState) -> LfsqlError | None:
         except LfsqlError as error:
             earlier = error
     state.status = FAILED
-    if state.unit.held and not state.savepoints:
-        # Nothing can bring this transaction back: let the next writer in.
-        try:
-            await flush_unit(state, ROLLBACK)
-        except LfsqlError as error:
-            earlier = earlier or error
-        state.unit.clear()
+    if not state.savepoints:
+        # Nothing can bring this transaction back: let the next writer in, and others read.
+        if state.unit.held:
+            try:
+                await flush_unit(state, ROLLBACK)
+            except LfsqlError as error:
+                earlier = earlier or error
+            state.unit.clear()
+        for portal in state.portals.values():
+            if not portal.kept:
+                await stop_portal(portal)
+        await close_snapshot(state)
     return earlier
 
 
@@ -302,4 +345,4 @@ async def end_implicit(state: SessionState) -> None:
             _forget_unit(state)
     state.prelude.clear()
     if state.portals:
-        await close_portals(state)
+        await end_portals(state, committed=True)

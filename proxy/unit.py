@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lfsql.core.requests import Operation, Result, Run
 from lfsql.errors import InvariantBroken
@@ -26,6 +26,8 @@ STEPS_MAX = 1_000
 """Statements gathered before they are sent on without waiting for the Sync."""
 BYTES_MAX = 1 << 20
 """The same in bytes of parameters and text."""
+SEND_BYTES: Final = 128 * 1024
+"""Answers gathered before they are sent on and the client's own speed decides."""
 
 
 @dataclass(slots=True)
@@ -58,10 +60,12 @@ def operation_bytes(operation: Operation) -> int:
 class Outbox:
     """Bytes for the client, in order.  Behind a step everything waits for that step's result."""
 
-    __slots__ = ("ready", "waiting")
+    __slots__ = ("bytes", "ready", "waiting")
 
     def __init__(self) -> None:
         self.ready: list[bytes] = []
+        self.bytes = 0
+        """Of what is ready."""
         self.waiting: list[bytes | Step] = []
 
     def write(self, data: bytes) -> None:
@@ -69,6 +73,7 @@ class Outbox:
             self.waiting.append(data)
         else:
             self.ready.append(data)
+            self.bytes += len(data)
 
     def expect(self, step: Step) -> None:
         self.waiting.append(step)
@@ -80,12 +85,15 @@ class Outbox:
         for item in self.waiting:
             if isinstance(item, bytes):
                 self.ready.append(item)
+                self.bytes += len(item)
                 continue
             told += len(item.operations)
             if told > len(results):
                 complete = False
                 break
-            self.ready.append(item.tell(results[told - 1]))
+            data = item.tell(results[told - 1])
+            self.ready.append(data)
+            self.bytes += len(data)
         self.waiting.clear()
         if not failed and not (complete and told == len(results)):
             raise InvariantBroken(f"{len(results)} results, {told} of the waiting steps told")
@@ -95,6 +103,7 @@ class Outbox:
         ready = self.ready
         data = ready[0] if len(ready) == 1 else b"".join(ready)
         ready.clear()
+        self.bytes = 0
         return data
 
 

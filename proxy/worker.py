@@ -125,10 +125,10 @@ class Worker:
                 self._sessions[process_id] = session
                 return process_id
 
-    def forget(self, state: SessionState, process_id: int) -> None:
-        """The session is over: whoever holds its transaction may drop it."""
+    def forget(self, process_id: int, state: SessionState | None) -> None:
+        """The session is over: whoever holds its transaction may drop it.  `state` is None when it never began."""
         self._sessions.pop(process_id, None)
-        if state.unit.held and state.unit.link is not None:
+        if state is not None and state.unit.held and state.unit.link is not None:
             state.unit.link.tell(Forget(state.client))
 
     def cancel(self, process_id: int, key: bytes) -> None:
@@ -348,7 +348,7 @@ class Worker:
                     snapshot_age_ms_max=self.limits.snapshot_age_ms_max,
                     steps_inline_max=self.limits.inline_steps_max,
                     rows_inline_max=self.limits.inline_rows_max,
-                    readers_max=self.limits.read_threads_max,
+                    threads_max=self.limits.read_threads_max,
                 ) as reads:
                     reads.position()
                     node.reads = reads

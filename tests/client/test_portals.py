@@ -1,0 +1,87 @@
+"""How long portals and cursors live: to the end of their transaction, however that comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.client.conftest import Server
+from tests.client.test_hostile import Raw, errors, message, startup
+from tests.client.test_sent_ahead import SYNC, bind
+
+pytestmark = pytest.mark.client
+
+TWO_ROWS = message(b"P", b"\0SELECT 1 UNION ALL SELECT 2\0\0\0")
+FIRST_ROW = bind(b"", portal=b"p") + message(b"E", b"p\0\0\0\0\1")
+
+
+@pytest.fixture
+def raw(server: Server) -> Iterator[Raw]:
+    opened = Raw(server)
+    opened.send(startup(server))
+    opened.until(b"Z")
+    yield opened
+    opened.socket.close()
+
+
+@pytest.mark.parametrize("failure", [message(b"P", b"\0SELEC\0\0\0") + SYNC, message(b"Q", b"SELEC\0") + SYNC])
+def test_an_error_outside_of_a_block_ends_the_portals_before_it(raw: Raw, failure: bytes) -> None:
+    for _ in range(3):
+        raw.send(TWO_ROWS + FIRST_ROW + failure)
+        assert errors(raw.until(b"Z")) == ["42601"]
+        if failure[:1] == b"Q":
+            raw.until(b"Z")
+    raw.send(TWO_ROWS + FIRST_ROW + SYNC)
+    assert errors(raw.until(b"Z")) == []
+
+
+def test_a_portal_of_a_failed_block_cannot_be_run(raw: Raw) -> None:
+    raw.send(message(b"Q", b"BEGIN\0") + TWO_ROWS + FIRST_ROW + message(b"P", b"\0SELEC\0\0\0") + SYNC)
+    raw.until(b"Z")
+    assert errors(raw.until(b"Z")) == ["42601"]
+    raw.send(message(b"E", b"p\0\0\0\0\1") + SYNC)
+    assert errors(raw.until(b"Z")) == ["25P02"]
+    raw.send(message(b"Q", b"ROLLBACK\0") + message(b"E", b"p\0\0\0\0\1") + SYNC)
+    raw.until(b"Z")
+    assert errors(raw.until(b"Z")) == ["34000"]
+
+
+def is_open(connection: psycopg.Connection, name: str) -> bool:
+    return connection.execute("SELECT 1 FROM pg_cursors WHERE name = %s", [name]).fetchone() is not None
+
+
+@pytest.mark.parametrize(("end", "stays"), [("COMMIT", True), ("ROLLBACK", False)])
+def test_a_cursor_with_hold_stays_when_its_transaction_is_committed(
+    autocommit: psycopg.Connection, end: str, stays: bool
+) -> None:
+    autocommit.execute("BEGIN")
+    autocommit.execute("DECLARE h CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, 3) AS g(n)")
+    autocommit.execute(end)
+    assert is_open(autocommit, "h") is stays
+    if stays:
+        assert autocommit.execute("FETCH h").fetchone() == (1,)
+        autocommit.execute("BEGIN")
+        autocommit.execute("ROLLBACK")  # of another transaction
+        assert autocommit.execute("FETCH h").fetchone() == (2,)
+        with pytest.raises(psycopg.errors.SyntaxError):
+            autocommit.execute("SELEC")
+        assert autocommit.execute("FETCH h").fetchone() == (3,)
+
+
+def test_discard_all_closes_cursors_with_hold(autocommit: psycopg.Connection) -> None:
+    autocommit.execute("DECLARE h CURSOR WITH HOLD FOR SELECT 1")
+    autocommit.execute("DISCARD ALL")
+    assert not is_open(autocommit, "h")
+
+
+def test_rolling_back_to_a_savepoint_closes_the_cursors_declared_since(autocommit: psycopg.Connection) -> None:
+    autocommit.execute("BEGIN")
+    autocommit.execute("DECLARE before CURSOR FOR SELECT n FROM generate_series(1, 3) AS g(n)")
+    autocommit.execute("SAVEPOINT s")
+    autocommit.execute("DECLARE since CURSOR FOR SELECT 1")
+    autocommit.execute("ROLLBACK TO s")
+    assert not is_open(autocommit, "since")
+    assert autocommit.execute("FETCH before").fetchone() == (1,)
+    autocommit.execute("ROLLBACK")

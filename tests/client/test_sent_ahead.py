@@ -1,0 +1,136 @@
+"""Clients that send far ahead, and do not read: their answers wait for them, and all others are served meanwhile."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.client.conftest import Server
+from tests.client.test_hostile import Raw, message, startup
+
+pytestmark = pytest.mark.client
+
+GROWTH_BYTES_MAX = 100 << 20
+WAIT_S_MAX = 1.0
+PAGE_BYTES = 4096
+
+
+class Watch:
+    """Another client, asking all the time, and the proxy's memory."""
+
+    def __init__(self, server: Server) -> None:
+        assert server.tier is not None
+        self._pids = [proxy["pid"] for proxy in server.tier.status()["proxies"]]
+        self._server = server
+        self._over = threading.Event()
+        self.resident_before = self.resident()
+        self.resident_most = 0
+        self.longest_s = 0.0
+        self.asked = 0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def resident(self) -> int:
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES for pid in self._pids)
+
+    def _run(self) -> None:
+        with psycopg.connect(self._server.dsn, autocommit=True) as other:
+            while not self._over.is_set():
+                started = time.monotonic()
+                other.execute("SELECT 1")
+                self.longest_s = max(self.longest_s, time.monotonic() - started)
+                self.resident_most = max(self.resident_most, self.resident())
+                self.asked += 1
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def watch(lfsql_server: Server) -> Iterator[Watch]:
+    watching = Watch(lfsql_server)
+    yield watching
+    watching.end()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Raw]:
+    raw = Raw(server)
+    raw.send(startup(server))
+    raw.until(b"Z")
+    yield raw
+    raw.socket.close()
+
+
+def bind(statement: bytes, *parameters: bytes, portal: bytes = b"") -> bytes:
+    body = portal + b"\0" + statement + b"\0\0\0" + struct.pack("!h", len(parameters))
+    body += b"".join(struct.pack("!i", len(value)) + value for value in parameters)
+    return message(b"B", body + b"\0\0")
+
+
+def run(client: Raw, sql: str) -> None:
+    client.send(message(b"Q", sql.encode() + b"\0"))
+    client.until(b"Z")
+
+
+EXECUTE = message(b"E", b"\0\0\0\0\0")
+SYNC = message(b"S")
+
+
+def watched(watch: Watch) -> None:
+    """Wait until the other client has been served for long enough to tell."""
+    enough = watch.asked + 200
+    while watch.asked < enough:
+        time.sleep(0.01)
+    watch.end()
+    assert watch.longest_s < WAIT_S_MAX
+    assert watch.resident_most - watch.resident_before < GROWTH_BYTES_MAX
+
+
+def test_point_reads_sent_ahead_are_answered_as_they_are_read(table: str, client: Raw, watch: Watch) -> None:
+    run(client, f"CREATE TABLE {table} (id int PRIMARY KEY, v text)")
+    run(client, f"INSERT INTO {table} VALUES (1, repeat('x', 900000))")
+    client.send(message(b"P", b"s\0SELECT v FROM " + table.encode() + b" WHERE id = $1\0\0\0") + SYNC)
+    client.until(b"Z")
+    client.send(bind(b"s", b"1") + EXECUTE + SYNC)
+    client.until(b"Z")
+    count = 400
+    client.send((bind(b"s", b"1") + EXECUTE + SYNC) * count)
+    watched(watch)
+    for _ in range(count):
+        kinds = [kind for kind, _ in client.until(b"Z")]
+        assert kinds == [b"2", b"D", b"C", b"Z"]
+
+
+def test_the_statements_of_one_text_are_answered_as_they_are_read(client: Raw, watch: Watch) -> None:
+    count = 3_000
+    client.send(message(b"Q", b"SELECT repeat('x', 120000);" * count + b"\0"))
+    watched(watch)
+    assert len([kind for kind, _ in client.until(b"Z") if kind == b"D"]) == count
+
+
+def test_small_requests_sent_ahead_let_others_have_their_turn(table: str, client: Raw, watch: Watch) -> None:
+    run(client, f"CREATE TABLE {table} (id int PRIMARY KEY, v int)")
+    run(client, f"INSERT INTO {table} SELECT n, n FROM generate_series(1, 300) AS g(n)")
+    text = f"s\0SELECT count(*) FROM {table} WHERE v * v <> $1\0".encode()
+    client.send(message(b"P", text + b"\0\0") + SYNC)
+    client.until(b"Z")
+    count = 3_000
+
+    def read() -> None:
+        for _ in range(count):
+            client.until(b"Z")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    client.send((bind(b"s", b"1") + EXECUTE + SYNC) * count)
+    reader.join()
+    watch.end()
+    assert watch.longest_s < WAIT_S_MAX / 4
