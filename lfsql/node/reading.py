@@ -173,8 +173,8 @@ class LinkReads:
                 canceled = QueryCanceled("canceling statement due to user request")
                 self._fail(request, canceled if entry.canceled else error)
         entry.busy = False
-        if more and not entry.scope.cancelled_caught:
-            return
+        if more and not entry.scope.cancel_called:
+            return  # asked to close in the moment when the rows came, it must: nobody will ask again
         self._forget(request)
         if entry.scope.cancelled_caught and entry.canceled:
             self._fail(request, QueryCanceled("canceling statement due to user request"))

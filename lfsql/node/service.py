@@ -97,7 +97,7 @@ async def _run_in(
                 reads = await stack.enter_async_context(
                     LocalReads(
                         directory / "data.db",
-                        readers_max=config.limits.read_threads_max,
+                        threads_max=config.limits.read_threads_max,
                         rows_inline_max=config.limits.chunk_rows_max,
                         bytes_inline_max=config.limits.chunk_bytes_max,
                     )

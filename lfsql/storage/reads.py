@@ -8,13 +8,17 @@ and is run again in a thread.
 `snapshot_age_ms_max`, by default 1 ms, and shared by all that is read meanwhile; its age is part of the staleness
 a router must count with.  A task lets go of it when nobody reads, or SQLite could not recycle its write-ahead log.
 
-*Threads.*  A longer read takes one of `readers_max` connections, with a snapshot of its own, and is pulled in
-chunks.  Its thread is never abandoned: cancelled, the statement is stopped and its end waited for, so a connection
-goes back only when nobody uses it.
+*Threads.*  A longer read takes a connection, with a snapshot of its own, and is pulled in chunks.  Only while a chunk
+is read it takes one of `threads_max` threads: a cursor that nobody fetches from, or an idle transaction, keeps no
+other read from running.  Connections are bounded too, by a larger number.  Whoever waits for either does so within
+the statement's time, and not for ever.
+A thread is never abandoned: cancelled, the statement is stopped and its end waited for, so a connection goes back
+only when nobody uses it.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -27,7 +31,7 @@ import trio
 from lfsql.core.entry import Value
 from lfsql.core.ids import Index
 from lfsql.core.requests import Row
-from lfsql.errors import LfsqlError, UndefinedCursor
+from lfsql.errors import LfsqlError, QueryCanceled, QueueFull, UndefinedCursor
 from lfsql.storage.inspection import Described
 from lfsql.storage.reader import STEPS_A_TICK, Reader, SchemaHook
 
@@ -43,6 +47,12 @@ CATALOGS: Final = ("pg_catalog", "information_schema", "lfsql")
 
 CHUNK_BYTES_MAX: Final = 1 << 20
 """After that a chunk ends, however few rows it has."""
+
+READERS_MAX: Final = 64
+"""Each is a connection: two open files, and up to two megabytes of pages."""
+
+WAIT_S_MAX: Final = 30.0
+"""How long a read waits for its turn when its statement has no limit."""
 
 _CHUNK_ROWS: Final = 10_000
 _IDLE_S: Final = 0.005
@@ -60,9 +70,13 @@ class LocalReads:
         steps_inline_max: int = 40_000,
         rows_inline_max: int = 500,
         bytes_inline_max: int = 1 << 20,
-        readers_max: int = 8,
+        threads_max: int = 8,
+        readers_max: int = READERS_MAX,
+        wait_s_max: float = WAIT_S_MAX,
     ) -> None:
-        """`on_schema_change` is called with each connection before its first use and after the schema changed; it
+        """`threads_max` reads run at a time outside of the event loop; `readers_max` are open, each on a connection.
+
+        `on_schema_change` is called with each connection before its first use and after the schema changed; it
         may write the attached databases named in CATALOGS, and must be quick: it runs in the event loop too."""
         self._path = path
         self._on_schema_change = on_schema_change
@@ -73,7 +87,8 @@ class LocalReads:
         self._position: tuple[Index, Index] = (0, 0)
         self._snapshot_open = trio.Event()
         self._idle: list[Reader] = []
-        self._slots = trio.CapacityLimiter(readers_max)
+        self._threads = Turns(threads_max, wait_s_max, "reads run")
+        self._readers = Turns(readers_max, wait_s_max, "reads and READ ONLY transactions are open")
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> LocalReads:
@@ -143,22 +158,23 @@ class LocalReads:
     async def open_cursor(self, sql: str, parameters: Sequence[Value] = (), *, run_ms_max: int = 0) -> ReadCursor:
         """Run a read in a thread, on a snapshot of its own that is newer than position()'s was.
 
-        Waits while `readers_max` reads are open.  `run_ms_max` limits each step (0 = no limit).  Raises LfsqlError.
+        `run_ms_max` limits each step, its wait for a thread included (0 = no limit).  Raises LfsqlError; QueueFull
+        when it had no turn in time.
         """
-        lease = await self._lease()
+        lease = await self._lease(run_ms_max)
         try:
             return await lease.open_cursor(sql, parameters, run_ms_max, owns=True)
         except BaseException:
             lease.close()
             raise
 
-    async def open_transaction(self) -> ReadTransaction:
-        """One snapshot for many statements.  Waits while `readers_max` reads are open."""
-        return ReadTransaction(await self._lease(), self._inline_limits)
+    async def open_transaction(self, *, wait_ms_max: int = 0) -> ReadTransaction:
+        """One snapshot for many statements.  Raises LfsqlError; QueueFull when it had no turn in time."""
+        return ReadTransaction(await self._lease(wait_ms_max), self._inline_limits)
 
-    async def _lease(self) -> _Lease:
+    async def _lease(self, wait_ms_max: int) -> _Lease:
         owner = object()
-        await self._slots.acquire_on_behalf_of(owner)
+        await self._readers.take(owner, wait_ms_max)
         try:
             # Opening a file takes longer than to be done in the event loop, beginning does not.
             reader = self._idle.pop() if self._idle else await _in_thread(self._open_reader, discard=Reader.close)
@@ -168,50 +184,110 @@ class LocalReads:
                 reader.close()
                 raise
         except BaseException:
-            self._slots.release_on_behalf_of(owner)
+            self._readers.give_back(owner)
             raise
-        return _Lease(reader, lambda: self._take_back(reader, owner))
+        return _Lease(reader, self._threads, lambda: self._take_back(reader, owner))
 
     def _open_reader(self) -> Reader:
         return Reader(self._path, CATALOGS, self._on_schema_change)
 
     def _take_back(self, reader: Reader, owner: object) -> None:
-        self._slots.release_on_behalf_of(owner)
+        self._readers.give_back(owner)
         try:
             reader.end()
         except BaseException:
             reader.close()
             raise
-        self._idle.append(reader)
+        if len(self._idle) < self._threads.count:
+            self._idle.append(reader)
+        else:
+            reader.close()
+
+
+class Turns:
+    """At most `count` at a time.  Whoever waits does so within its own time, and `wait_s_max`."""
+
+    def __init__(self, count: int, wait_s_max: float, what: str) -> None:
+        """`what`: what there are too many of, for the error."""
+        self.count = count
+        self._limiter = trio.CapacityLimiter(count)
+        self._wait_s_max = wait_s_max
+        self._what = what
+
+    async def take(self, owner: object, wait_ms_max: int) -> None:
+        """`wait_ms_max`: 0 = no limit of its own.  Raises QueryCanceled when that is over, QueueFull."""
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(owner)
+        except trio.WouldBlock:
+            pass
+        else:
+            return
+        own_limit = wait_ms_max / 1000 if wait_ms_max else math.inf
+        with trio.move_on_after(min(own_limit, self._wait_s_max)):
+            await self._limiter.acquire_on_behalf_of(owner)
+            return
+        if own_limit <= self._wait_s_max:
+            raise QueryCanceled("canceling statement due to statement timeout")
+        raise QueueFull(
+            f"{self.count} {self._what} here already",
+            hint="End transactions and close cursors that are not needed; statement_timeout ends long reads.",
+        )
+
+    def give_back(self, owner: object) -> None:
+        self._limiter.release_on_behalf_of(owner)
 
 
 class _Lease:
     """A reader on its snapshot, its cursors, and whose turn it is to use it."""
 
-    def __init__(self, reader: Reader, release: Callable[[], None]) -> None:
+    def __init__(self, reader: Reader, threads: Turns, release: Callable[[], None]) -> None:
         self.reader = reader
+        self._threads = threads
+        self._waiting: trio.CancelScope | None = None
         self.turn = trio.Lock()
         self.cursors: list[ReadCursor] = []
         self._release = release
         self._closed = False
 
-    async def in_turn(self, function: Callable[[], T], discard: Callable[[T], object] | None = None) -> T:
+    async def in_turn(
+        self, function: Callable[[int], T], run_ms_max: int = 0, discard: Callable[[T], object] | None = None
+    ) -> T:
+        """Call `function` in a thread, with what is left of `run_ms_max`."""
+        began = trio.current_time()
         async with self.turn:
             if self._closed:
                 raise UndefinedCursor("the cursor, or its transaction, is closed")
             self.reader.allow()
-            return await _in_thread(function, stop=self.reader.stop, discard=discard)
+            with trio.CancelScope() as scope:
+                self._waiting = scope
+                try:
+                    await self._threads.take(self, run_ms_max)
+                finally:
+                    self._waiting = None
+            if scope.cancel_called:
+                if not scope.cancelled_caught:
+                    self._threads.give_back(self)
+                raise QueryCanceled("canceling statement due to user request")
+            try:
+                left_ms = run_ms_max and max(run_ms_max - round((trio.current_time() - began) * 1000), 1)
+                return await _in_thread(lambda: function(left_ms), stop=self.reader.stop, discard=discard)
+            finally:
+                self._threads.give_back(self)
 
     async def open_cursor(self, sql: str, parameters: Sequence[Value], run_ms_max: int, *, owns: bool) -> ReadCursor:
         cursor = await self.in_turn(
-            lambda: self.reader.start(sql, parameters, run_ms_max), discard=lambda late: late.close(True)
+            lambda left_ms: self.reader.start(sql, parameters, left_ms),
+            run_ms_max,
+            discard=lambda late: late.close(True),
         )
         opened = ReadCursor(self, cursor, sql, run_ms_max, owns)
         self.cursors.append(opened)
         return opened
 
     def interrupt(self) -> None:
-        if self.turn.locked():
+        if self._waiting is not None:
+            self._waiting.cancel()
+        elif self.turn.locked():
             self.reader.stop()
 
     async def aclose(self, close: Callable[[], None]) -> None:
@@ -263,7 +339,7 @@ class ReadTransaction:
 
     async def describe(self, sql: str) -> Described:
         """As LocalReads.describe."""
-        return await self._lease.in_turn(lambda: self._lease.reader.describe(sql))
+        return await self._lease.in_turn(lambda _: self._lease.reader.describe(sql))
 
     def interrupt(self) -> None:
         """Stop the statement that runs: it raises QueryCanceled.  Without one nothing happens."""
@@ -294,14 +370,16 @@ class ReadCursor:
 
         A chunk may end before `rows_max` with more to follow: CHUNK_BYTES_MAX.  Raises LfsqlError.
         """
-        return await self._lease.in_turn(lambda: self._fetch(rows_max or _CHUNK_ROWS))
+        return await self._lease.in_turn(
+            lambda left_ms: self._fetch(rows_max or _CHUNK_ROWS, left_ms), self._run_ms_max
+        )
 
-    def _fetch(self, rows_max: int) -> tuple[list[Row], bool]:
+    def _fetch(self, rows_max: int, run_ms_max: int) -> tuple[list[Row], bool]:
         cursor = self._cursor
         if cursor is None:
             raise UndefinedCursor("the cursor is closed")
         reader = self._lease.reader
-        reader.limit_time(self._run_ms_max)
+        reader.limit_time(run_ms_max)
         rows, self._ahead = self._ahead, []
         rows += reader.take(cursor, self._sql, rows_max - len(rows), CHUNK_BYTES_MAX)
         self._ahead = reader.take(cursor, self._sql, 1, 1)

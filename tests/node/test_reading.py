@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
-from lfsql.core.requests import COMMITTED, Cancel, Read, ReadClose, ReadMore, Rows
+from lfsql.config import NodeLimits
+from lfsql.core.ids import Position
+from lfsql.core.requests import COMMITTED, Answer, Cancel, Read, ReadClose, ReadMore, Row, Rows
+from lfsql.node.progress import Progress
+from lfsql.node.reading import LinkReads, ReadService
+from lfsql.storage.engine import Engine
+from lfsql.storage.reads import LocalReads, ReadCursor
 from tests.node.clusters import Session, cluster_of, read
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
@@ -106,3 +113,45 @@ async def test_open_reads_are_limited(tmp_path: Path) -> None:
         third = await read(link, ENDLESS, rows_max=10)
         assert third.fault is not None
         assert third.fault.sqlstate == "53400"
+
+
+class Link:
+    """An Asker that keeps what it is answered."""
+
+    number = 1
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+
+    def answer(self, message: Answer) -> None:
+        self.answers.append(message)
+
+
+async def test_a_read_whose_link_ends_when_its_rows_come_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are there and its task is to run next, when the link closes it."""
+    Engine(tmp_path / "data.db").close()
+    come, closed = trio.Event(), trio.Event()
+
+    async def fetch(_cursor: ReadCursor, _rows_max: int = 0) -> tuple[list[Row], bool]:
+        await come.wait()
+        return [(1,)], True
+
+    async def aclose(_cursor: ReadCursor) -> None:
+        closed.set()
+
+    monkeypatch.setattr(ReadCursor, "fetch", fetch)
+    monkeypatch.setattr(ReadCursor, "aclose", aclose)
+    async with LocalReads(tmp_path / "data.db") as local, trio.open_nursery() as nursery:
+        service = ReadService(local, Progress(Position(), 0), NodeLimits(), nursery)
+        reads = LinkReads(service, Link())
+        reads.read(Read(1, f"{ENDLESS} LIMIT 100000"))
+        while service.open and not reads._open[1].cursor:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        come.set()
+        reads.close_all()
+        with trio.fail_after(5):
+            await closed.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert service.open == 0

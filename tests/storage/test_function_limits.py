@@ -51,7 +51,7 @@ def test_no_call_makes_a_huge_value(connection: apsw.Connection, call: str) -> N
 @pytest.fixture
 async def reads(tmp_path: Path) -> LocalReads:
     Engine(tmp_path / "data.db").close()
-    return LocalReads(tmp_path / "data.db", readers_max=1)
+    return LocalReads(tmp_path / "data.db", threads_max=1)
 
 
 async def test_a_time_limit_stops_a_statement_that_only_calls(reads: LocalReads) -> None:

@@ -19,6 +19,7 @@ from lfsql.errors import (
     InsufficientPrivilege,
     InvalidEncoding,
     QueryCanceled,
+    QueueFull,
     ReadOnlyTransaction,
     UndefinedCursor,
     UndefinedTable,
@@ -55,7 +56,7 @@ async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
 
 @pytest.fixture
 async def reads(tmp_path: Path, writer: Writer) -> AsyncIterator[LocalReads]:
-    async with LocalReads(tmp_path / "data.db", snapshot_age_ms_max=0.0, readers_max=2) as reads:
+    async with LocalReads(tmp_path / "data.db", snapshot_age_ms_max=0.0, threads_max=2, readers_max=2) as reads:
         yield reads
 
 
@@ -277,6 +278,71 @@ async def test_readers_are_bounded(reads: LocalReads) -> None:
     assert await third.fetch() == ([(3,)], False)
     await third.aclose()
     await second.aclose()
+
+
+async def test_what_is_open_keeps_nobody_from_reading(tmp_path: Path, writer: Writer) -> None:
+    async with LocalReads(tmp_path / "data.db", threads_max=1) as reads:
+        transactions = [await reads.open_transaction() for _ in range(9)]
+        cursors = [await reads.open_cursor(MANY, (1000,)) for _ in range(9)]
+        assert len((await cursors[0].fetch(10))[0]) == 10
+        with trio.fail_after(5):
+            for transaction in transactions:
+                assert await transaction.run("SELECT count(*) FROM t") == [(2,)]
+        for transaction in transactions:
+            await transaction.aclose()
+        for cursor in cursors:
+            await cursor.aclose()
+        assert len(reads._idle) == 1, "connections that nobody needs are closed"
+
+
+async def test_waiting_for_a_connection_ends_with_the_statements_time(reads: LocalReads) -> None:
+    first, second = await reads.open_transaction(), await reads.open_transaction()
+    with trio.fail_after(5), pytest.raises(QueryCanceled, match="statement timeout"):
+        await reads.open_cursor("SELECT 1", run_ms_max=20)
+    with trio.fail_after(5), pytest.raises(QueryCanceled, match="statement timeout"):
+        await reads.open_transaction(wait_ms_max=20)
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_waiting_without_a_limit_ends_with_a_reason(tmp_path: Path, writer: Writer) -> None:
+    async with LocalReads(tmp_path / "data.db", readers_max=1, wait_s_max=0.02) as reads:
+        transaction = await reads.open_transaction()
+        with (
+            trio.fail_after(5),
+            pytest.raises(QueueFull, match="1 reads and READ ONLY transactions are open") as caught,
+        ):
+            await reads.open_transaction()
+        assert "statement_timeout" in caught.value.hint
+        await transaction.aclose()
+        await (await reads.open_transaction()).aclose()
+
+
+async def test_waiting_for_a_thread_ends_with_the_statements_time_or_a_cancel(tmp_path: Path, writer: Writer) -> None:
+    async with LocalReads(tmp_path / "data.db", threads_max=1) as reads, trio.open_nursery() as nursery:
+        busy, waits = await reads.open_transaction(), await reads.open_transaction()
+
+        async def run_endlessly() -> None:
+            with pytest.raises(QueryCanceled):
+                await busy.run(ENDLESS)
+
+        async def wait_for_its_turn() -> None:
+            with pytest.raises(QueryCanceled, match="user request"):
+                await waits.run("SELECT 1")
+
+        nursery.start_soon(run_endlessly)
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(5), pytest.raises(QueryCanceled, match="statement timeout"):
+            await waits.open_cursor("SELECT 1", run_ms_max=20)
+        nursery.start_soon(wait_for_its_turn)
+        await trio.testing.wait_all_tasks_blocked()
+        waits.interrupt()
+        await trio.testing.wait_all_tasks_blocked()
+        busy.interrupt()
+        with trio.fail_after(5):
+            assert await waits.run("SELECT 1") == [(1,)]
+        await busy.aclose()
+        await waits.aclose()
 
 
 async def test_a_transaction_is_one_snapshot_for_many_statements(reads: LocalReads, writer: Writer) -> None:
