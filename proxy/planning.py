@@ -9,13 +9,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import Final, TypeVar
 
 import trio
 
 from lfsql.core.entry import Value
+from lfsql.core.ids import Index
 from lfsql.core.requests import HOLD
-from lfsql.errors import CachedPlanChanged, FeatureNotSupported, IndeterminateType, LimitExceeded
+from lfsql.errors import (
+    CachedPlanChanged,
+    FeatureNotSupported,
+    IndeterminateType,
+    LimitExceeded,
+    QueryCanceled,
+    SerializationFailure,
+)
 from proxy.functions import call
 from proxy.hints import check_hints
 from proxy.passthrough import result_columns
@@ -159,6 +168,29 @@ async def current(state: SessionState, prepared: Prepared) -> Prepared:
     if prepared.inside is None or prepared.inside.plan.schema_index != own.index:
         prepared.inside = await _again(state, prepared)
     return prepared.inside
+
+
+async def newest(state: SessionState, prepared: Prepared) -> Prepared:
+    """As `current`, for a statement whose result is about to be described: the nodes that it may be read from are
+    asked for their schema, as its columns must not change any more once they are told."""
+    if not prepared.told and prepared.plan.kind is Kind.READ:
+        state.worker.schemas.look()
+    return await current(state, prepared)
+
+
+async def follow(state: SessionState, prepared: Prepared, index: Index, began: float) -> None:
+    """A read met the schema of `index`, for which it is not planned: plan it again.
+
+    It goes on so for as long as it may take.  `began`: when it was to run, on the monotonic clock.  Raises
+    QueryCanceled, SerializationFailure, and CachedPlanChanged as `replan`.
+    """
+    passed_s = monotonic() - began
+    if state.statement_ms_max and passed_s * 1000 >= state.statement_ms_max:
+        raise QueryCanceled("canceling statement due to statement timeout")
+    if passed_s >= state.failover_s:
+        raise SerializationFailure("the schema kept changing while the statement was planned", hint="Run it again.")
+    await state.worker.schemas.refresh(state, index)
+    await replan(state, prepared)
 
 
 def bind(

@@ -3,9 +3,9 @@
 One value for all sessions, replaced when a newer schema is seen: a read's snapshot, a heartbeat or an outcome tells
 the log index of the newest schema change, and the next plan loads that schema from whoever has it.
 
-A transaction that changes the schema sees its own, asked of the primary inside the transaction.  Its index is a number
-that no other schema ever has, so that what was planned for it is not taken for a plan of anything else: neither after
-the transaction nor after its next change.
+A transaction that changes the schema sees its own, asked of the primary inside the transaction.  Its index is a
+number that no other schema ever has, so that what was planned for it is not taken for a plan of anything else:
+neither after the transaction nor after its next change.
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ class Schemas:
     def heard(self, index: Index) -> None:
         if index > self._heard:
             self._heard = index
+
+    def look(self) -> None:
+        """Hear of what the nodes of this host can show already."""
+        for node in self._worker.topology.nodes.values():
+            if node.reads is not None:
+                self.heard(node.reads.position()[1])
 
     async def get(self, state: SessionState) -> Schema:
         """The schema to plan this session's next statement with."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 from psycopg import pq
 
+from lfsql.testing.cluster import free_port, wait_until
 from tests.client.conftest import Server
 
 pytestmark = pytest.mark.client
@@ -100,3 +107,72 @@ def test_a_prepared_result_does_not_change_its_shape(pair: psycopg.Connection, t
     with pytest.raises(psycopg.errors.FeatureNotSupported, match="cached plan must not change result type"):
         pair.execute("EXECUTE p")
     assert pair.execute(f"SELECT * FROM {table}").fetchall() == [(1, 2, None)]
+
+
+@pytest.fixture
+def other_proxy(lfsql_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Another proxy of the same cluster, which hears of schema changes only from the nodes."""
+    tier = lfsql_server.tier
+    assert tier is not None
+    port = free_port()
+    config = tier.directory / f"proxy_{port}.toml"
+    text = (tier.directory / "proxy.toml").read_text()
+    config.write_text(text.replace(f'"127.0.0.1:{tier.port}"', f'"127.0.0.1:{port}"'))
+    command = [sys.executable, "-m", "lfsql", "proxy", "--config", str(config)]
+    with (tmp_path_factory.mktemp("proxy") / "proxy.out").open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # our own program
+    dsn = f"postgresql://lfsql@127.0.0.1:{port}/lfsql"
+
+    def answers() -> bool:
+        try:
+            psycopg.connect(dsn).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    try:
+        wait_until(answers, 20, "a second proxy")
+        yield dsn
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_query_is_planned_again_when_its_columns_changed(
+    other_proxy: str, pair: psycopg.Connection, table: str
+) -> None:
+    everything = f"SELECT * FROM {table}"
+    with psycopg.connect(other_proxy, autocommit=True) as other:
+        for number in range(40):
+            pair.execute(f"ALTER TABLE {table} ADD COLUMN c{number} int")
+            for _ in range(3):
+                checked(other.pgconn.exec_(everything.encode()))
+                checked(other.pgconn.exec_params(everything.encode(), []))
+        wait_until(lambda: len(other.execute(everything).fetchall()[0]) == 42, 10, "all columns")
+
+
+def test_reads_and_writes_go_on_beside_a_migration(other_proxy: str, pair: psycopg.Connection, table: str) -> None:
+    over = threading.Event()
+    changes = 0
+
+    def migrate() -> None:
+        nonlocal changes
+        while not over.is_set():
+            pair.execute(f"CREATE TABLE {table}_{changes} (a int)")
+            pair.execute(f"DROP TABLE {table}_{changes}")
+            changes += 1
+
+    migration = threading.Thread(target=migrate)
+    with psycopg.connect(other_proxy, autocommit=True) as other:
+        total = Prepared(other, "t", f"SELECT sum(a) FROM {table}")
+        migration.start()
+        try:
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                assert other.execute(f"SELECT b FROM {table} WHERE a = 1").fetchall() == [(2,)]
+                assert total.run() == [("1",)]
+                other.execute(f"UPDATE {table} SET b = 2 WHERE a = 1")
+        finally:
+            over.set()
+            migration.join()
+    assert changes > 5
