@@ -46,8 +46,8 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One node of the cluster, as every node's file lists it.
 
     `role`: a voter elects and may become primary; a learner has the data but no vote; a witness votes and
-    keeps the log but has no data.  `priority`: among candidates with equal logs the highest is preferred;
-    0 never becomes primary while another can.
+    keeps the log and the data too, but hands the lead on as soon as a voter can take it.  `priority`: who would be
+    primary waits a little longer for each that is of higher priority; it never moves a lead that is held.
     """
 
     name: str
@@ -60,7 +60,7 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What a node spends at most.  See docs/configuration.md for when to change which."""
 
     links_max: Count = 256
-    """Connections on the link listener: peers, proxies and commands."""
+    """Connections of proxies and commands; those of other nodes have room of their own."""
     handshake_ms_max: Milliseconds = 5_000
     """How long a connection may take to authenticate."""
     frame_bytes_max: Bytes = 72 << 20
@@ -90,17 +90,17 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     chunk_rows_max: Count = 1_000
     """Rows in one answer."""
     chunk_bytes_max: Bytes = 1 << 20
-    """Bytes of rows in one answer, unless a single row is larger."""
+    """Bytes of rows of a read that is answered at once, beyond which it becomes a cursor's."""
     transaction_idle_ms_max: Milliseconds = 60_000
     """The longest idle time that a client may ask for while its transaction holds the writer."""
     client_records_max: Count = 100_000
-    """Clients whose last result is kept, so that a repeated unit is answered instead of run again."""
+    """Clients that the primary keeps in mind; what others sent last it looks up in the database."""
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """node.toml: one node.
 
-    `peers` lists every member of the cluster, this node included, identically on all of them.
+    `peers` lists every member of the cluster, this node included, with the same names and roles on all of them.
     `heartbeat_ms` is how often the primary speaks when it has nothing to say; a replica that heard nothing for a time
     drawn between the two election timeouts asks for an election.
     """
@@ -151,6 +151,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         """This node's own line of `peers`."""
         return next(peer for peer in self.peers if peer.name == self.name)
 
+
+    @property
+    def members(self) -> dict[str, str]:
+        """The role of each member: what all nodes must agree on before any may count votes."""
+        return {peer.name: peer.role for peer in sorted(self.peers, key=lambda peer: peer.name)}
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A node, as a proxy knows it.

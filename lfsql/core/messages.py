@@ -123,10 +123,14 @@ class SnapshotReceived(msgspec.Struct, frozen=True, array_like=True, tag=71):
     offset: int
 
 
+class Alive(msgspec.Struct, frozen=True, array_like=True, tag=72):
+    """Says nothing but that the sender lives, on a link on which nothing else was said for a while."""
+
+
 ConsensusMessage = RequestVote | Vote | Append | Accept | Mismatch | TimeoutNow | ReadIndexRequest | ReadIndexAnswer
 """What `Consensus.step` takes, in a Received."""
 
 SnapshotMessage = SnapshotChunk | SnapshotReceived
 """Carried by the same links, never shown to consensus: a file's transfer decides nothing."""
 
-PeerMessage = ConsensusMessage | SnapshotMessage
+PeerMessage = ConsensusMessage | SnapshotMessage | Alive

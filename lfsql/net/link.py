@@ -12,7 +12,7 @@ tells it with a Cancel (for a Submit or a Read) or a ReadClose; both are fine to
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
@@ -233,10 +233,11 @@ async def connect(
     key: bytes,
     *,
     expected_node: NodeId = "",
+    known: Mapping[NodeId, str] | None = None,
     frame_bytes_max: int = FRAME_BYTES_MAX,
     queue_bytes_max: int = QUEUE_BYTES_MAX,
 ) -> tuple[Connection, Identity]:
-    """Dial `address` ("host:port") and shake hands.
+    """Dial `address` ("host:port") and shake hands; `known`: see `handshake.incompatible`.
 
     Raises LinkLost when nobody answers there, LinkRefused when the ends do not fit.
     """
@@ -253,6 +254,7 @@ async def connect(
             key=key,
             handshake_ms_max=HANDSHAKE_MS_MAX,
             expected_node=expected_node,
+            known=known,
         )
     except BaseException:
         connection.close()

@@ -16,12 +16,13 @@ import errno
 import logging
 import socket
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
 import trio
 
+from lfsql.core.ids import NodeId
 from lfsql.errors import AddressInUse, ConfigError, LinkLost, LinkRefused, ProtocolViolation
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, NODE, Identity, perform
@@ -63,7 +64,10 @@ def bind(address: str) -> socket.socket:
 
 
 class Listener:
-    """Serves one listening socket until cancelled.  The socket is closed at the end."""
+    """Serves one listening socket until cancelled.  The socket is closed at the end.
+
+    `known`: the incarnations of other nodes, kept up to date by its owner; see `handshake.incompatible`.
+    """
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class Listener:
         identity: Identity,
         key: bytes,
         *,
+        known: Mapping[NodeId, str] | None = None,
         serve_peer: ServeLink,
         serve_asker: ServeLink,
         peers_max: int,
@@ -82,6 +87,7 @@ class Listener:
         self._listening = listening
         self._identity = identity
         self._key = key
+        self._known = known
         self._serve_peer = serve_peer
         self._serve_asker = serve_asker
         self._peers_max = peers_max
@@ -147,6 +153,7 @@ class Listener:
                 identity=self._identity,
                 key=self._key,
                 handshake_ms_max=self._handshake_ms_max,
+                known=self._known,
             )
             self._strangers.pop(number, None)
             connection.allow(frame_bytes_max=self._frame_bytes_max, queue_bytes_max=self._queue_bytes_max)

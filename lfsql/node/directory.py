@@ -3,8 +3,13 @@
 The lock is the kernel's (flock), so it goes with the process however that ends; a file with a process number in it
 would outlive a crash and lie about a number that is somebody else's by then.
 
-`identity.json` says which node of which cluster the files belong to.  Starting n2's configuration on n1's directory
-would give one node two votes; the file makes that an error message.
+`identity.json` says which node of which cluster the files belong to, and who the cluster's members are.  Starting n2's
+configuration on n1's directory would give one node two votes; the file makes that an error message.
+
+A changed list of members is refused until it is accepted (`lfsql members`).  Majorities of two lists need not have a
+node in common, so nodes whose lists were edited one after another could form two clusters that both acknowledge
+writes.  Any majority before and any after the vote of one node came or went do have one in common, so that much is
+accepted at a time.
 """
 
 from __future__ import annotations
@@ -14,25 +19,76 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from lfsql.core.ids import NodeId
 from lfsql.errors import ConfigError, DirectoryInUse, WrongCluster
 
+IDENTITY: Final = "identity.json"
+
 
 class DirectoryIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`members`: each one's role; empty in a directory of before they were kept."""
+
     cluster_id: str
     node: NodeId
+    members: dict[NodeId, str] = {}
 
 
 @contextmanager
-def data_directory(path: str | Path, cluster_id: str, node: NodeId) -> Iterator[Path]:
+def data_directory(path: str | Path, identity: DirectoryIdentity) -> Iterator[Path]:
     """Hold the directory, made when it is not there, for one node.
 
     Raises DirectoryInUse, WrongCluster (another cluster's or another node's), ConfigError.
     """
-    directory = Path(path)
+    with _locked(Path(path)) as directory:
+        found = _identify(directory / IDENTITY, identity)
+        if found.members != identity.members:
+            raise ConfigError(
+                f"peers: the members have changed: {difference(found.members, identity.members)}",
+                hint="accept that with `lfsql members` on every node, see docs/commands.md",
+            )
+        yield directory
+
+
+def accept_members(path: str | Path, identity: DirectoryIdentity) -> str:
+    """From now on the directory's members are those of `identity`; what that changed, in words, '' for nothing.
+
+    Raises as `data_directory` does, and ConfigError when more than one vote comes or goes.
+    """
+    with _locked(Path(path)) as directory:
+        found = _identify(directory / IDENTITY, identity)
+        if found.members == identity.members:
+            return ""
+        changed = difference(found.members, identity.members)
+        votes = _electors(found.members) ^ _electors(identity.members)
+        if len(votes) > 1:
+            raise ConfigError(
+                f"peers: the votes of {' and '.join(sorted(votes))} would come or go at once: {changed}",
+                hint="change one at a time, on all nodes, and wait until they are level; a majority of the new "
+                "members may otherwise lack what one of the old acknowledged",
+            )
+        _write(directory / IDENTITY, identity)
+        return changed
+
+
+def difference(before: dict[NodeId, str], after: dict[NodeId, str]) -> str:
+    """What changed from one list of members to the other, in words."""
+    came = [f"'{name}' ({role}) came" for name, role in sorted(after.items()) if name not in before]
+    went = [f"'{name}' ({role}) went" for name, role in sorted(before.items()) if name not in after]
+    both = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
+    turned = [f"'{name}' turned from {before[name]} to {after[name]}" for name in both]
+    return ", ".join(came + went + turned)
+
+
+def _electors(members: dict[NodeId, str]) -> set[NodeId]:
+    return {name for name, role in members.items() if role != "learner"}
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[Path]:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -45,18 +101,23 @@ def data_directory(path: str | Path, cluster_id: str, node: NodeId) -> Iterator[
             raise DirectoryInUse(
                 f"data_dir: {directory} is in use by another process", hint="is this node running already?"
             ) from None
-        _identify(directory / "identity.json", DirectoryIdentity(cluster_id, node))
         yield directory
     finally:
         os.close(lock)
 
 
-def _identify(path: Path, identity: DirectoryIdentity) -> None:
+def _identify(path: Path, identity: DirectoryIdentity) -> DirectoryIdentity:
+    """Whose the directory is, with its members; written when it was nobody's."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=DirectoryIdentity)
     except FileNotFoundError:
+        databases = [name for name in ("data.db", "log.db") if (path.parent / name).exists()]
+        if databases:
+            raise WrongCluster(
+                f"data_dir: {path.parent} holds {' and '.join(databases)} and does not say whose they are"
+            ) from None
         _write(path, identity)
-        return
+        return identity
     except OSError as error:
         raise ConfigError(f"data_dir: {path} cannot be read: {error.strerror}") from error
     except msgspec.MsgspecError as error:
@@ -67,12 +128,13 @@ def _identify(path: Path, identity: DirectoryIdentity) -> None:
         )
     if found.node != identity.node:
         raise WrongCluster(f"data_dir: {path.parent} belongs to node '{found.node}', not to '{identity.node}'")
+    if not found.members:
+        _write(path, identity)
+        return identity
+    return found
 
 
 def _write(path: Path, identity: DirectoryIdentity) -> None:
-    databases = [name for name in ("data.db", "log.db") if (path.parent / name).exists()]
-    if databases:
-        raise WrongCluster(f"data_dir: {path.parent} holds {' and '.join(databases)} and does not say whose they are")
     try:
         temporary = path.with_suffix(".new")
         with temporary.open("wb") as file:

@@ -7,12 +7,17 @@ and a half-dead one harms one direction only.
 Nothing is queued for a peer that is not connected, and little for one that is slow: consensus repeats what still
 matters, and an old message is worth nothing.  When a peer dials us, our own next attempt to dial it starts at once:
 it has just proved to be there.
+
+Whoever has nothing to say on a link says Alive from time to time, and a link on which nothing was heard for long is
+closed: of a peer that lost power, or of a cut network, TCP tells nothing to who only listens.
+
+Each peer's first log.db is remembered (`StatementLog.remember`) before anything it says is heeded: it may be a vote.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from secrets import SystemRandom
 from typing import Final
 
@@ -21,7 +26,7 @@ import trio
 
 from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
 from lfsql.core.ids import NodeId
-from lfsql.core.messages import PeerMessage, SnapshotChunk, SnapshotReceived
+from lfsql.core.messages import Alive, PeerMessage, SnapshotChunk, SnapshotReceived
 from lfsql.errors import LfsqlError, LinkLost, LinkRefused, ProtocolViolation, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
@@ -44,6 +49,8 @@ class Peer:
         self.address = address
         self.connection: Connection | None = None
         self.incoming: set[Connection] = set()
+        self.spoken = False
+        """Something was sent since the last look."""
         self.wake = trio.Event()
         self.refusal = ""
 
@@ -58,6 +65,10 @@ class Peers:
         key: bytes,
         *,
         step: Callable[[Input], None],
+        known: Mapping[NodeId, str],
+        remember: Callable[[NodeId, str], Awaitable[str]],
+        speak_s: float,
+        silence_s_max: float,
         frame_bytes_max: int,
         queue_bytes_max: int,
     ) -> None:
@@ -65,6 +76,10 @@ class Peers:
         self._identity = identity
         self._key = key
         self._step = step
+        self._known = known
+        self._remember = remember
+        self._speak_s = speak_s
+        self._silence_s_max = silence_s_max
         self._frame_bytes_max = frame_bytes_max
         self._queue_bytes_max = queue_bytes_max
 
@@ -75,6 +90,7 @@ class Peers:
             return
         try:
             peer.connection.send_nowait(message)
+            peer.spoken = True
         except LinkLost:
             return
         except QueueFull:
@@ -98,22 +114,38 @@ class Peers:
         async with trio.open_nursery() as nursery:
             for peer in self._peers.values():
                 nursery.start_soon(self._keep_connected, peer)
+            nursery.start_soon(self._speak)
 
     async def serve(self, connection: Connection, identity: Identity) -> None:
         """Hear a peer.  Raises LinkLost, ProtocolViolation; LinkRefused when the node is not of this cluster."""
         peer = self._peers.get(identity.node)
         if peer is None:
             raise LinkRefused(f"node '{identity.node}' is not in this cluster's configuration")
+        for older in peer.incoming:
+            older.close()  # a node speaks on one link: it has given up those before
         peer.incoming.add(connection)
         peer.wake.set()
         try:
+            await self._know(identity)
             while True:
-                for message in await connection.receive(_decode):
+                for message in await self._hear(connection):
+                    if isinstance(message, Alive):
+                        continue
                     if isinstance(message, SnapshotChunk | SnapshotReceived):
                         raise ProtocolViolation("snapshots are not transferred by this version")
                     self._step(Received(peer.node, message))
         finally:
             peer.incoming.discard(connection)
+
+    async def _hear(self, connection: Connection) -> list[PeerMessage]:
+        with trio.move_on_after(self._silence_s_max):
+            return await connection.receive(_decode)
+        raise LinkLost(f"nothing was heard for {self._silence_s_max:.1f} s")
+
+    async def _know(self, identity: Identity) -> None:
+        first = await self._remember(identity.node, identity.incarnation)
+        if first != identity.incarnation:
+            raise LinkRefused(f"two log.db at once under the name of node '{identity.node}'")
 
     async def _keep_connected(self, peer: Peer) -> None:
         pause = _BACKOFF_MIN
@@ -132,18 +164,20 @@ class Peers:
 
     async def _stay_connected(self, peer: Peer) -> None:
         """Returns when an established link is lost; raises when none could be established."""
-        connection, _ = await connect(
+        connection, identity = await connect(
             peer.address,
             self._identity,
             self._key,
             expected_node=peer.node,
+            known=self._known,
             frame_bytes_max=self._frame_bytes_max,
             queue_bytes_max=self._queue_bytes_max,
         )
-        peer.connection, peer.refusal = connection, ""
-        logger.info("connected to node '%s' at %s", peer.node, peer.address)
 
         async def listen() -> None:
+            await self._know(identity)
+            peer.connection, peer.refusal = connection, ""
+            logger.info("connected to node '%s' at %s", peer.node, peer.address)
             self._step(PeerConnected(peer.node))
             while True:
                 await connection.receive(_decode)
@@ -156,6 +190,14 @@ class Peers:
             connection.close()
             peer.connection = None
         self._step(PeerLost(peer.node))
+
+    async def _speak(self) -> None:
+        while True:
+            await trio.sleep(self._speak_s)
+            for node, peer in self._peers.items():
+                if not peer.spoken and peer.connection is not None and not peer.connection.queued_bytes:
+                    self.send(node, Alive())
+                peer.spoken = False
 
     def _report(self, peer: Peer, error: LfsqlError) -> None:
         if error.message != peer.refusal:

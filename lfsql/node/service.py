@@ -34,7 +34,7 @@ from lfsql.net.handshake import NODE, Identity
 from lfsql.net.listener import Listener, bind
 from lfsql.node.applier import Applier
 from lfsql.node.asking import AskerLink
-from lfsql.node.directory import data_directory
+from lfsql.node.directory import DirectoryIdentity, data_directory
 from lfsql.node.driver import Driver, restore
 from lfsql.node.engine_thread import EngineThread
 from lfsql.node.peers import Peers
@@ -52,6 +52,11 @@ logger: Final = logging.getLogger(__name__)
 _RESIGN_PAUSE_S: Final = 1.0
 _QUIT_S_MAX: Final = 3.0
 _ROLES: Final = {"voter": VOTER, "learner": LEARNER, "witness": WITNESS}
+_SILENT_TIMEOUTS: Final = 5
+"""Election timeouts after which the link of a silent peer is closed."""
+_SPEAK_S_MAX: Final = 1.0
+_SILENCE_S_MIN: Final = 5.0
+"""The two hold whatever the nodes' own configurations: none takes another for dead that is only set to be slow."""
 
 
 async def run_node(
@@ -68,7 +73,8 @@ async def run_node(
     replays the log.
     """
     key = load_key(config.cluster_key_file)
-    with data_directory(config.data_dir, config.cluster_id, config.name) as directory:
+    whose = DirectoryIdentity(config.cluster_id, config.name, config.members)
+    with data_directory(config.data_dir, whose) as directory:
         listening = listening or bind(config.listen)
         try:
             await _run_in(directory, config, key, listening, task_status)
@@ -137,7 +143,9 @@ class Node:
         self._log = log
         self._thread = thread
         self._nursery = nursery
-        self._identity = Identity(config.cluster_id, config.name, NODE, fingerprint(register))
+        self._identity = Identity(
+            config.cluster_id, config.name, NODE, fingerprint(register), config.members, log.incarnation
+        )
         self.progress = Progress(thread.engine.position, thread.engine.schema_index)
         self._reads = ReadService(reads, self.progress, config.limits, nursery)
         self._resigned_at = -math.inf
@@ -160,6 +168,10 @@ class Node:
             self._identity,
             self._key,
             step=lambda given: self.driver.step(given),
+            known=self._log.met,
+            remember=self._log.remember,
+            speak_s=min(config.election_timeout_ms_min / 2000, _SPEAK_S_MAX),
+            silence_s_max=max(config.election_timeout_ms_max * _SILENT_TIMEOUTS / 1000, _SILENCE_S_MIN),
             frame_bytes_max=limits.frame_bytes_max,
             queue_bytes_max=limits.link_queue_bytes_max,
         )
@@ -181,6 +193,7 @@ class Node:
             listening,
             self._identity,
             self._key,
+            known=self._log.met,
             serve_peer=peers.serve,
             serve_asker=self._serve_asker,
             peers_max=4 * len(config.peers),

@@ -6,8 +6,11 @@ disk, so the log refuses everything from then on and the process is to end.
 
 SQLite's transactions leave no torn tail, so a record that does not fit is damage, wherever it stands: never a
 reason to cut the log there.  Each row has a checksum, which tells a damaged row from a broken chain, and is
-checked when the log is opened and whenever a record is read.  The owner then fetches the damaged ones from its
-peers and repair()s them.
+checked when the log is opened and whenever a record is read.  Right copies, from wherever the owner has them, can
+be put in place of damaged ones by repair(); the node has no source for them and does not start.
+
+The file has an incarnation: a random name made with it.  A node is as good as its log, so this is what its peers
+go by; one that comes back with another log has forgotten its votes and acknowledgements, whatever its name is.
 
 Rejected: files of our own with framing and preallocation.  They are faster by one seek, and have to find again
 what SQLite's recovery has been tested for.
@@ -17,17 +20,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import aiosqlite
 import apsw
 
 from lfsql.core.entry import Record, chain_hash
-from lfsql.core.ids import Hash, Index, Position
+from lfsql.core.ids import Hash, Index, NodeId, Position
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.storage import migrations
 from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
@@ -55,6 +58,10 @@ class StatementLog:
     last: Position
     """The newest record, or `base` when there is none."""
     damaged: tuple[Index, ...]
+    incarnation: str
+    """Which log this is, a random name; another one as soon as the file is made anew."""
+    met: Mapping[NodeId, str]
+    """The incarnations of other nodes that remember() was given, kept up to date."""
     """Records missing, failing their checksum, or breaking the chain; the first DAMAGED_MAX.  While not empty the
     node must not vote; read() of one raises DataCorrupted; repair() replaces them."""
 
@@ -64,6 +71,9 @@ class StatementLog:
         self._failure: Exception | None = None
         self.hard_state = b""
         self.base = self.last = Position()
+        self.incarnation = ""
+        self._met: dict[NodeId, str] = {}
+        self.met = MappingProxyType(self._met)
         self.damaged = ()
 
     async def __aenter__(self) -> StatementLog:
@@ -98,6 +108,12 @@ class StatementLog:
         await self._call(self._write, records, truncate_from, hard_state)
 
     async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
+    async def remember(self, node: NodeId, incarnation: str) -> str:
+        """Keep, before returning, which log this node has met under a name; returns the first it ever met."""
+        if node not in self._met:
+            self._met[node] = await self._call(self._remember, node, incarnation)
+        return self._met[node]
+
         """Records first..last, stopping after `bytes_max` bytes of bodies but never before one record.
 
         Empty when `first` is compacted away or does not exist yet.  Raises DataCorrupted when one is damaged.
@@ -162,8 +178,16 @@ class StatementLog:
         index, term, chain, self.hard_state, _ = rows[0]
         self.base = Position(index, term, chain)
         self._verify(connection)
+        (self.incarnation,) = connection.execute("SELECT value FROM incarnation").fetchone()
+        self._met.update(connection.execute("SELECT node, incarnation FROM met").fetchall())
 
     def _verify(self, connection: Blocking) -> None:
+    def _remember(self, connection: Blocking, node: NodeId, incarnation: str) -> str:
+        with _transaction(connection):
+            connection.execute("INSERT OR IGNORE INTO met VALUES (?, ?)", (node, incarnation))
+        row = connection.execute("SELECT incarnation FROM met WHERE node = ?", (node,)).fetchone()
+        return str(row[0])
+
         """Check every record, and find `last` and `damaged`."""
         damaged: set[Index] = set()
         previous: Position | None = self.base

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,8 +16,9 @@ from lfsql.net.listener import Listener, bind
 
 KEY = b"k" * 32
 FINGERPRINT = "sqlite-3.54/abc"
-NODE_ONE = Identity("c1", "n1", "node", FINGERPRINT)
-NODE_TWO = Identity("c1", "n2", "node", FINGERPRINT)
+MEMBERS = {"n1": "voter", "n2": "voter", "n3": "voter"}
+NODE_ONE = Identity("c1", "n1", "node", FINGERPRINT, MEMBERS, "log-one")
+NODE_TWO = Identity("c1", "n2", "node", FINGERPRINT, MEMBERS, "log-two")
 PROXY = Identity("c1", "", "proxy", FINGERPRINT)
 COMMAND = Identity("c1", "", "command")
 
@@ -43,6 +44,7 @@ async def serving(
     *,
     identity: Identity = NODE_ONE,
     key: bytes = KEY,
+    known: Mapping[str, str] | None = None,
     serve_peer: Serve = hold,
     serve_asker: Serve = hold,
     askers_max: int = 8,
@@ -56,6 +58,7 @@ async def serving(
         listening,
         identity,
         key,
+        known=known,
         serve_peer=serve_peer,
         serve_asker=serve_asker,
         peers_max=peers_max,

@@ -11,8 +11,9 @@ import trio
 
 from lfsql.errors import LfsqlError, LinkLost, LinkRefused
 from lfsql.net.connection import Connection
-from lfsql.net.handshake import Hello, Identity, Introduction, incompatible, perform, prove
+from lfsql.net.handshake import LINK_VERSION, Hello, Identity, Introduction, incompatible, perform, prove
 from lfsql.net.link import connect, open_link
+from lfsql.net.protocol import digest_of, message_digest
 from tests.net.links import COMMAND, KEY, NODE_ONE, NODE_TWO, PROXY, serving
 
 
@@ -39,6 +40,13 @@ async def test_both_ends_learn_who_the_other_is() -> None:
         (msgspec.structs.replace(PROXY, cluster_id="c2"), KEY, "clusters differ.*'c1'.*'c2'"),
         (msgspec.structs.replace(NODE_TWO, node="n1"), KEY, "two names"),
         (msgspec.structs.replace(NODE_TWO, fingerprint=""), KEY, "fingerprint"),
+        (msgspec.structs.replace(NODE_TWO, members={}), KEY, "members"),
+        (msgspec.structs.replace(NODE_TWO, incarnation=""), KEY, "incarnation"),
+        (
+            msgspec.structs.replace(NODE_TWO, members={"n1": "voter", "n2": "voter", "n3": "learner", "n4": "voter"}),
+            KEY,
+            r"`peers` differ: node 'n1' has 'n3' \(voter\), node 'n2' has 'n3' \(learner\), 'n4' \(voter\)",
+        ),
     ],
 )
 async def test_refusals_say_why(identity: Identity, key: bytes, match: str) -> None:
@@ -46,6 +54,70 @@ async def test_refusals_say_why(identity: Identity, key: bytes, match: str) -> N
         with pytest.raises(LinkRefused, match=match):
             async with open_link(served.address, identity, key):
                 raise AssertionError("must not open")
+
+
+LOST = r"node 'n2' has another log\.db than the one node 'n1' has met.*take 'n2' out of `peers`"
+
+
+async def test_a_node_that_lost_its_log_is_refused_whoever_dials() -> None:
+    known = {"n2": "the log that n2 had before"}
+    async with serving(known=known) as served:
+        with pytest.raises(LinkRefused, match=f"the other end refused the link: {LOST}"):
+            await connect(served.address, NODE_TWO, KEY)
+    async with serving(identity=NODE_TWO) as served:
+        with pytest.raises(LinkRefused, match=LOST):
+            await connect(served.address, NODE_ONE, KEY, known=known)
+        connection, _ = await connect(served.address, NODE_ONE, KEY, known={"n2": NODE_TWO.incarnation})
+        connection.close()
+
+
+class Told(msgspec.Struct, array_like=True, tag=1):
+    old: int
+
+
+class ToldMore(msgspec.Struct, array_like=True, tag=1):
+    old: int
+    new: tuple[Told, ...] = ()
+
+
+def test_the_digest_is_of_all_that_messages_are_made_of() -> None:
+    others = (
+        msgspec.defstruct("Told", [("young", int)], array_like=True, tag=1),
+        msgspec.defstruct("Told", [("old", str)], array_like=True, tag=1),
+        msgspec.defstruct("Told", [("old", int)], array_like=True, tag=2),
+        msgspec.defstruct("Told", [("old", int, 0)], array_like=True, tag=1),
+        ToldMore,
+    )
+    assert len({digest_of(kind) for kind in (Told, *others)}) == 6
+    assert digest_of(Told) == digest_of(msgspec.defstruct("Told", [("old", int)], array_like=True, tag=1))
+    # What is inside counts too.
+    inside, other_inside = (msgspec.defstruct("Outer", [("told", kind)]) for kind in (Told, others[0]))
+    assert digest_of(inside) != digest_of(other_inside)
+
+
+OTHER_VERSIONS = [
+    (Hello(LINK_VERSION + 1, b"n" * 32, message_digest()), "links are of"),
+    (Hello(LINK_VERSION, b"n" * 32, "0000"), "messages are"),
+    (Hello(1, b"n" * 32), "links are of"),
+]
+
+
+@pytest.mark.parametrize("dialing", [True, False])
+@pytest.mark.parametrize(("greeting", "said"), OTHER_VERSIONS)
+async def test_both_ends_say_that_their_versions_differ(greeting: Hello, said: str, *, dialing: bool) -> None:
+    """A proxy that runs on while its nodes are upgraded must not look like one whose nodes are down."""
+    ours, theirs = socket.socketpair()
+    end = Connection(ours, frame_bytes_max=1 << 16, queue_bytes_max=1 << 16)
+    other = Connection(theirs, frame_bytes_max=1 << 16, queue_bytes_max=1 << 16)
+    other.send_nowait(greeting)
+    await other.flush()
+    with pytest.raises(LinkRefused, match=f"versions of lfsql differ: {said}"):
+        await perform(end, dialing=dialing, identity=NODE_ONE, key=KEY, handshake_ms_max=5000)
+    end.close()
+    # What the other needs to say the same by itself.
+    hello = await other.receive_one(msgspec.msgpack.Decoder(Hello).decode)
+    assert (hello.version, hello.messages) == (LINK_VERSION, message_digest())
+    other.close()
 
 
 async def test_a_listener_without_the_key_is_found_out() -> None:
@@ -58,7 +130,7 @@ async def test_a_listener_without_the_key_is_found_out() -> None:
         # All it can do is to send back the proof it was given.
         decode = msgspec.msgpack.Decoder(Hello | Introduction).decode
         await server.receive_one(decode)
-        server.send_nowait(Hello(1, b"n" * 32))
+        server.send_nowait(Hello(LINK_VERSION, b"n" * 32, message_digest()))
         await server.flush()
         introduction = await server.receive_one(decode)
         assert isinstance(introduction, Introduction)

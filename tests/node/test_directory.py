@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -11,39 +12,87 @@ import trio
 from lfsql.config import NodeConfig
 from lfsql.errors import AddressInUse, ConfigError, DataCorrupted, DirectoryInUse, WrongCluster
 from lfsql.net.cluster_key import load_key, make_key
-from lfsql.node.directory import data_directory
+from lfsql.node.directory import DirectoryIdentity, accept_members, data_directory
 from lfsql.node.service import run_node
 from tests.node.clusters import Session, cluster_of
+
+MEMBERS = {"n1": "voter", "n2": "voter", "n3": "voter"}
+WHOSE = DirectoryIdentity("c1", "n1", MEMBERS)
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with (
-        data_directory(tmp_path, "c1", "n1"),
+        data_directory(tmp_path, WHOSE),
         pytest.raises(DirectoryInUse, match="in use"),
-        data_directory(tmp_path, "c1", "n1"),
+        data_directory(tmp_path, WHOSE),
     ):
         raise AssertionError("must not enter")
-    with data_directory(tmp_path, "c1", "n1") as directory:
+    with data_directory(tmp_path, WHOSE) as directory:
         assert directory == tmp_path
 
 
 @pytest.mark.parametrize(("cluster_id", "node", "named"), [("c2", "n1", "'c1'"), ("c1", "n2", "'n1'")])
 def test_another_ones_directory_is_refused(tmp_path: Path, cluster_id: str, node: str, named: str) -> None:
-    with data_directory(tmp_path, "c1", "n1"):
+    with data_directory(tmp_path, WHOSE):
         pass
-    with pytest.raises(WrongCluster, match=named), data_directory(tmp_path, cluster_id, node):
+    with (
+        pytest.raises(WrongCluster, match=named),
+        data_directory(tmp_path, DirectoryIdentity(cluster_id, node, MEMBERS)),
+    ):
         raise AssertionError("must not enter")
 
 
 def test_databases_of_nobody_are_refused(tmp_path: Path) -> None:
     (tmp_path / "data.db").write_bytes(b"")
-    with pytest.raises(WrongCluster, match=r"data\.db"), data_directory(tmp_path, "c1", "n1"):
+    with pytest.raises(WrongCluster, match=r"data\.db"), data_directory(tmp_path, WHOSE):
         raise AssertionError("must not enter")
 
 
 def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
     (tmp_path / "identity.json").write_bytes(b"{")
-    with pytest.raises(ConfigError, match=r"identity\.json is damaged"), data_directory(tmp_path, "c1", "n1"):
+    with pytest.raises(ConfigError, match=r"identity\.json is damaged"), data_directory(tmp_path, WHOSE):
+        raise AssertionError("must not enter")
+
+
+def changed(**roles: str) -> DirectoryIdentity:
+    """The directory's owner, with another list of members; '' takes one out."""
+    return DirectoryIdentity("c1", "n1", {name: role for name, role in {**MEMBERS, **roles}.items() if role})
+
+
+def test_changed_members_are_refused_until_accepted(tmp_path: Path) -> None:
+    with data_directory(tmp_path, WHOSE), pytest.raises(DirectoryInUse):
+        accept_members(tmp_path, changed(n4="voter"))
+    for members, said in (
+        (changed(n4="voter"), r"'n4' \(voter\) came"),
+        (changed(n3="voter", n4="learner"), "'n4' turned from voter to learner"),
+        (changed(n3="", n4="learner"), r"'n3' \(voter\) went"),
+    ):
+        with pytest.raises(ConfigError, match=f"the members have changed: {said}"), data_directory(tmp_path, members):
+            raise AssertionError("must not enter")
+        assert re.fullmatch(said, accept_members(tmp_path, members))
+        assert accept_members(tmp_path, members) == ""
+        with data_directory(tmp_path, members):
+            pass
+
+
+@pytest.mark.parametrize(
+    "members", [changed(n4="voter", n5="voter"), changed(n3="", n4="voter"), changed(n2="learner", n4="witness")]
+)
+def test_only_one_vote_comes_or_goes_at_a_time(tmp_path: Path, members: DirectoryIdentity) -> None:
+    """A majority of the new members could else lack what a majority of the old acknowledged."""
+    with data_directory(tmp_path, WHOSE):
+        pass
+    with pytest.raises(ConfigError, match="would come or go at once"):
+        accept_members(tmp_path, members)
+    with data_directory(tmp_path, WHOSE):
+        pass
+
+
+def test_a_directory_of_before_members_were_kept_takes_them_over(tmp_path: Path) -> None:
+    (tmp_path / "identity.json").write_bytes(b'{"cluster_id":"c1","node":"n1"}')
+    with data_directory(tmp_path, WHOSE):
+        pass
+    with pytest.raises(ConfigError, match="the members have changed"), data_directory(tmp_path, changed(n4="voter")):
         raise AssertionError("must not enter")
 
 

@@ -262,3 +262,29 @@ async def test_a_failed_write_leaves_what_was_there_and_is_never_retried(tmp_pat
     async with StatementLog(tmp_path / "log.db") as log:
         assert log.last == position(good[-1])
         assert log.damaged == ()
+
+
+async def test_a_log_is_known_by_its_incarnation_and_knows_others(tmp_path: Path) -> None:
+    async with StatementLog(tmp_path / "log.db") as log:
+        first = log.incarnation
+        assert await log.remember("n2", "aa") == "aa"
+        assert await log.remember("n2", "bb") == "aa"
+        assert log.met == {"n2": "aa"}
+    async with StatementLog(tmp_path / "log.db") as log:
+        assert (log.incarnation, log.met) == (first, {"n2": "aa"})
+        assert await log.remember("n2", "bb") == "aa"
+    async with StatementLog(tmp_path / "other.db") as other:
+        assert other.incarnation != first
+        assert len(other.incarnation) == 32
+        assert other.met == {}
+
+
+async def test_an_older_log_gets_an_incarnation(tmp_path: Path) -> None:
+    async with StatementLog(tmp_path / "log.db") as log:
+        await log.write(chain(3))
+    edit(tmp_path / "log.db", "DROP TABLE incarnation")
+    edit(tmp_path / "log.db", "DROP TABLE met")
+    edit(tmp_path / "log.db", "DELETE FROM _lfsql_migrations WHERE number = 2")
+    async with StatementLog(tmp_path / "log.db") as log:
+        assert log.incarnation
+        assert log.last.index == 3

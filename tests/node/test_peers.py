@@ -1,0 +1,180 @@
+"""Links between nodes: who may speak on them, and that dead ones are noticed."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from lfsql.config import Member
+from lfsql.core.effects import Input, Received
+from lfsql.core.messages import Alive, Vote
+from lfsql.core.requests import COMMITTED
+from lfsql.errors import ConfigError, LinkLost
+from lfsql.net.connection import Connection
+from lfsql.net.link import connect
+from lfsql.node.peers import Peers
+from lfsql.node.service import run_node
+from tests.net.links import KEY, NODE_ONE, NODE_TWO, serving
+from tests.node.clusters import Session, cluster_of
+
+
+class Heard:
+    """Node n1 without its consensus, and what n2 says to it."""
+
+    def __init__(self, addresses: dict[str, str], *, speak_s: float = 60, silence_s_max: float = 60) -> None:
+        self.inputs: list[Input] = []
+        self.met: dict[str, str] = {}
+        self.peers = Peers(
+            addresses,
+            NODE_ONE,
+            KEY,
+            step=self.inputs.append,
+            known=self.met,
+            remember=self.remember,
+            speak_s=speak_s,
+            silence_s_max=silence_s_max,
+            frame_bytes_max=1 << 20,
+            queue_bytes_max=1 << 20,
+        )
+
+    async def remember(self, node: str, incarnation: str) -> str:
+        return self.met.setdefault(node, incarnation)
+
+
+@asynccontextmanager
+async def listening(heard: Heard) -> AsyncIterator[str]:
+    async with serving(serve_peer=heard.peers.serve, known=heard.met) as served:
+        with trio.fail_after(10):
+            yield served.address
+
+
+async def ended(connection: Connection) -> None:
+    with pytest.raises(LinkLost):
+        await connection.receive(bytes)
+    connection.close()
+
+
+async def test_a_silent_peers_link_is_closed() -> None:
+    """A host that lost its power closes nothing, and TCP tells nothing to who only listens."""
+    async with listening(Heard({"n2": "127.0.0.1:1"}, silence_s_max=0.2)) as address:
+        connection, _ = await connect(address, NODE_TWO, KEY)
+        await ended(connection)
+
+
+async def test_a_peer_that_says_that_it_lives_is_heard() -> None:
+    """It is more than the time of silence on the clock until the link ends, and nothing of it reaches consensus."""
+    heard = Heard({"n2": "127.0.0.1:1"}, silence_s_max=0.4)
+    async with listening(heard) as address:
+        connection, _ = await connect(address, NODE_TWO, KEY)
+        started = trio.current_time()
+        for message in (*[Alive()] * 6, Vote(1, 1, granted=True)):
+            connection.send_nowait(message)
+            await connection.flush()
+            await trio.sleep(0.1)
+        await ended(connection)
+    assert trio.current_time() - started > 0.8
+    assert [type(given) for given in heard.inputs] == [Received]
+
+
+async def test_who_has_nothing_to_say_says_so() -> None:
+    arrived = trio.Event()
+    decode = msgspec.msgpack.Decoder(Alive).decode
+
+    async def serve(connection: Connection, _peer: object) -> None:
+        said: list[Alive] = []
+        while len(said) < 3:
+            said += await connection.receive(decode)
+        arrived.set()
+
+    async with serving(identity=NODE_TWO, serve_peer=serve) as served, trio.open_nursery() as nursery:
+        nursery.start_soon(Heard({"n2": served.address}, speak_s=0.01).peers.run)
+        with trio.fail_after(5):
+            await arrived.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_newer_link_of_a_peer_replaces_the_older() -> None:
+    """However often the network cuts links without telling, a peer that dials again finds room."""
+    async with listening(Heard({"n2": "127.0.0.1:1"})) as address:
+        older, _ = await connect(address, NODE_TWO, KEY)
+        for _ in range(20):
+            newer, _ = await connect(address, NODE_TWO, KEY)
+            await ended(older)
+            older = newer
+        older.close()
+
+
+class Said(logging.Handler):
+    """Tells when all of some words were logged."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__()
+        self._words = set(words)
+        self.all = trio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._words = {words for words in self._words if words not in record.getMessage()}
+        if not self._words:
+            self.all.set()
+
+
+async def test_a_node_that_lost_its_disk_cannot_elect_who_lacks_a_write(tmp_path: Path) -> None:
+    """It acknowledged the write, forgot it, and would vote for one that never had it."""
+    async with cluster_of(tmp_path, 3, deadline_s=40) as cluster:
+        primary = await cluster.primary()
+        wiped, behind = (name for name in cluster.configs if name != primary)
+        async with cluster.link(primary) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (v)")
+            await cluster.level()
+            await cluster.stop(behind)
+            outcome = await session.submit("INSERT INTO t VALUES (42)")
+            assert outcome.state == COMMITTED
+        await cluster.stop(primary)
+        await cluster.stop(wiped)
+        shutil.rmtree(cluster.configs[wiped].data_dir)
+        refused = f"node '{wiped}' has another log.db than the one node '{behind}' has met under this name"
+        said = Said(f"refused or broken off: {refused}", f"refused the link: {refused}")
+        logging.getLogger("lfsql").addHandler(said)
+        try:
+            await cluster.start(wiped)
+            await cluster.start(behind)
+            await said.all.wait()
+        finally:
+            logging.getLogger("lfsql").removeHandler(said)
+        await cluster.start(primary)
+        elected = await cluster.primary()
+        assert elected != wiped
+        await cluster.running[elected].node.progress.wait_for(outcome.index)
+        assert cluster.content(elected, "SELECT v FROM t") == [(42,)]
+
+
+async def test_nodes_that_come_back_with_their_logs_are_taken(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        for _ in range(2):
+            await cluster.primary()
+            await cluster.level()
+            for name in cluster.configs:
+                await cluster.stop(name)
+            for name in cluster.configs:
+                await cluster.start(name)
+        await cluster.primary()
+        await cluster.level()
+
+
+async def test_a_node_whose_list_of_members_was_edited_does_not_start(tmp_path: Path) -> None:
+    """Two nodes with the old list and three with the new would each find a majority."""
+    async with cluster_of(tmp_path, 1) as cluster:
+        await cluster.primary()
+        await cluster.stop("n1")
+        config = cluster.configs["n1"]
+        more = (*config.peers, Member(name="n2", address="127.0.0.1:1"))
+        with pytest.raises(ConfigError, match=r"the members have changed: 'n2' \(voter\) came"):
+            await run_node(msgspec.structs.replace(config, peers=more))
