@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.pg.oids import INT2, INT4, INT8, NUMERIC, UNKNOWN
+from proxy.pg.oids import INT2, INT4, INT8, UNKNOWN
 from proxy.pg.types import Value, decode_text
 from proxy.sql.lexer import NUMBER, PARAMETER, PUNCTUATION, STRING, WORD, Token, sqlite_tokens
 from proxy.sql.lifting import liftable
+from proxy.sql.number_text import number_oid, whole
 from proxy.sql.plan import Plan
 from proxy.sql.quoting import string
 from proxy.sql.schema import Schema
@@ -105,17 +106,8 @@ def _class(token: Token) -> str:
     if token.kind == STRING:
         return "'"
     if token.kind == NUMBER:
-        return f"{_number(token.text)}"
+        return f"{number_oid(token.text)}"
     return token.text
-
-
-def _number(text: str) -> int:
-    if text.isdigit():
-        if len(text) < 10 or int(text) <= 2_147_483_647:
-            return INT4
-        if int(text) <= 9_223_372_036_854_775_807:
-            return INT8
-    return NUMERIC
 
 
 def _kind(head: list[Token], row: list[Token], tail: list[Token], schema: Schema, plan_row: PlanRow) -> _Kind | None:
@@ -125,7 +117,9 @@ def _kind(head: list[Token], row: list[Token], tail: list[Token], schema: Schema
     inside = [place for place in literals if len(head) <= place < len(head) + len(row)]
     if not inside or not may.issuperset(inside):
         return None
-    classes = tuple(UNKNOWN if template[place].kind == STRING else _number(template[place].text) for place in inside)
+    classes = tuple(
+        UNKNOWN if template[place].kind == STRING else number_oid(template[place].text) for place in inside
+    )
     made = plan_row(template, set(inside), classes)
     if len(made.statements) != 1 or made.session_calls or made.parameters:
         return None
@@ -164,7 +158,7 @@ def _written(kind: _Kind, row: Sequence[Token]) -> str:
 def _literal(token: Token, oid: int) -> str:
     """A literal as SQLite's, decoded by the type it was found to have."""
     if oid in (INT2, INT4, INT8) and token.kind == NUMBER:
-        return str(int(token.text))
+        return str(whole(token.text))
     return sqlite_literal(decode_text(oid, token.value))
 
 

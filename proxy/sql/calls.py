@@ -34,6 +34,7 @@ from proxy.sql.infer import (
     spelled,
     type_named,
 )
+from proxy.sql.number_text import number_oid, whole
 from proxy.sql.overloads import Call, expected_types, relation_words, score, take_apart, undefined_function
 from proxy.sql.quoting import string
 from proxy.sql.scope import Scope
@@ -375,6 +376,6 @@ class Calls:
 
 
 def _whole(node: exp.Expression) -> int:
-    if isinstance(node, exp.Literal) and not node.args.get("is_string") and node.name.isdigit():
-        return int(node.name)
+    if isinstance(node, exp.Literal) and not node.args.get("is_string") and number_oid(node.name) == INT4:
+        return whole(node.name)
     raise InvalidParameterValue("a precision is a whole number")

@@ -14,6 +14,7 @@ import re
 from typing import Final, NamedTuple
 
 from proxy.pg.oids import INT4, INT8, NUMERIC, UNKNOWN
+from proxy.sql.number_text import number_oid
 
 LITERALS_MAX: Final = 200
 CHARACTERS_MAX: Final = 16_384
@@ -30,6 +31,9 @@ _PIECE = re.compile(
     r"""|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/"""
     r"""|'|"|\x01|/\*"""
 )
+
+
+_MARKS: Final = {INT4: _MARK + "i", INT8: _MARK + "l", NUMERIC: _MARK + "n"}
 
 
 class Literal(NamedTuple):
@@ -84,15 +88,9 @@ def fingerprint(text: str) -> Fingerprint | None:
         raise _Unclear
 
     def number(found: str) -> str:
-        if found.isdigit():
-            if len(found) < 10 or int(found) <= 2_147_483_647:
-                literals.append(Literal(INT4, found))
-                return _MARK + "i"
-            if int(found) <= 9_223_372_036_854_775_807:
-                literals.append(Literal(INT8, found))
-                return _MARK + "l"
-        literals.append(Literal(NUMERIC, found))
-        return _MARK + "n"
+        oid = number_oid(found)
+        literals.append(Literal(oid, found))
+        return _MARKS[oid]
 
     try:
         shape = _PIECE.sub(piece, text)

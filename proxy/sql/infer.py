@@ -44,6 +44,7 @@ from proxy.pg.oids import (
     VARCHAR,
     XID,
 )
+from proxy.sql.number_text import number_oid, whole
 
 REGNAMESPACE: Final = 4089
 REGROLE: Final = 4096
@@ -236,10 +237,10 @@ def _parameters(kind: exp.DataType) -> list[int]:
     found = []
     for each in kind.expressions:
         inner = each.this if isinstance(each, exp.DataTypeParam) else each
-        if isinstance(inner, exp.Neg):
-            found.append(-int(inner.this.name))
-        elif isinstance(inner, exp.Literal) and not inner.is_string:
-            found.append(int(inner.name))
+        negative = isinstance(inner, exp.Neg)
+        number = inner.this if negative else inner
+        if isinstance(number, exp.Literal) and not number.is_string and number_oid(number.name) == INT4:
+            found.append(-whole(number.name) if negative else whole(number.name))
         else:
             raise InvalidParameterValue("type modifiers must be simple constants")
     return found

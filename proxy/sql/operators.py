@@ -410,10 +410,9 @@ def _negated_constant(value: Value, text: str) -> Value:
     """-2147483648 is an int4 although 2147483648 is none: PostgreSQL types the number with its sign."""
     oid = value.oid
     if text.removeprefix("-").isdigit() and oid in (INT4, INT8, NUMERIC):
-        whole = int(text)
-        if oid == INT8 and whole == -(2**31):
+        if oid == INT8 and text == str(-(2**31)):
             oid = INT4
-        elif oid == NUMERIC and whole == -(2**63):
+        elif oid == NUMERIC and text == str(-(2**63)):
             return Value("(-9223372036854775807 - 1)", INT8, text=text, simple=True, not_null=True)
     sql = string(text) if oid == NUMERIC else f"(- {value.sql})"  # "--" would begin a comment
     return Value(sql, oid, text=text, simple=True, not_null=True)

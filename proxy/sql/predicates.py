@@ -147,21 +147,23 @@ class Predicates:
         if array.oid not in oids.ELEMENTS and array.oid not in operators.VECTORS:
             raise WrongObjectType("op ANY/ALL (array) requires array on right side")
         element = oids.ELEMENTS.get(array.oid) or operators.VECTORS[array.oid]
+        # Nothing is known of a NULL array's elements; an empty one has none.
+        listed = array.sql if array.not_null else f"ifnull({array.sql}, '[null]')"
         if symbol == "=" and not every:
             left_value, _ = operators.comparable(self.analysis, symbol, value, Value("x", element))
             converted = coerce(self.analysis, Value("value", element), left_value.oid)
             member = operators.equality_member(converted)
             return Value(
-                f"({operators.equality_key(left_value)} IN (SELECT {member} FROM json_each({array.sql})))", BOOL
+                f"({operators.equality_key(left_value)} IN (SELECT {member} FROM json_each({listed})))", BOOL
             )
         self.queries.aliases += 1
         alias = f"_any{self.queries.aliases}"
         test = self.expressions.operate(symbol, value, Value(f'"{alias}".value', element, simple=True))
         if every:
             return Value(
-                f'(NOT EXISTS (SELECT 1 FROM json_each({array.sql}) AS "{alias}" WHERE {test.sql} IS NOT TRUE))', BOOL
+                f'(NOT EXISTS (SELECT 1 FROM json_each({listed}) AS "{alias}" WHERE {test.sql} IS NOT TRUE))', BOOL
             )
-        return Value(f'EXISTS (SELECT 1 FROM json_each({array.sql}) AS "{alias}" WHERE {test.sql})', BOOL)
+        return Value(f'EXISTS (SELECT 1 FROM json_each({listed}) AS "{alias}" WHERE {test.sql})', BOOL)
 
     def _quantified_query(
         self, symbol: str, left: exp.Expression, query: exp.Expression, scope: Scope, *, every: bool

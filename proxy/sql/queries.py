@@ -28,6 +28,7 @@ from proxy.sql.catalog.definitions import relation_schema
 from proxy.sql.expressions import Expressions
 from proxy.sql.from_clause import FromClause
 from proxy.sql.infer import category, common_type, identifier_name, spelled
+from proxy.sql.number_text import position_of
 from proxy.sql.ordering import direction
 from proxy.sql.overloads import relation_words
 from proxy.sql.query import Query, distinct_names, select_list
@@ -252,10 +253,10 @@ class Queries:
 
     def _output_place(self, node: exp.Expression, names: Sequence[str]) -> int:
         if isinstance(node, exp.Literal) and not node.args.get("is_string"):
-            place = int(node.name)
-            if not 1 <= place <= len(names):
-                raise InvalidColumnReference(f"ORDER BY position {place} is not in select list")
-            return place - 1
+            at = position_of(node.name, "ORDER BY")
+            if not 1 <= at <= len(names):
+                raise InvalidColumnReference(f"ORDER BY position {at} is not in select list")
+            return at - 1
         if isinstance(node, exp.Column) and not node.args.get("table"):
             column = identifier_name(node.this)
             if column in names:

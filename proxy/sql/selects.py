@@ -23,6 +23,7 @@ from proxy.pg.oids import NUMERIC
 from proxy.sql import operators
 from proxy.sql.casts import checked, settled
 from proxy.sql.infer import column_name, identifier_name
+from proxy.sql.number_text import position_of
 from proxy.sql.ordering import direction, ordering
 from proxy.sql.query import Query, select_list
 from proxy.sql.quoting import quote
@@ -146,10 +147,10 @@ class Selects:
     def _group_target(self, node: exp.Expression, select: exp.Select, scope: Scope) -> exp.Expression:
         """An ordinal, an input column, or (only then) an output's alias."""
         if isinstance(node, exp.Literal) and not node.args.get("is_string"):
-            place = int(node.name)
-            if not 1 <= place <= len(select.expressions):
-                raise InvalidColumnReference(f"GROUP BY position {place} is not in select list")
-            return _unaliased(select.expressions[place - 1])
+            at = position_of(node.name, "GROUP BY")
+            if not 1 <= at <= len(select.expressions):
+                raise InvalidColumnReference(f"GROUP BY position {at} is not in select list")
+            return _unaliased(select.expressions[at - 1])
         if isinstance(node, exp.Column) and not node.args.get("table"):
             column = identifier_name(node.this)
             if not any(each.name == column for each in scope.shown):
@@ -197,9 +198,10 @@ class Selects:
     def _order_value(self, node: exp.Expression, selection: Selection) -> int | Value:
         """An output's place, or an expression of the input."""
         if isinstance(node, exp.Literal) and not node.args.get("is_string"):
-            if not node.name.isdigit() or not 1 <= int(node.name) <= len(selection.outputs):
-                raise InvalidColumnReference(f"ORDER BY position {node.name} is not in select list")
-            return int(node.name) - 1
+            at = position_of(node.name, "ORDER BY")
+            if not 1 <= at <= len(selection.outputs):
+                raise InvalidColumnReference(f"ORDER BY position {at} is not in select list")
+            return at - 1
         if isinstance(node, exp.Literal):
             raise StatementSyntax("non-integer constant in ORDER BY")
         if isinstance(node, exp.Column) and not node.args.get("table"):

@@ -100,7 +100,7 @@ class Structures:
             level = "explicit" if element else "implicit"
             values = [coerce(self.analysis, value, scalar, level=level) for value in values]  # type: ignore[arg-type]  # a conditional of two literals
             target = array_of(scalar)
-        return Value(_array([operators.array_item(value) for value in values]), target)
+        return Value(_array([operators.array_item(value) for value in values]), target, not_null=True)
 
     def subscript(self, node: exp.Expression, scope: Scope) -> Value:
         indexes: list[exp.Expression] = []

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lfsql.errors import IndeterminateType, InvariantBroken, StatementSyntax, UndefinedParameter
-from proxy.pg.oids import INT4, INT8, NUMERIC, TEXT, UNKNOWN
+from proxy.pg.oids import NUMERIC, TEXT, UNKNOWN
 from proxy.pg.types import decode_text
 from proxy.sql.infer import INTEGERS, NUMBERS, REG, type_label
+from proxy.sql.number_text import number_oid, whole
 from proxy.sql.plan import SessionCall
 from proxy.sql.quoting import string
 from proxy.sql.schema import Schema
@@ -82,12 +83,10 @@ FALSE: Final = Value("0", 16, simple=True, not_null=True)
 
 def number_constant(text: str) -> Value:
     """A number as PostgreSQL's lexer types it: int4, int8, else numeric."""
-    if text.isdigit():
-        whole = int(text)
-        if whole < 2**31:
-            return Value(str(whole), INT4, text=str(whole), simple=True, not_null=True)
-        if whole < 2**63:
-            return Value(str(whole), INT8, text=str(whole), simple=True, not_null=True)
+    oid = number_oid(text)
+    if oid != NUMERIC:
+        digits = str(whole(text))
+        return Value(digits, oid, text=digits, simple=True, not_null=True)
     return Value(string(str(decode_text(NUMERIC, text))), NUMERIC, text=text, simple=True, not_null=True)
 
 

@@ -112,6 +112,8 @@ TAKEN: list[tuple[LiteralString, list[tuple[Any, ...]]]] = [
     ("INSERT INTO con_identity VALUES (DEFAULT, 7) RETURNING id", [(1,)]),
     ("SELECT p / 0, p % 0, 8 / nullif(p, p), p / (p - p) FROM con_child WHERE p IS NULL", [(None,) * 4]),
     ("SELECT x / y, x % y FROM (VALUES (NULL::int, 0), (1, NULL)) AS v (x, y)", [(None, None), (None, None)]),
+    ("SELECT 1 = ANY (NULL::int[]), 1 = ANY ('{}'::int[]), 1 = ANY ('{1,NULL}'::int[])", [(None, False, True)]),
+    ("SELECT p FROM con_child WHERE p <> ALL (NULL::int[])", []),
     ("SELECT last_value, log_cnt, is_called FROM con_numbers", [(5, 0, False)]),
     ("SELECT s.last_value FROM public.con_numbers AS s", [(5,)]),
     ("SELECT last_value FROM con_row_id_seq", [(1,)]),

@@ -34,7 +34,7 @@ from tests.sql.sqlite_side import CLOCK_US, open_tables, planned, run, schema
         ("select a / 2 from t", """("t"."a" / 2)"""),
         ("select id from t order by id", "ORDER BY 1"),
         ("select id from t order by a", """ORDER BY "t"."a" NULLS LAST"""),
-        ("select id from t where id = any($1)", "IN (SELECT value FROM json_each(?1))"),
+        ("select id from t where id = any($1)", "IN (SELECT value FROM json_each(ifnull(?1, '[null]')))"),
         ("select id from t limit $1", "LIMIT lfsql_row_count(?1, -1, 'LIMIT')"),
         ("select id from t offset 2", "LIMIT -1 OFFSET 2"),
         ("select id from public.t", 'FROM "t"'),

@@ -39,6 +39,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         "INSERT INTO parent (code, v) VALUES (?1, ?2)",
         "INSERT INTO child (parent_id, at) VALUES (?1, datetime('now'))",
         "INSERT INTO noisy (v) VALUES (1)",
+        "INSERT INTO parent (id, code) VALUES (ifnull(?1, lfsql_null_key('parent', 'id')), lfsql_fit(?2, 9))",
         "INSERT INTO child (at) VALUES (lower(?1) || upper(?2))",
         "DELETE FROM child WHERE id = ?1",
     ],
