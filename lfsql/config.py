@@ -151,11 +151,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         """This node's own line of `peers`."""
         return next(peer for peer in self.peers if peer.name == self.name)
 
-
     @property
     def members(self) -> dict[str, str]:
         """The role of each member: what all nodes must agree on before any may count votes."""
         return {peer.name: peer.role for peer in sorted(self.peers, key=lambda peer: peer.name)}
+
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A node, as a proxy knows it.

@@ -51,12 +51,12 @@ logger: Final = logging.getLogger(__name__)
 
 _RESIGN_PAUSE_S: Final = 1.0
 _QUIT_S_MAX: Final = 3.0
-_ROLES: Final = {"voter": VOTER, "learner": LEARNER, "witness": WITNESS}
 _SILENT_TIMEOUTS: Final = 5
 """Election timeouts after which the link of a silent peer is closed."""
 _SPEAK_S_MAX: Final = 1.0
 _SILENCE_S_MIN: Final = 5.0
 """The two hold whatever the nodes' own configurations: none takes another for dead that is only set to be slow."""
+_ROLES: Final = {"voter": VOTER, "learner": LEARNER, "witness": WITNESS}
 
 
 async def run_node(

@@ -57,11 +57,11 @@ class StatementLog:
     """Everything up to here is compacted away (or came as a snapshot); index 0 when nothing is."""
     last: Position
     """The newest record, or `base` when there is none."""
-    damaged: tuple[Index, ...]
     incarnation: str
     """Which log this is, a random name; another one as soon as the file is made anew."""
     met: Mapping[NodeId, str]
     """The incarnations of other nodes that remember() was given, kept up to date."""
+    damaged: tuple[Index, ...]
     """Records missing, failing their checksum, or breaking the chain; the first DAMAGED_MAX.  While not empty the
     node must not vote; read() of one raises DataCorrupted; repair() replaces them."""
 
@@ -70,10 +70,10 @@ class StatementLog:
         self._connection: TrioConnection = connect(path, isolation_level=None, cached_statements=32)
         self._failure: Exception | None = None
         self.hard_state = b""
-        self.base = self.last = Position()
         self.incarnation = ""
         self._met: dict[NodeId, str] = {}
         self.met = MappingProxyType(self._met)
+        self.base = self.last = Position()
         self.damaged = ()
 
     async def __aenter__(self) -> StatementLog:
@@ -107,13 +107,13 @@ class StatementLog:
         """
         await self._call(self._write, records, truncate_from, hard_state)
 
-    async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
     async def remember(self, node: NodeId, incarnation: str) -> str:
         """Keep, before returning, which log this node has met under a name; returns the first it ever met."""
         if node not in self._met:
             self._met[node] = await self._call(self._remember, node, incarnation)
         return self._met[node]
 
+    async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
         """Records first..last, stopping after `bytes_max` bytes of bodies but never before one record.
 
         Empty when `first` is compacted away or does not exist yet.  Raises DataCorrupted when one is damaged.
@@ -177,17 +177,17 @@ class StatementLog:
             )
         index, term, chain, self.hard_state, _ = rows[0]
         self.base = Position(index, term, chain)
-        self._verify(connection)
         (self.incarnation,) = connection.execute("SELECT value FROM incarnation").fetchone()
         self._met.update(connection.execute("SELECT node, incarnation FROM met").fetchall())
+        self._verify(connection)
 
-    def _verify(self, connection: Blocking) -> None:
     def _remember(self, connection: Blocking, node: NodeId, incarnation: str) -> str:
         with _transaction(connection):
             connection.execute("INSERT OR IGNORE INTO met VALUES (?, ?)", (node, incarnation))
         row = connection.execute("SELECT incarnation FROM met WHERE node = ?", (node,)).fetchone()
         return str(row[0])
 
+    def _verify(self, connection: Blocking) -> None:
         """Check every record, and find `last` and `damaged`."""
         damaged: set[Index] = set()
         previous: Position | None = self.base
