@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lfsql.errors import CannotChangeNow, InvalidParameterValue, UndefinedObject
+from lfsql.errors import CannotChangeNow, InvalidParameterValue, LimitExceeded, UndefinedObject
 from proxy import time_zones
 
 SERVER_VERSION: Final = "15.0"
@@ -225,6 +225,8 @@ _CANONICAL: Final = {name.lower(): name for name in SETTINGS}
 _PLACEHOLDER: Final = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)+\Z")
 PLACEHOLDERS_MAX: Final = 100
 VALUE_CHARACTERS_MAX: Final = 10_000
+CHANGES_MAX: Final = 100_000
+"""In one transaction: each is remembered until it ends."""
 
 
 def canonical(name: str) -> str:
@@ -330,6 +332,8 @@ class SessionSettings:
         before = self.values.get(proper)
         if self._undo is None:
             self._undo = []
+        if len(self._undo) >= CHANGES_MAX:
+            raise LimitExceeded(f"a transaction may change settings at most {CHANGES_MAX} times")
         self._undo.append((proper, before, local))
         return self._put(proper, kept)
 

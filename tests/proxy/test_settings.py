@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lfsql.errors import CannotChangeNow, InvalidParameterValue, UndefinedObject
-from proxy.settings import PLACEHOLDERS_MAX, REPORTED, SETTINGS, SessionSettings, canonical, duration_ms
+from lfsql.errors import CannotChangeNow, InvalidParameterValue, LimitExceeded, UndefinedObject
+from proxy.settings import CHANGES_MAX, PLACEHOLDERS_MAX, REPORTED, SETTINGS, SessionSettings, canonical, duration_ms
 
 
 def fresh() -> SessionSettings:
@@ -160,6 +160,18 @@ def test_an_implicit_transaction_begins_by_itself(local: bool, committed: bool, 
     assert settings.show("application_name") == after
     assert settings.end(committed=False) == []
     assert settings.show("application_name") == after
+
+
+def test_what_a_transaction_remembers_is_bounded() -> None:
+    settings = fresh()
+    for number in range(CHANGES_MAX):
+        settings.set("application_name", str(number))
+    with pytest.raises(LimitExceeded):
+        settings.set("application_name", "one more")
+    settings.end(committed=False)
+    assert settings.show("application_name") == ""
+    settings.set("application_name", "x")
+    assert settings.show("application_name") == "x"
 
 
 def test_a_block_takes_over_what_was_set_before_it() -> None:
