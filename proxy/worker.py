@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -45,8 +46,10 @@ from proxy.sql.catalog.facts import Node as NodeFacts
 from proxy.sql.catalog.facts import Prepared as PreparedFacts
 from proxy.sql.catalog.facts import Setting as SettingFacts
 from proxy.sql.plan import Plan
+from proxy.state import cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.topology import Node, Topology
+from proxy.waiting import wait_change, wait_primary
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -163,18 +166,28 @@ class Worker:
     # -- asking nodes --------------------------------------------------------------------------------------
 
     async def ask(
-        self, state: SessionState, node: Node, link: Link, question: Asking, *, writes: bool = False
+        self,
+        state: SessionState,
+        node: Node,
+        link: Link,
+        question: Asking,
+        *,
+        writes: bool = False,
+        stop_at: float = inf,
     ) -> Answer:
-        """A request that the session's client can cancel.  Raises LinkLost, also when the node is given up."""
+        """A request that the session's client can cancel, and that is cancelled at `stop_at`, by default when the
+        statement's time is over.  Its answer is waited for all the same: only that tells what became of it.
 
-        state.cancel = partial(link.tell, Cancel(question.request))
+        Raises LinkLost, also when the node is given up.
+        """
+        state.cancel = cancel = partial(link.tell, Cancel(question.request))
         try:
             with self.topology.asking(node, writes=writes):
-                return await link.request(question)
+                return await link.request(question, min(stop_at, state.stop_at), cancel)
         finally:
             state.cancel = None
 
-    async def _from_any_node(self, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]) -> RowsAt:
+    async def _from_any_node(self, state: SessionState, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]) -> RowsAt:
         """Ask the nodes in turn, the primary last, until one can answer."""
         deadline = monotonic() + self.config.defaults.failover_wait_ms / 1000
         while True:
@@ -187,9 +200,7 @@ class Worker:
                     continue
                 if found is not None:
                     return found
-            with trio.move_on_after(max(0.0, deadline - monotonic())) as scope:
-                await self.topology.wait_change(float("inf"))
-            if scope.cancelled_caught:
+            if not await wait_change(state, deadline):
                 raise NoPrimary("no node can be read: none was heard in time", hint="see lfsql status")
 
     async def read_schema(self, state: SessionState, sql: str, wanted: Index) -> RowsAt:
@@ -212,7 +223,7 @@ class Worker:
                 return rows, cursor.schema_index
             return await self._schema_over_link(state, node, sql, wanted)
 
-        return await self._from_any_node(wanted, ask)
+        return await self._from_any_node(state, wanted, ask)
 
     async def _schema_over_link(self, state: SessionState, node: Node, sql: str, wanted: Index) -> RowsAt | None:
         if node.link is None:
@@ -235,7 +246,7 @@ class Worker:
                 if node.reads is not None and node.reads.refresh()[1] >= self.schemas.wanted:
                     known = node.reads.describe(sql)
                     return Described(0, known.columns, known.parameters, known.readonly)
-        node = state.unit.node if state.unit.held else await self.topology.wait_primary(_soon(state))
+        node = state.unit.node if state.unit.held else await wait_primary(state, _soon(state))
         if node.link is None:
             raise LinkLost(f"there is no link to node '{node.name}'")
         client = state.client if state.unit.held else ""
@@ -248,11 +259,9 @@ class Worker:
 
     async def read_catalog(self, state: SessionState, plan: Plan, values: tuple[Value, ...]) -> RowSource:
         schema = await self.schemas.get(state)
-        state.cancel = self.catalogs.interrupt
-        try:
-            return ListRows(await self.catalogs.run(plan.statements[-1], values, schema, self.facts(state)))
-        finally:
-            state.cancel = None
+        query, limit = plan.statements[-1], state.statement_ms_max
+        running = partial(self.catalogs.run, query, values, schema, self.facts(state), run_ms_max=limit)
+        return ListRows(await cancellable(state, running))
 
     def facts(self, state: SessionState) -> Facts:
         """What the catalogs tell beyond the schema."""

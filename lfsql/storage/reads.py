@@ -177,7 +177,7 @@ class LocalReads:
         await self._readers.take(owner, wait_ms_max)
         try:
             # Opening a file takes longer than to be done in the event loop, beginning does not.
-            reader = self._idle.pop() if self._idle else await _in_thread(self._open_reader, discard=Reader.close)
+            reader = self._idle.pop() if self._idle else await in_thread(self._open_reader, discard=Reader.close)
             try:
                 reader.begin()
             except BaseException:
@@ -270,7 +270,7 @@ class _Lease:
                 raise QueryCanceled("canceling statement due to user request")
             try:
                 left_ms = run_ms_max and max(run_ms_max - round((trio.current_time() - began) * 1000), 1)
-                return await _in_thread(lambda: function(left_ms), stop=self.reader.stop, discard=discard)
+                return await in_thread(lambda: function(left_ms), stop=self.reader.stop, discard=discard)
             finally:
                 self._threads.give_back(self)
 
@@ -406,7 +406,7 @@ class ReadCursor:
         self._ahead = []
 
 
-async def _in_thread(
+async def in_thread(
     function: Callable[[], T],
     *,
     stop: Callable[[], None] | None = None,
