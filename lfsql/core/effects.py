@@ -165,8 +165,8 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class ReadLog(msgspec.Struct, frozen=True):
-    """Read records from `first` to at most `last` from disk, at least one, then until `bytes_max` of bodies
-    is passed; feed them back as LogRead.  Asked for at most once at a time per `to`.
+    """Read records from `first` to at most `last` from disk, as many as fit into `bytes_max` but at least one;
+    feed them back as LogRead.  Asked for at most once at a time per `to`.
     """
 
     to: NodeId

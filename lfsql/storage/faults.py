@@ -112,6 +112,9 @@ def translate(
         return errors.DiskFull("could not extend the database file: no space left on device")
     if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
         return errors.DiskFailed(f"the database's disk failed: {message}")
+    if getattr(error, "extendedresult", 0) == apsw.SQLITE_CORRUPT_VTAB:
+        # What a client wrote there, as in an FTS5 table without its contents; the file is as it should be.
+        return errors.IntegrityViolation(f"the contents of a virtual table contradict each other: {message}")
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         return errors.DataCorrupted(f"the database file is damaged: {message}")
     if isinstance(error, apsw.MismatchError):

@@ -31,6 +31,7 @@ import apsw
 
 from lfsql.core.entry import Record, chain_hash
 from lfsql.core.ids import Hash, Index, NodeId, Position
+from lfsql.core.log import RECORD_OVERHEAD_BYTES
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.storage import migrations
 from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
@@ -114,7 +115,7 @@ class StatementLog:
         return self._met[node]
 
     async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
-        """Records first..last, stopping after `bytes_max` bytes of bodies but never before one record.
+        """Records first..last, as many as fit into `bytes_max` in a message, but at least one.
 
         Empty when `first` is compacted away or does not exist yet.  Raises DataCorrupted when one is damaged.
         """
@@ -249,11 +250,11 @@ class StatementLog:
         ):
             if row[0] != expected or not _is_intact(row) or expected in self.damaged:
                 break
-            records.append(Record(*row[:5]))
-            size += len(row[4])
-            expected += 1
-            if size >= bytes_max:
+            size += len(row[4]) + RECORD_OVERHEAD_BYTES
+            if records and size > bytes_max:
                 return tuple(records)
+            records.append(Record(*row[:5]))
+            expected += 1
         if expected <= min(last, self.last.index):
             self.damaged = tuple(sorted({*self.damaged, expected})[:DAMAGED_MAX])
             if not records:

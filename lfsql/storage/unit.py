@@ -45,6 +45,7 @@ from lfsql.errors import (
     InvariantBroken,
     LfsqlError,
     LimitExceeded,
+    ProtocolViolation,
     UndefinedCursor,
     UndefinedSavepoint,
 )
@@ -174,7 +175,7 @@ class OpenUnit:
     def _run_many(self, operation: RunMany) -> Result:
         inspected = self.engine.inspect(operation.sql)
         if not inspected.writes:
-            raise InvariantBroken("RunMany is for statements that write")
+            raise ProtocolViolation("only a statement that writes can run with many sets of parameters")
         if not operation.parameter_sets:
             return Result()
         rows, changed = self._write(operation.sql, operation.parameter_sets, inspected)
