@@ -32,6 +32,7 @@ CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=DAY_MS)]
 MillisecondsOrNone = Annotated[int, msgspec.Meta(ge=0, le=DAY_MS)]
 Bytes = Annotated[int, msgspec.Meta(ge=1024, le=GIBIBYTE)]
+FrameBytes = Annotated[int, msgspec.Meta(ge=2 << 20, le=GIBIBYTE)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 
 MemberRole = Literal["voter", "learner", "witness"]
@@ -63,7 +64,7 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Connections of proxies and commands; those of other nodes have room of their own."""
     handshake_ms_max: Milliseconds = 5_000
     """How long a connection may take to authenticate."""
-    frame_bytes_max: Bytes = 72 << 20
+    frame_bytes_max: FrameBytes = 72 << 20
     """One message on the link."""
     link_queue_bytes_max: Bytes = 144 << 20
     """Messages that wait to be sent to one peer or proxy; beyond it the link is closed or the asker waits."""
@@ -206,7 +207,7 @@ class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How long one read snapshot is shared by following reads."""
     read_threads_max: Count = 4
     """Long reads that run at the same time."""
-    frame_bytes_max: Bytes = 72 << 20
+    frame_bytes_max: FrameBytes = 72 << 20
     """One message on the link to a node."""
     node_requests_max: Count = 10_000
     """Requests to one node that wait for their answer."""

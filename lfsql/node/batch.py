@@ -10,9 +10,7 @@ nothing of them was logged, so they simply run again.
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -20,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from lfsql.core.entry import Record, Statement, Unit, encode_unit
+from lfsql.core.entry import Record
 from lfsql.core.ids import Index, Position
 from lfsql.core.requests import (
     ABORTED,
@@ -38,8 +36,18 @@ from lfsql.core.requests import (
     Run,
     Submit,
 )
-from lfsql.errors import LfsqlError, OutcomeUnknown, QueryCanceled, StalePlan
-from lfsql.node.work import Work, fault_of, run_ms_max
+from lfsql.errors import (
+    DataCorrupted,
+    DiskFailed,
+    InvariantBroken,
+    LfsqlError,
+    OutcomeUnknown,
+    QueryCanceled,
+    StalePlan,
+)
+from lfsql.node.cutting import PIECE_BYTES_MAX, UNIT_BYTES_AROUND, check_statements, cut
+from lfsql.node.run_control import STEPS_A_LOOK, RunControl
+from lfsql.node.work import Work, fault_of
 from lfsql.storage.engine import BatchLost, Engine
 from lfsql.storage.straightness import Straightness
 
@@ -47,53 +55,14 @@ RESULT_BYTES_MAX: Final = 4 << 10
 """A longer result is not kept for a resend: of its rows only the count is."""
 
 SHORT_OPERATIONS_MAX: Final = 16
+SHORT_S_MAX: Final = 0.02
+"""What LIKE may take of the event loop."""
 
-RECORD_BYTES_MAX: Final = 4 << 20
-"""A longer unit is cut into several records, where it can be."""
+FATAL: Final = (DiskFailed, DataCorrupted, InvariantBroken)
+"""Not the client's errors but the node's, which must end: what it would say or write next cannot be trusted."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _results_decoder: Final = msgspec.msgpack.Decoder(tuple[Result, ...])
-
-
-class RunControl:
-    """Which work the engine's thread runs now.  The only state that two threads share."""
-
-    def __init__(self, interrupt: Callable[[], None]) -> None:
-        self._interrupt = interrupt
-        self._lock = threading.Lock()
-        self._current: Work | None = None
-        self._started = 0.0
-
-    def enter(self, work: Work) -> None:
-        with self._lock:
-            self._current = work
-            self._started = time.monotonic()
-
-    def leave(self) -> None:
-        with self._lock:
-            self._current = None
-
-    def stop(self, work: Work, error: LfsqlError) -> None:
-        """Make `work` fail with `error`: at once when it runs, before it starts otherwise."""
-        with self._lock:
-            work.stopped = error
-            if self._current is work:
-                self._interrupt()
-
-    def enforce_limit(self, works: Sequence[Work]) -> float:
-        """Stop what runs longer than it may.  Returns in how many seconds to look again: `works` are the batch."""
-        with self._lock:
-            current, started = self._current, self._started
-        if current is None:
-            return math.inf
-        left = run_ms_max(current) / 1000 - (time.monotonic() - started)
-        if not run_ms_max(current):
-            # Another one of the batch has a limit, and may be next.
-            return min((limit for work in works if (limit := run_ms_max(work))), default=math.inf) / 1000
-        if left <= 0:
-            self.stop(current, QueryCanceled("canceling statement due to statement timeout"))
-            return math.inf
-        return left
 
 
 class UnitClock:
@@ -171,26 +140,36 @@ class Plan:
 
 
 class Report:
-    """`lost`: SQLite rolled back everything since begin().  `survivors` are to be run again."""
+    """`lost`: SQLite rolled back everything since begin().  `survivors` are to be run again.
 
-    __slots__ = ("committed_schema_index", "lost", "position", "ran", "survivors")
+    `seconds`: how long the Submit of a held transaction ran.
+    """
+
+    __slots__ = ("committed_schema_index", "lost", "position", "ran", "seconds", "survivors")
 
     def __init__(self) -> None:
         self.ran: list[Ran] = []
         self.survivors: tuple[Work, ...] = ()
         self.lost = False
+        self.seconds = 0.0
         self.committed_schema_index: Index = 0
         self.position = Position()
         """Where rebase() left data.db."""
 
 
 class UnitRunner:
-    """Runs plans on the engine.  Lives in the engine's thread."""
+    """Runs plans on the engine.  Lives in the engine's thread.  `record_bytes_max`: of a record's body.
 
-    def __init__(self, engine: Engine, control: RunControl, clock: Callable[[], int]) -> None:
+    Every method raises what ends the node (FATAL).
+    """
+
+    def __init__(self, engine: Engine, control: RunControl, clock: Callable[[], int], record_bytes_max: int) -> None:
         self._engine = engine
         self._control = control
         self._clock = clock
+        self._record_bytes_max = record_bytes_max
+        self._piece_bytes_max = min(PIECE_BYTES_MAX, record_bytes_max - UNIT_BYTES_AROUND)
+        engine.connection.set_progress_handler(control.is_stopped, STEPS_A_LOOK)
         self.names = SchemaNames()
         self._straightness = Straightness(engine.connection)
         self._schema_index = engine.schema_index
@@ -234,7 +213,9 @@ class UnitRunner:
             if plan.begin:
                 engine.begin()
             if plan.held:
+                began = time.monotonic()
                 self._run_held(plan.works[0], report, opens=plan.opens)
+                report.seconds = time.monotonic() - began
             else:
                 self._run_batch(plan.works, report)
             self._control.leave()
@@ -269,7 +250,11 @@ class UnitRunner:
                 results: list[Result] = []
                 self._operate(work, results)
                 again = chain_results(again, results)
-        except (BatchLost, LfsqlError):
+        except BatchLost as lost:
+            _raise_fatal(lost.fault)
+            again = b"failed"
+        except LfsqlError as error:
+            _raise_fatal(error)
             again = b"failed"
         if again != digest:
             engine.rollback()
@@ -284,6 +269,7 @@ class UnitRunner:
             try:
                 ran = self._run_one(work)
             except BatchLost as lost:
+                _raise_fatal(lost.fault)
                 # What the others were told about the state they saw is void too: all but the culprit run again.
                 report.lost = True
                 report.ran = [Ran(work, self._failed(work, (), self._fault(work, lost.fault)))]
@@ -305,6 +291,7 @@ class UnitRunner:
             self._check(work)
             self._open(work)
         except LfsqlError as error:
+            _raise_fatal(error)
             return Ran(work, self._failed(work, (), error))
         try:
             self._operate(work, results)
@@ -315,6 +302,7 @@ class UnitRunner:
                 return Ran(work, Outcome(question.request, ABORTED, tuple(results), None, 0, schema_index))
             return self._close(work, results)
         except LfsqlError as error:
+            _raise_fatal(error)
             self._engine.abandon_unit()
             return Ran(work, self._failed(work, results, self._fault(work, error)))
 
@@ -339,10 +327,12 @@ class UnitRunner:
                 self._open(work)
             report.ran.append(self._continue(work, question, results))
         except BatchLost as lost:
+            _raise_fatal(lost.fault)
             report.lost = True
             report.ran.append(Ran(work, self._failed(work, results, self._fault(work, lost.fault))))
         except LfsqlError as error:
-            # Only opening can fail here: the unit does not exist.
+            # Only opening can fail here, apart from what is fatal: the unit does not exist.
+            _raise_fatal(error)
             report.ran.append(Ran(work, self._failed(work, results, error)))
 
     def _continue(self, work: Work, question: Submit, results: list[Result]) -> Ran:
@@ -351,6 +341,7 @@ class UnitRunner:
             self._check(work)
             self._operate(work, results)
         except LfsqlError as error:
+            _raise_fatal(error)
             if question.end == ROLLBACK:
                 engine.abandon_unit()
                 return Ran(work, self._failed(work, results, self._fault(work, error)))
@@ -360,6 +351,7 @@ class UnitRunner:
             try:
                 return self._close(work, results)
             except LfsqlError as error:
+                _raise_fatal(error)
                 engine.abandon_unit()
                 return Ran(work, self._failed(work, results, error))
         if question.end == ROLLBACK:
@@ -378,6 +370,7 @@ class UnitRunner:
         wanted, actual = question.schema_index, self._engine.schema_index
         if wanted not in (-1, actual, self.names.of(actual)):
             raise StalePlan(f"the statement was planned for schema {wanted}, the database is at {actual}")
+        check_statements(work, self._record_bytes_max)
 
     def _open(self, work: Work) -> None:
         seed = int.from_bytes(os.urandom(8)) >> 1
@@ -402,7 +395,7 @@ class UnitRunner:
         if len(encoded) > RESULT_BYTES_MAX:
             encoded = _encode(tuple(Result((), result.rows_changed) for result in results))
         unit = engine.close_unit(encoded)
-        return Ran(work, outcome, cut(unit, RECORD_BYTES_MAX), schema_changed=unit.schema_changed)
+        return Ran(work, outcome, cut(unit, self._piece_bytes_max), schema_changed=unit.schema_changed)
 
     def _failed(self, work: Work, results: Sequence[Result], error: LfsqlError) -> Outcome:
         schema_index = self._engine.schema_index
@@ -432,8 +425,14 @@ class UnitRunner:
         try:
             described = self._engine.describe(question.sql)
         except LfsqlError as error:
+            _raise_fatal(error)
             return Described(question.request, fault=fault_of(error))
         return Described(question.request, described.columns, described.parameters, described.readonly)
+
+
+def _raise_fatal(error: LfsqlError) -> None:
+    if isinstance(error, FATAL):
+        raise error
 
 
 def chain_results(digest: bytes, results: Sequence[Result]) -> bytes:
@@ -445,30 +444,3 @@ def superseded(client: str, sequence: int) -> Fault:
     return fault_of(
         OutcomeUnknown(f"unit {sequence} of client '{client}' is followed by a later one; its result is not kept")
     )
-
-
-def cut(unit: Unit, record_bytes_max: int) -> tuple[bytes, ...]:
-    """The unit as bodies of records: one, or several that are at most about `record_bytes_max` long each.
-
-    Cut between parameter sets: a single set is never cut, however large.
-    """
-    whole = encode_unit(unit)
-    if len(whole) <= record_bytes_max:
-        return (whole,)
-    groups: list[list[Statement]] = [[]]
-    size = 0
-    for statement in unit.statements:
-        taken: list[tuple[object, ...]] = []
-        for parameters in statement.parameter_sets:
-            length = len(_encode(parameters)) + (0 if taken else len(statement.sql) + 16)
-            if size and size + length > record_bytes_max:
-                if taken:
-                    groups[-1].append(msgspec.structs.replace(statement, parameter_sets=tuple(taken)))
-                groups.append([])
-                taken, size = [], 0
-            taken.append(parameters)
-            size += length
-        groups[-1].append(msgspec.structs.replace(statement, parameter_sets=tuple(taken)))
-    first = [msgspec.structs.replace(unit, statements=tuple(group), more=True, result=b"") for group in groups[:-1]]
-    last = msgspec.structs.replace(unit, statements=tuple(groups[-1]))
-    return tuple(map(encode_unit, (*first, last)))

@@ -13,11 +13,16 @@ from lfsql.node.work import Work
 REBASE_BYTES_MAX: Final = 256 << 10
 """Of Submits: a transaction that has sent more is not run again."""
 
+REBASE_SECONDS_MAX: Final = 0.25
+"""Nor is one that ran for longer: all others would wait for it once more."""
+
 
 class Owner:
     """The client whose transaction holds the writer."""
 
-    __slots__ = ("client", "digest", "done", "idle_ms_max", "idle_since", "link", "queue", "sequence", "size")
+    __slots__ = (
+        "client", "digest", "done", "idle_ms_max", "idle_since", "link", "queue", "seconds", "sequence", "size",
+    )  # fmt: skip
 
     def __init__(self, work: Work) -> None:
         self.client = work.client
@@ -31,12 +36,16 @@ class Owner:
         """What has run, to be run again when it is rebased; None when it cannot be."""
         self.digest = b""
         self.size = 0
+        self.seconds = 0.0
+        """How long it has run, all together."""
 
-    def ran(self, work: Work, outcome: Outcome, now: float) -> None:
-        """A Submit ran and left the transaction open."""
+    def ran(self, work: Work, outcome: Outcome, now: float, seconds: float) -> None:
+        """A Submit ran for so long and left the transaction open."""
         self.idle_since = now
         self.size += work.size
-        if outcome.fault is not None or work.stopped is not None or self.size > REBASE_BYTES_MAX:
+        self.seconds += seconds
+        failed = outcome.fault is not None or work.stopped is not None
+        if failed or self.size > REBASE_BYTES_MAX or self.seconds > REBASE_SECONDS_MAX:
             self.done = None
         if self.done is not None:
             self.done.append(work)

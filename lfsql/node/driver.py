@@ -18,7 +18,7 @@ import os
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -81,7 +81,10 @@ def boot_clock() -> float:
 
 
 class Observer(Protocol):
-    """Whom the driver tells.  The calls come from within `step`: they must not step, wait or raise."""
+    """Whom the driver tells.  The calls come from within `step`: they must not wait or raise.
+
+    They may step: what that brings is carried out when what came before it is.
+    """
 
     def committed(self, index: Index) -> None: ...
 
@@ -119,7 +122,8 @@ class Driver:
         self._persists_wait = trio.Event()
         self._timer = trio.CancelScope()
         self._timer_due = math.inf
-        self._answers: list[Proposed | ProposalRefused] = []
+        self._effects: deque[Effect] = deque()
+        self._carrying_out = False
         self._reading: dict[int, Callable[[ReadConfirmed | ReadRefused], None]] = {}
         self._token = int.from_bytes(os.urandom(6), "big")
         """Of the newest read index; random at first, so that none is used twice, not over restarts either."""
@@ -127,18 +131,26 @@ class Driver:
 
     def step(self, given: Input) -> None:
         """Feed one input and carry out what it brings."""
-        for effect in self.consensus.step(given, boot_clock()):
-            self._carry_out(effect)
+        self._carry_out_all(self.consensus.step(given, boot_clock()))
+
+    def _carry_out_all(self, effects: Iterable[Effect]) -> None:
+        """In their order: those of a step within a step come after those of the outer one."""
+        self._effects.extend(effects)
+        if not self._carrying_out:
+            self._carrying_out = True
+            try:
+                while self._effects:
+                    self._carry_out(self._effects.popleft())
+            finally:
+                self._carrying_out = False
         if self.consensus.deadline < self._timer_due:
             self._set_timer()
 
     def propose(self, term: Term, bodies: tuple[tuple[int, bytes], ...]) -> Proposed | ProposalRefused:
         """Append records of (kind, body) to the log of the primary's `term`; all or none."""
-        self._answers.clear()
-        self.step(Propose(term, bodies))
-        if len(self._answers) != 1:
-            raise InvariantBroken(f"consensus gave {len(self._answers)} answers to a proposal")
-        return self._answers[0]
+        answer, effects = _split_answer(self.consensus.step(Propose(term, bodies), boot_clock()))
+        self._carry_out_all(effects)
+        return answer
 
     def read_index(self, answer: Callable[[ReadConfirmed | ReadRefused], None]) -> None:
         """Call `answer` once a quorum has confirmed, or something else has refuted, that this node is primary."""
@@ -169,8 +181,6 @@ class Driver:
                 self._persists_wait.set()
             case Committed():
                 self._observer.committed(effect.index)
-            case Proposed() | ProposalRefused():
-                self._answers.append(effect)
             case ReadLog():
                 if self._nursery is None:
                     raise InvariantBroken("consensus asked for the log before the driver ran")
@@ -189,7 +199,10 @@ class Driver:
                     "node '%s' lacks records that this log no longer has; copy data.db and log.db to it", effect.to
                 )
             case ReadConfirmed() | ReadRefused():
-                self._reading.pop(effect.token)(effect)
+                # A primary elsewhere may answer late, and twice: the first answer counts.
+                answer = self._reading.pop(effect.token, None)
+                if answer is not None:
+                    answer(effect)
 
     # -- The statement log -----------------------------------------------------------------------------------
 
@@ -228,6 +241,14 @@ class Driver:
     def _set_timer(self) -> None:
         self._timer_due = self.consensus.deadline
         self._timer.deadline = trio.current_time() + max(0.0, self._timer_due - boot_clock())
+
+
+def _split_answer(effects: tuple[Effect, ...]) -> tuple[Proposed | ProposalRefused, list[Effect]]:
+    """A proposal's answer, and what else it brought."""
+    answers = [effect for effect in effects if isinstance(effect, Proposed | ProposalRefused)]
+    if len(answers) != 1:
+        raise InvariantBroken(f"consensus gave {len(answers)} answers to a proposal")
+    return answers[0], [effect for effect in effects if effect is not answers[0]]
 
 
 def merge(batch: deque[Persist]) -> tuple[list[Record], Index | None, HardState | None]:

@@ -7,11 +7,13 @@ executed on top of the ones below while those still wait for their quorum.  Two 
 - `Stack`: SQLite commits once the quorum holds the youngest layer and no unit is open on top.
 
 Answers that say nothing was written (a failed statement, a read, a repeated unit) wait as well when they were
-computed on top of a layer that is not yet committed: what they saw must not turn out never to have been.
+computed on top of a layer that is not yet committed: what they saw must not turn out never to have been.  Nor must it
+have been outdated when the question came: see `lfsql.node.confirmations`.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -22,7 +24,9 @@ from lfsql.core.ids import Index, Position
 from lfsql.core.requests import ABORTED, COMMITTED, Described, Outcome, Submit
 from lfsql.errors import InvariantBroken, LfsqlError
 from lfsql.node.batch import Ran, SchemaNames, superseded
-from lfsql.node.work import Work, refusal
+from lfsql.node.confirmations import Confirmations
+from lfsql.node.driver import boot_clock
+from lfsql.node.work import Work, refuse
 
 STACK_LAYERS_MAX: Final = 128
 STACK_BYTES_MAX: Final = 8 << 20
@@ -31,14 +35,34 @@ STACK_SECONDS_MAX: Final = 0.05
 
 
 class Promise:
-    """An answer that becomes true when `index` is committed."""
+    """An answer that becomes true when `index` is committed, and whatever else is awaited has come."""
 
-    __slots__ = ("answer", "index", "work")
+    __slots__ = ("_awaited", "answer", "index", "work")
 
-    def __init__(self, work: Work, answer: Outcome | Described, index: Index) -> None:
+    def __init__(self, work: Work, answer: Outcome | Described, index: Index, awaited: int = 1) -> None:
         self.work = work
         self.answer = answer
         self.index = index
+        self._awaited = awaited
+
+    def keep(self) -> None:
+        """One thing that was awaited has come."""
+        self._awaited -= 1
+        if self._awaited == 0:
+            self.work.asker.answer(self.answer)
+
+    def fail(self, error: LfsqlError) -> None:
+        """It will not become true here, or nobody will learn it."""
+        if self._awaited > 0:
+            self._awaited = 0
+            refuse(self.work, error)
+
+    def confirm(self, error: LfsqlError | None) -> None:
+        """This node was still primary when the question came; or it was not."""
+        if error is None:
+            self.keep()
+        else:
+            self.fail(error)
 
 
 class Waiting:
@@ -83,7 +107,7 @@ class Waiting:
     def fail(self, error: LfsqlError) -> None:
         """Nobody will learn here what becomes of them."""
         for promise in (*self._promises, *self._local):
-            promise.work.asker.answer(refusal(promise.work.question.request, error))
+            promise.fail(error)
         self._promises.clear()
         self._local.clear()
         self._logged.clear()
@@ -91,8 +115,7 @@ class Waiting:
 
     def _answer(self, promises: deque[Promise], index: Index) -> None:
         while promises and promises[0].index <= index:
-            promise = promises.popleft()
-            promise.work.asker.answer(promise.answer)
+            promises.popleft().keep()
 
 
 class Stack:
@@ -133,9 +156,14 @@ class Stack:
 class Ledger:
     """The writer's account of one reign after the other.  `committed` and `proposed` are log indexes."""
 
-    def __init__(self, names: SchemaNames) -> None:
+    def __init__(self, names: SchemaNames, confirmations: Confirmations) -> None:
         self._names = names
+        self._confirmations = confirmations
         self._waiting = Waiting()
+        self._failed: LfsqlError | None = None
+        """Why nothing can be promised any more until the next reign."""
+        self._proposed_at = -math.inf
+        """When `proposed` was, if that was this writer's own doing in this term."""
         self.stack = Stack()
         self.proposed: Index = 0
         """The end of what this writer put into the log, or of what was there when its reign began."""
@@ -143,6 +171,9 @@ class Ledger:
 
     def open_reign(self, committed: Index, *, new_term: bool) -> None:
         self.committed = committed
+        self._failed = None
+        if new_term:
+            self._proposed_at = -math.inf
         self.proposed = committed if new_term else max(self.proposed, committed)
 
     def commit(self, index: Index) -> None:
@@ -155,7 +186,8 @@ class Ledger:
         self._waiting.durable(index)
 
     def fail(self, error: LfsqlError) -> None:
-        """Nobody will learn here what becomes of what is not committed."""
+        """Nobody will learn here what becomes of what is not committed.  What still runs was computed for nothing."""
+        self._failed = error
         self._waiting.fail(error)
 
     @property
@@ -183,15 +215,27 @@ class Ledger:
             raise InvariantBroken(f"a layer of {index - first + 1} records ends at {top.index}, not at {index}")
         self.stack.add(top, unit_indexes, sum(len(body) for ran in layer for body in ran.bodies), now)
         self.proposed = index
+        self._proposed_at = boot_clock()
 
     def promise(self, work: Work, answer: Outcome | Described) -> None:
-        """Answer once everything that the answer was computed on is committed."""
+        """Answer once everything that the answer was computed on is committed, and it is known that no other node
+        had become primary when the question came."""
+        if self._failed is not None:
+            refuse(work, self._failed)
+            return
         if isinstance(answer, Outcome):
             answer = self._finish(answer, self.proposed)
-        if self.proposed > self.committed:
-            self._waiting.add(Promise(work, answer, self.proposed), logged=False)
-        else:
+        pending = self.proposed > self.committed
+        # A quorum took what was proposed after the question came, or will before this is answered.
+        known = self._proposed_at >= work.asked_at or self._confirmations.known(work.asked_at)
+        if known and not pending:
             work.asker.answer(answer)
+            return
+        promise = Promise(work, answer, self.proposed, awaited=pending + (not known))
+        if pending:
+            self._waiting.add(promise, logged=False)
+        if not known:
+            self._confirmations.ask(promise.confirm)
 
     def repetition(self, work: Work) -> Outcome | None:
         """The answer to a unit that is in the log and not yet known to be committed; None when it is not."""

@@ -14,7 +14,6 @@ did not achieve costs the others an election and nobody any data.
 from __future__ import annotations
 
 import logging
-import math
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -34,9 +33,11 @@ from lfsql.net.handshake import NODE, Identity
 from lfsql.net.listener import Listener, bind
 from lfsql.node.applier import Applier
 from lfsql.node.asking import AskerLink
+from lfsql.node.cutting import record_bytes_max
 from lfsql.node.directory import DirectoryIdentity, data_directory
 from lfsql.node.driver import Driver, restore
 from lfsql.node.engine_thread import EngineThread
+from lfsql.node.ledger import STACK_BYTES_MAX
 from lfsql.node.peers import Peers
 from lfsql.node.progress import Progress
 from lfsql.node.reading import ReadService
@@ -148,7 +149,6 @@ class Node:
         )
         self.progress = Progress(thread.engine.position, thread.engine.schema_index)
         self._reads = ReadService(reads, self.progress, config.limits, nursery)
-        self._resigned_at = -math.inf
         self.driver: Driver
         self._peers: Peers
         self._writer: Writer
@@ -238,8 +238,7 @@ class Node:
     def became_primary(self, term: Term, index: Index) -> None:
         self._elected = (term, index)
         self._applier.notify()
-        if self._status.quarantined:
-            self._nursery.start_soon(self._resign)
+        self._tell()
 
     def stepped_down(self, primary: NodeId) -> None:
         logger.warning("no longer primary%s", f", node '{primary}' is" if primary else "")
@@ -249,7 +248,7 @@ class Node:
     def primary_changed(self, primary: NodeId) -> None:
         if primary:
             logger.info("node '%s' is primary in term %d", primary, self.driver.consensus.term)
-        if primary == self.config.name:
+        if primary == self.config.name and not self._status.quarantined:
             self._writer.expect_reign()
         else:
             self._writer.depose()
@@ -273,12 +272,14 @@ class Node:
                 self._status.serving = False
                 self._tell()
 
-    async def _resign(self) -> None:
-        """A quarantined node hands the lead on.  Not twice in a second: several such nodes would pass it round for
-        ever, as fast as they can."""
-        await trio.sleep_until(self._resigned_at + _RESIGN_PAUSE_S)
-        self._resigned_at = trio.current_time()
-        await self._hand_over()
+    async def _keep_off_the_lead(self) -> None:
+        """A quarantined node hands the lead on whenever it has it, until another takes it.  Not twice in a second:
+        several such nodes would pass it round for ever, as fast as they can."""
+        while True:
+            while not self.driver.consensus.ready:
+                await self.wait_changed()
+            await self._hand_over()
+            await trio.sleep(_RESIGN_PAUSE_S)
 
     async def _hand_over(self) -> None:
         """Have another node lead, when this one does and another can; returns when it does, or did not in time."""
@@ -296,7 +297,7 @@ class Node:
                 await self.wait_changed()
 
     def _may_reign(self, applied: Index) -> bool:
-        if self._elected is None or self._quitting:
+        if self._elected is None or self._quitting or self._status.quarantined:
             return False
         term, index = self._elected
         return applied >= max(index, self._writer.resume_index(term))
@@ -304,8 +305,9 @@ class Node:
     def _quarantine(self) -> None:
         self._status.quarantined = True
         self._reads.fault = Diverged(f"the database of node '{self.config.name}' differs from the primary's")
+        self._writer.depose()
         self._tell()
-        self._nursery.start_soon(self._hand_over)
+        self._nursery.start_soon(self._keep_off_the_lead)
 
     def _tell(self) -> None:
         self._changed.set()
@@ -333,17 +335,18 @@ def configuration_of(config: NodeConfig) -> Configuration:
 def settings_of(config: NodeConfig) -> ConsensusSettings:
     """Consensus' times and limits from the node's."""
     limits = config.limits
-    record_bytes_max = limits.frame_bytes_max - (1 << 20)
+    record_max = record_bytes_max(limits)
     return ConsensusSettings(
         heartbeat=config.heartbeat_ms / 1000,
         election_timeout_min=config.election_timeout_ms_min / 1000,
         election_timeout_max=config.election_timeout_ms_max / 1000,
-        message_bytes_max=limits.append_bytes_max,
+        message_bytes_max=min(limits.append_bytes_max, record_max),
         in_flight_bytes_max=limits.append_bytes_max * limits.inflight_appends_max,
         in_flight_messages_max=limits.inflight_appends_max,
-        tail_bytes_max=max(limits.log_cache_bytes_max, record_bytes_max),
-        uncommitted_bytes_max=4 * record_bytes_max,
-        record_bytes_max=record_bytes_max,
+        tail_bytes_max=max(limits.log_cache_bytes_max, record_max),
+        # More than the writer can have on its way, so that its order in SQLite is always that of the log.
+        uncommitted_bytes_max=2 * (STACK_BYTES_MAX + limits.batch_bytes_max + 2 * limits.frame_bytes_max),
+        record_bytes_max=record_max,
     )
 
 

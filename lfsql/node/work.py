@@ -7,6 +7,7 @@ from typing import Protocol
 from lfsql.core.ids import Index
 from lfsql.core.requests import ABORTED, Answer, Describe, Described, Fault, LookUp, Outcome, Result, Submit
 from lfsql.errors import LfsqlError
+from lfsql.node.driver import boot_clock
 
 
 class Asker(Protocol):
@@ -22,13 +23,15 @@ class Work:
     """One question on its way through the writer.
 
     `known_new`: this primary has seen an earlier sequence of the client, so nothing can be recorded of this one.
+    `asked_at`: when it arrived, on the clock that consensus uses.
     `stopped`: a cancel or a time limit; set by the loop, read by the engine's thread.
     """
 
-    __slots__ = ("asker", "client", "known_new", "question", "sequence", "size", "stopped")
+    __slots__ = ("asked_at", "asker", "client", "known_new", "question", "sequence", "size", "stopped")
 
     def __init__(self, asker: Asker, question: Submit | LookUp | Describe, size: int) -> None:
         self.asker = asker
+        self.asked_at = boot_clock()
         self.question = question
         self.size = size
         self.client = question.client
@@ -68,7 +71,7 @@ def run_ms_max(work: Work) -> int:
     return work.question.run_ms_max if isinstance(work.question, Submit) else 0
 
 
-def refuse(work: Work, error: LfsqlError, schema_index: Index) -> None:
+def refuse(work: Work, error: LfsqlError, schema_index: Index = 0) -> None:
     """Answer the question with an error: nothing was done."""
     request = work.question.request
     if isinstance(work.question, Describe):

@@ -37,7 +37,6 @@ from lfsql.core.ids import Index, NodeId, Term
 from lfsql.core.requests import ABORTED, OPEN, ROLLBACK, LookUp, Outcome, Submit
 from lfsql.errors import (
     IdleInTransaction,
-    InvariantBroken,
     LfsqlError,
     NotPrimary,
     OutcomeUnknown,
@@ -47,24 +46,23 @@ from lfsql.errors import (
     ShuttingDown,
 )
 from lfsql.node.alarm import NEVER, Alarm
-from lfsql.node.batch import Plan, Ran, Report, RunControl, UnitClock, UnitRunner
+from lfsql.node.batch import Plan, Ran, Report, UnitClock, UnitRunner
 from lfsql.node.clients import Clients, Owner
+from lfsql.node.confirmations import Confirmations
+from lfsql.node.cutting import record_bytes_max
 from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import Done, EngineThread
 from lfsql.node.gathering import Gathering
 from lfsql.node.ledger import Ledger
+from lfsql.node.ownership import REBASE_SECONDS, Ownership
 from lfsql.node.progress import Progress
+from lfsql.node.run_control import RunControl
 from lfsql.node.work import Asker, Work, refuse, run_ms_max
 from lfsql.node.write_queue import WriteQueue
 
 logger: Final = logging.getLogger(__name__)
 
 Given = TypeVar("Given")
-
-_OWNER_QUEUE_MAX: Final = 1_000
-
-REBASE_SECONDS: Final = 0.03
-"""After so long without a word from its owner, a transaction makes way for the COMMIT of what lies below it."""
 
 
 class Writer:
@@ -79,9 +77,9 @@ class Writer:
         self._progress = progress
         self._limits = limits
         self._control = RunControl(thread.engine.interrupt)
-        self._runner = UnitRunner(thread.engine, self._control, UnitClock())
+        self._runner = UnitRunner(thread.engine, self._control, UnitClock(), record_bytes_max(limits))
         self._clients = Clients(limits.client_records_max)
-        self._ledger = Ledger(self._runner.names)
+        self._ledger = Ledger(self._runner.names, Confirmations(driver))
         self._stack = self._ledger.stack
 
         self._term: Term = 0
@@ -97,9 +95,9 @@ class Writer:
         self._busy = False
         self._running: tuple[Work, ...] = ()
         self._queue = WriteQueue(limits.write_queue_units_max)
-        self._owner: Owner | None = None
-        self._abandon = False
-        """The owner's unit is to be undone; nothing else happens before."""
+        self._ownership = Ownership(
+            self._clients, self._queue, self._control, limits.transaction_idle_ms_max, self._refuse
+        )
         self._gathered = Gathering(self._log)
         self._idle_alarm = Alarm(self._check_idle)
         self._run_alarm = Alarm(lambda: trio.current_time() + self._control.enforce_limit(self._running))
@@ -112,7 +110,7 @@ class Writer:
 
     def owns(self, client: str) -> bool:
         """Whether the client's transaction holds the writer."""
-        return self._owner is not None and self._owner.client == client
+        return self._ownership.is_of(client)
 
     def ask(self, work: Work) -> None:
         """Take a Submit or LookUp, or a Describe of a client that owns the writer.  Answered in any case."""
@@ -121,13 +119,14 @@ class Writer:
         if why is not None:
             self._refuse(work, why)
             return
-        owner = self._owner
-        if owner is not None and owner.client == work.client and not self._abandon:
+        owner = self._ownership.owner
+        if owner is not None and owner.client == work.client and not self._ownership.abandoned:
             if owner.link != work.asker.number:
                 # The same client on a new link: its old one is gone, and with it the transaction.
                 self._drop_owner(None)
             elif not isinstance(work.question, LookUp):
-                self._ask_owner(owner, work)
+                self._ownership.ask(work)
+                self._pump()
                 return
         self._enqueue(work)
 
@@ -139,7 +138,7 @@ class Writer:
             return work.asker is asker and work.question.request == request
 
         self._drop_queued(is_meant, error)
-        for work in (*self._running, *(self._owner.queue if self._owner is not None else ())):
+        for work in (*self._running, *(owner.queue if (owner := self._ownership.owner) is not None else ())):
             if is_meant(work):
                 self._control.stop(work, error)
                 return
@@ -155,7 +154,8 @@ class Writer:
     def asker_lost(self, asker: Asker) -> None:
         """The link is gone: so are its transactions and what it queued."""
         self._drop_queued(lambda work: work.asker is asker, None)
-        if self._owner is not None and self._owner.link == asker.number:
+        owner = self._ownership.owner
+        if owner is not None and owner.link == asker.number:
             self._drop_owner(None)
 
     # -- What consensus says ---------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class Writer:
         """Take nothing new, refuse what waits, and end the reign when what is logged is committed or lost."""
         self._quitting = error
         self._drop_queued(lambda _work: True, error)
-        if self._owner is not None:
+        if self._ownership.owner is not None:
             self._drop_owner(error)
         self._gathered.flush()
         self._pump()
@@ -235,11 +235,12 @@ class Writer:
     def _pump(self) -> None:
         """Start the next job, when there is one and the engine is free."""
         while self._reigning and not self._busy:
-            if self._ending is None and self._quitting is not None and self._owner is None and not self._stack.layers:
+            free = self._ownership.owner is None and not self._stack.layers
+            if free and self._ending is None and self._quitting is not None:
                 self._ending = self._quitting
             if self._ending is not None or self._catch_up:
                 self._start_rollback()
-            elif self._abandon:
+            elif self._ownership.abandoned:
                 self._hand_over(self._runner.abandon, self._take_abandoned)
             else:
                 plan = self._choose()
@@ -248,7 +249,7 @@ class Writer:
                 self._start(plan)
 
     def _choose(self) -> Plan | None:
-        stack, owner = self._stack, self._owner
+        stack, owner = self._stack, self._ownership.owner
         if owner is not None:
             return Plan(works=(owner.queue[0],), held=True) if owner.queue else None
         commit = None if self._gathered else self._ledger.due
@@ -258,7 +259,7 @@ class Writer:
             limits = self._limits
             works, held = self._queue.take(limits.batch_units_max, limits.batch_bytes_max, self._is_answered)
         if held:
-            self._owner = Owner(works[0])
+            self._ownership.take(works[0])
         if not works and commit is None:
             self._gathered.flush()
             return None
@@ -300,8 +301,10 @@ class Writer:
     def _rebase(self, owner: Owner, done: list[Work]) -> None:
         """Let SQLite commit what lies below an owner that makes it wait."""
         self._gathered.flush()
+        if self._busy or self._ledger.due is None:
+            return
         records = self._driver.consensus.records(self._progress.index + 1, self._stack.top.index)
-        if records is not None and self._ledger.due is not None:
+        if records is not None:
             self._hand_over(partial(self._runner.rebase, records, done, owner.digest), self._take_rebased)
 
     def _hand_over(self, job: Callable[[], Given], take: Callable[[Given], None]) -> None:
@@ -324,8 +327,7 @@ class Writer:
             self._fail(error)
 
     def _take_abandoned(self, report: Report) -> None:
-        self._abandon = False
-        self._give_up_ownership()
+        self._ownership.give_up()
         if report.lost:
             self._lose(report)
 
@@ -333,18 +335,20 @@ class Writer:
         self._stack.clear()
         self._stack.begun = not report.lost
         self._progress.advance(report.position, report.committed_schema_index)
-        if report.lost and self._owner is not None:
-            self._end_transaction(self._owner, SerializationFailure("the transaction could not be run again"))
-            self._abandon = False
-            self._give_up_ownership()
+        if report.lost:
+            if not self._ownership.abandoned:
+                self._ownership.end(SerializationFailure("the transaction could not be run again"))
+            self._ownership.give_up()
+        else:
+            # The alarm may have rung meanwhile, and found the engine busy.
+            self._idle_alarm.set(self._ownership.idle_until())
 
     def _take_rolled_back(self, _nothing: None) -> None:
         self._stack.clear()
-        self._abandon = False
         if self._ending is not None:
-            if self._owner is not None:
-                self._end_transaction(self._owner, self._ending)
-            self._give_up_ownership()
+            if self._ownership.owner is not None:
+                self._ownership.end(self._ending)
+            self._ownership.give_up()
             self._drop_queued(lambda _work: True, self._ending)
         self._reigning = False
         self._finished.set()
@@ -363,7 +367,7 @@ class Writer:
         if report.lost:
             self._lose(report)
         if plan.held:
-            self._take_held(plan, report.ran[0])
+            self._take_held(plan, report.ran[0], report.seconds)
         elif plan.works:
             self._take_batch(report)
 
@@ -378,24 +382,19 @@ class Writer:
             if not ran.bodies:
                 self._ledger.promise(ran.work, ran.outcome)
 
-    def _take_held(self, plan: Plan, ran: Ran) -> None:
-        owner = self._owner
-        if owner is None:
-            raise InvariantBroken("a transaction's Submit ran while nobody owned the writer")
+    def _take_held(self, plan: Plan, ran: Ran, seconds: float) -> None:
+        owner, outcome, question = self._ownership.present, ran.outcome, ran.work.question
         owner.queue.popleft()
-        outcome, question = ran.outcome, ran.work.question
         if not isinstance(outcome, Outcome) or outcome.state == OPEN:
             ran.work.asker.answer(outcome)
-            if isinstance(question, Submit) and isinstance(outcome, Outcome):
-                cap = self._limits.transaction_idle_ms_max
-                owner.idle_ms_max = min(question.idle_ms_max or cap, cap)
-                owner.ran(ran.work, outcome, trio.current_time())
+            if isinstance(outcome, Outcome):
+                self._ownership.ran(ran.work, outcome, seconds)
             self._idle_alarm.set(min(owner.due, owner.idle_since + REBASE_SECONDS))
             return
-        self._abandon = False
+        self._ownership.abandoned = False
         if outcome.state == ABORTED and isinstance(question, Submit) and question.end != ROLLBACK and not plan.opens:
-            self._end_transaction(owner, SerializationFailure("the transaction was rolled back by an earlier error"))
-        self._give_up_ownership()
+            self._ownership.end(SerializationFailure("the transaction was rolled back by an earlier error"))
+        self._ownership.give_up()
         if ran.bodies:
             self._gathered.add(ran, others_wait=bool(self._queue))
         elif outcome.state == ABORTED and not plan.opens:
@@ -431,51 +430,26 @@ class Writer:
 
     # -- Owning the writer -----------------------------------------------------------------------------------
 
-    def _ask_owner(self, owner: Owner, work: Work) -> None:
-        if len(owner.queue) >= _OWNER_QUEUE_MAX:
-            self._refuse(work, QueueFull(f"{_OWNER_QUEUE_MAX} requests of one transaction wait"))
-            return
-        owner.queue.append(work)
-        self._pump()
-
     def _drop_owner(self, error: LfsqlError | None) -> None:
         """Undo the owner's transaction.  `error` is what its client hears next; None when nobody is there."""
-        owner = self._owner
-        if owner is None:
-            raise InvariantBroken("nobody owns the writer")
-        self._end_transaction(owner, error)
-        self._abandon = True
-        for work in self._running:
-            self._control.stop(work, error or QueryCanceled("the client went away"))
+        self._ownership.abandon(error, self._running)
         self._pump()
 
-    def _end_transaction(self, owner: Owner, error: LfsqlError | None) -> None:
-        """What the client has sent or still sends for this transaction gets `error`, not a transaction anew."""
-        if error is not None:
-            self._clients.end(owner, error)
-        for work in [work for work in owner.queue if work not in self._running]:
-            owner.queue.remove(work)
-            if error is not None:
-                self._refuse(work, error)
-
-    def _give_up_ownership(self) -> None:
-        """What the client sent after the end of its transaction takes its turn, before others."""
-        if self._owner is not None:
-            queued, self._owner = self._owner.queue, None
-            self._queue.put_back(queued)
-
     def _check_idle(self) -> float:
-        owner, now = self._owner, trio.current_time()
-        if owner is None or owner.queue or self._busy or self._abandon:
+        if self._busy:
+            return NEVER  # whatever runs sets the alarm when it leaves the transaction open
+        now, until = trio.current_time(), self._ownership.idle_until()
+        if until == NEVER:
             return NEVER
-        if now >= owner.due:
+        owner = self._ownership.present
+        if now >= until:
             logger.info("client '%s' let its transaction idle for %d ms", owner.client, owner.idle_ms_max)
             self._drop_owner(IdleInTransaction("terminating connection due to idle-in-transaction timeout"))
             return NEVER
         if not self._stack.layers or owner.done is None:
-            return owner.due
+            return until
         self._rebase(owner, owner.done)
-        return min(owner.due, now + REBASE_SECONDS)
+        return min(until, now + REBASE_SECONDS)
 
     # -- The queue -------------------------------------------------------------------------------------------
 

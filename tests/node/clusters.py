@@ -20,6 +20,8 @@ from lfsql.net.link import Link, open_link
 from lfsql.net.listener import bind
 from lfsql.node.service import Node, run_node
 
+MEBIBYTE = 1 << 20
+
 DEADLINE_S = 20
 """Everything here takes milliseconds; a test that waits this long has failed."""
 
@@ -74,14 +76,16 @@ class Cluster:
             await self.any_change()
 
     async def any_change(self) -> None:
+        # Taken before anything waits: a change that comes before the tasks have begun must not be missed.
+        changes = [running.node._changed for running in self.running.values()]
         async with trio.open_nursery() as nursery:
 
-            async def wait(node: Node) -> None:
-                await node.wait_changed()
+            async def wait(change: trio.Event) -> None:
+                await change.wait()
                 nursery.cancel_scope.cancel()
 
-            for running in self.running.values():
-                nursery.start_soon(wait, running.node)
+            for change in changes:
+                nursery.start_soon(wait, change)
 
     async def level(self) -> None:
         """Return when every running node has applied what the primary has."""

@@ -21,10 +21,13 @@ from lfsql.core.requests import (
     Heartbeat,
     LookUp,
     Outcome,
+    Run,
     Status,
     StatusRequest,
+    Submit,
 )
-from tests.node.clusters import Session, cluster_of, read
+from lfsql.errors import NotPrimary
+from tests.node.clusters import MEBIBYTE, Session, cluster_of, read
 
 
 async def test_writes_reach_every_node_alike(tmp_path: Path) -> None:
@@ -244,3 +247,53 @@ async def test_a_primary_says_how_long_ago_a_quorum_confirmed_it(tmp_path: Path)
             while heard[primary].role == PRIMARY:
                 await changed.wait()
             assert heard[primary].confirmed_ago_ms is None
+
+
+async def test_a_follower_far_behind_is_sent_no_more_than_a_frame_holds(tmp_path: Path) -> None:
+    """Two records that each fit into a message, and together do not fit into a frame."""
+    limits = {
+        "frame_bytes_max": 8 * MEBIBYTE,
+        "unit_bytes_max": 6 * MEBIBYTE,
+        "append_bytes_max": 5 * MEBIBYTE,
+        "log_cache_bytes_max": 8 * MEBIBYTE,
+    }
+    async with cluster_of(tmp_path, 3, **limits) as cluster:
+        primary = await cluster.primary()
+        other = next(name for name in cluster.configs if name != primary)
+        async with cluster.link(primary) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (v)")
+            await cluster.stop(other)
+            for number, size in enumerate((4, 5, 4, 5)):
+                insert = Run("INSERT INTO t VALUES (?1)", ("x" * (size * MEBIBYTE),))
+                answer = await link.request(Submit(link.next_request(), "a", number, (insert,)))
+                assert isinstance(answer, Outcome)
+                assert answer.state == COMMITTED
+        await cluster.start(other)
+        await cluster.level()
+        assert cluster.content(other, "SELECT count(*) FROM t") == [(4,)]
+        assert not any(running.ended.is_set() for running in cluster.running.values())
+
+
+async def test_a_quarantined_primary_hands_over_as_soon_as_another_can_take_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        node = cluster.running[primary].node
+        async with cluster.link(primary) as link:
+            asked = trio.Event()
+
+            def connected(_name: str) -> bool:
+                asked.set()
+                return False
+
+            with monkeypatch.context() as alone:
+                alone.setattr(node._peers, "connected", connected)
+                node._quarantine()
+                refused = await Session(link, "a").submit("CREATE TABLE t (v)")
+                assert refused.fault is not None
+                assert refused.fault.sqlstate == NotPrimary.sqlstate
+                await asked.wait()
+                assert node.driver.consensus.primary == primary
+            while node.driver.consensus.primary in ("", primary):
+                await node.wait_changed()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 
 from lfsql.core.requests import (
@@ -13,6 +15,7 @@ from lfsql.core.requests import (
     COMMITTED,
     HOLD,
     OPEN,
+    ROLLBACK,
     Cancel,
     Describe,
     Described,
@@ -23,8 +26,9 @@ from lfsql.core.requests import (
     RunMany,
     Submit,
 )
-from lfsql.errors import NotPrimary, OutcomeUnknown, StalePlan
-from tests.node.clusters import Session, cluster_of, read
+from lfsql.errors import LimitExceeded, NotPrimary, OutcomeUnknown, StalePlan
+from lfsql.node.clients import REBASE_SECONDS_MAX
+from tests.node.clusters import MEBIBYTE, Session, cluster_of, read
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
 SLOW = f"INSERT INTO t SELECT NULL FROM ({ENDLESS})"
@@ -232,3 +236,72 @@ async def test_an_idle_transaction_does_not_hide_what_was_acknowledged_below_it(
         await cluster.level()
         for name in cluster.configs:
             assert cluster.content(name, "SELECT id, v FROM t WHERE id > 1") == list(done.results[0].rows)
+
+
+async def test_an_idle_transaction_ends_in_time_though_it_took_long_to_run_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cluster_of(tmp_path, 3) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        node = cluster.running[await cluster.primary()].node
+        go_on = threading.Event()
+
+        idle, below = Session(link, "idle"), Session(link, "below")
+
+        async def run(session: Session, end: int) -> None:
+            await session.submit("INSERT INTO t DEFAULT VALUES", end=end, idle_ms_max=300)
+
+        while not node._writer._stack.layers:
+            # Both leave in one packet, so that the transaction is stacked on a unit that waits for its quorum.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run, below, COMMIT)
+                await trio.testing.wait_all_tasks_blocked(0)
+                nursery.start_soon(run, idle, HOLD)
+            if not node._writer._stack.layers:
+                await idle.submit(end=ROLLBACK, same=True)
+        node._thread.start(lambda _engine: go_on.wait(10), lambda _done: None)
+        rang, alarm = trio.Event(), node._writer._idle_alarm
+        check = alarm._check
+
+        def ring() -> float:
+            if node._writer._busy:
+                rang.set()
+            return check()
+
+        monkeypatch.setattr(alarm, "_check", ring)
+        await rang.wait()
+        go_on.set()
+        with trio.fail_after(5):
+            assert (await Session(link, "next").submit("INSERT INTO t DEFAULT VALUES")).state == COMMITTED
+
+
+async def test_a_transaction_that_ran_long_is_not_run_again(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        node = cluster.running[await cluster.primary()].node
+        session = Session(link, "a")
+        opened = await session.submit(f"INSERT INTO t SELECT i FROM ({ENDLESS} LIMIT 400000)", end=HOLD)
+        assert opened.state == OPEN
+        owner = node._writer._ownership.present
+        assert (owner.seconds > REBASE_SECONDS_MAX) == (owner.done is None)
+        while owner.seconds <= REBASE_SECONDS_MAX:
+            await session.submit(f"SELECT count(*) FROM ({ENDLESS} LIMIT 400000)", end=HOLD, same=True)
+        assert owner.done is None
+        assert (await session.submit(end=COMMIT, same=True)).state == COMMITTED
+
+
+async def test_a_value_too_large_for_a_record_ends_no_reign(tmp_path: Path) -> None:
+    limits = {"frame_bytes_max": 5 * MEBIBYTE, "unit_bytes_max": 4_700_000, "append_bytes_max": MEBIBYTE}
+    async with cluster_of(tmp_path, 1, **limits) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "ddl").submit("CREATE TABLE t (v)")
+        node = cluster.running["n1"].node
+        term, reigning = node.driver.consensus.term, node._writer._finished
+        text = "x" * (4 * MEBIBYTE + 100_000)
+        answer = await link.request(
+            Submit(link.next_request(), "large", 1, (Run("INSERT INTO t VALUES (?1)", (text,)),))
+        )
+        assert isinstance(answer, Outcome)
+        assert (answer.state, sqlstate(answer)) == (ABORTED, LimitExceeded.sqlstate)
+        assert (await Session(link, "next").submit("INSERT INTO t VALUES (1)")).state == COMMITTED
+        assert node.driver.consensus.term == term
+        assert node._writer._finished is reigning
