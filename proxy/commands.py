@@ -326,6 +326,7 @@ async def _declare(state: SessionState, utility: DeclareCursor, parameters: tupl
     formats = (1,) if utility.binary else ()
     portal = Portal(utility.name, prepared, parameters, formats, cursor=True, hold=utility.hold)
     source = await rows_of(state, prepared, parameters)
+    prepared.told = True
     portal.source = await ScrollRows.load(source) if utility.scroll else source
     state.add_portal(portal)
     return "DECLARE CURSOR"

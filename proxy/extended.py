@@ -125,7 +125,7 @@ async def describe(state: SessionState, message: Describe) -> None:
         formats: tuple[int, ...] = ()
     else:
         portal = find_portal(state, message.name)
-        prepared = portal.prepared
+        prepared = portal.prepared if portal.prepared.told else await newest(state, portal.prepared)
         plan = prepared.plan
         formats = portal.formats
     if state.status == FAILED:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import Final, TypeVar
 
 import trio
@@ -17,14 +16,7 @@ import trio
 from lfsql.core.entry import Value
 from lfsql.core.ids import Index
 from lfsql.core.requests import HOLD
-from lfsql.errors import (
-    CachedPlanChanged,
-    FeatureNotSupported,
-    IndeterminateType,
-    LimitExceeded,
-    QueryCanceled,
-    SerializationFailure,
-)
+from lfsql.errors import CachedPlanChanged, FeatureNotSupported, IndeterminateType, LimitExceeded
 from proxy.functions import call
 from proxy.hints import check_hints
 from proxy.passthrough import result_columns
@@ -36,7 +28,7 @@ from proxy.sql.planner import plan as plan_statement
 from proxy.sql.utility import DeclareCursor, Explain
 from proxy.state import IDLE, SessionState
 from proxy.statements import Prepared
-from proxy.writing import flush_unit
+from proxy.writing import check_patience, flush_unit
 
 T = TypeVar("T")
 
@@ -184,11 +176,7 @@ async def follow(state: SessionState, prepared: Prepared, index: Index, began: f
     It goes on so for as long as it may take.  `began`: when it was to run, on the monotonic clock.  Raises
     QueryCanceled, SerializationFailure, and CachedPlanChanged as `replan`.
     """
-    passed_s = monotonic() - began
-    if state.statement_ms_max and passed_s * 1000 >= state.statement_ms_max:
-        raise QueryCanceled("canceling statement due to statement timeout")
-    if passed_s >= state.failover_s:
-        raise SerializationFailure("the schema kept changing while the statement was planned", hint="Run it again.")
+    check_patience(state, began)
     await state.worker.schemas.refresh(state, index)
     await replan(state, prepared)
 

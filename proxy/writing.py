@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +46,7 @@ from lfsql.errors import (
     all_errors,
 )
 from proxy.sql.plan import ANY_SCHEMA
-from proxy.state import SessionState
+from proxy.state import SessionState, cancellable
 from proxy.unit import Step
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ for _class in all_errors():
     if "sqlstate" in vars(_class):
         _BY_SQLSTATE.setdefault(_class.sqlstate, _class)
 
-REPLANS_MAX: Final = 20
-"""How often a unit is planned again because the schema changed meanwhile."""
+COMMIT_S: Final = 0.002
+"""About how long it takes until a schema change that the primary has run is committed, and can be planned for."""
 
 _ELSEWHERE: Final = frozenset({NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, NoPrimary.sqlstate})
 """Faults that say: this node cannot answer for the unit, the primary can."""
@@ -291,29 +292,40 @@ def _operations(steps: list[Step]) -> Iterator[Operation]:
         yield from step.operations
 
 
+def check_patience(state: SessionState, began: float) -> None:
+    """A statement that began then, on the monotonic clock, is to be planned again, as the schema has changed.
+
+    Raises QueryCanceled, SerializationFailure when that has been going on for too long.
+    """
+    passed_s = monotonic() - began
+    if state.statement_ms_max and passed_s * 1000 >= state.statement_ms_max:
+        raise QueryCanceled("canceling statement due to statement timeout")
+    if passed_s >= state.failover_s:
+        raise SerializationFailure("the schema kept changing while the statement was planned", hint="Run it again.")
+
+
 async def _submit_planned(
     state: SessionState, steps: list[Step], operations: tuple[Operation, ...], skip: int, end: int
 ) -> Outcome:
-    """submit(), planning again when the schema turns out to have changed before anything ran."""
-    attempt = 0
+    """submit(), planning again for as long as the schema turns out to have changed before anything ran."""
+    schemas = state.worker.schemas
+    began = monotonic()
     while True:
-        attempt += 1
         schema_index = max((step.plan.schema_index for step in steps if step.plan is not None), default=ANY_SCHEMA)
         if state.own_schema is not None:
             schema_index = ANY_SCHEMA  # our own uncommitted schema: nobody else can have changed it
         held = state.unit.held
         outcome = await submit(state, operations, end, schema_index)
         stale = outcome.fault is not None and outcome.fault.sqlstate == StalePlan.sqlstate
-        if (
-            not stale
-            or attempt == REPLANS_MAX
-            or outcome.results
-            or held
-            or not all(step.rebuild or step.plan is None for step in steps)
-        ):
+        if not stale or outcome.results or held or not all(step.rebuild or step.plan is None for step in steps):
             return outcome
+        check_patience(state, began)
         state.unit.writes = True
-        await state.worker.schemas.refresh(state, outcome.schema_index)
+        known = schemas.current.index
+        await schemas.refresh(state, outcome.schema_index)
+        if schemas.current.index == known == schema_index:
+            # The change is not in the log yet, so nobody can show it; it may also be rolled back.
+            await cancellable(state, partial(trio.sleep, COMMIT_S))
         for step in steps:
             if step.rebuild is not None:
                 await step.rebuild()

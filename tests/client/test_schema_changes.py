@@ -176,3 +176,14 @@ def test_reads_and_writes_go_on_beside_a_migration(other_proxy: str, pair: psyco
             over.set()
             migration.join()
     assert changes > 5
+
+
+def test_a_cursor_keeps_the_columns_it_was_opened_with(
+    other_proxy: str, pair: psycopg.Connection, table: str
+) -> None:
+    with psycopg.connect(other_proxy, autocommit=True) as other:
+        other.execute(f"DECLARE c CURSOR WITH HOLD FOR SELECT * FROM {table}")
+        pair.execute(f"ALTER TABLE {table} ADD COLUMN c int")
+        wait_until(lambda: len(other.execute(f"SELECT * FROM {table}").fetchall()[0]) == 3, 10, "the column")
+        assert checked(other.pgconn.describe_portal(b"c")).nfields == 2
+        assert other.execute("FETCH c").fetchall() == [(1, 2)]
