@@ -1,0 +1,119 @@
+"""The order in which effects are carried out, and answers that come late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lfsql.core.effects import (
+    Committed,
+    Effect,
+    Input,
+    Propose,
+    Proposed,
+    ReadConfirmed,
+    ReadIndex,
+    ReadRefused,
+    Restored,
+    Send,
+    Tick,
+)
+from lfsql.core.ids import Index
+from lfsql.core.membership import VOTER, Configuration, Member
+from lfsql.core.messages import ReadIndexRequest
+from lfsql.core.settings import ConsensusSettings
+from lfsql.node.driver import Driver
+
+
+class Said:
+    """Consensus that gives prepared effects."""
+
+    deadline = float("inf")
+
+    def __init__(self, effects: Callable[[Input], tuple[Effect, ...]]) -> None:
+        self._effects = effects
+
+    def step(self, given: Input, _now: float) -> tuple[Effect, ...]:
+        return self._effects(given)
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.on_commit: Callable[[Index], None] = lambda _index: None
+
+    def committed(self, index: Index) -> None:
+        self.on_commit(index)
+
+    def durable(self, index: Index) -> None: ...
+
+    def became_primary(self, term: int, index: Index) -> None: ...
+
+    def stepped_down(self, primary: str) -> None: ...
+
+    def primary_changed(self, primary: str) -> None: ...
+
+
+@pytest.fixture
+def sent() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def observer() -> Observer:
+    return Observer()
+
+
+@pytest.fixture
+def driver(sent: list[int], observer: Observer) -> Driver:
+    def send(_to: str, message: Any) -> None:
+        sent.append(message.token)
+
+    unused: Any = None
+    members = Configuration((Member("n1", VOTER, 100, ""),))
+    return Driver(
+        "n1",
+        members,
+        unused,
+        Restored(),
+        ConsensusSettings(),
+        send=send,
+        close_peer=lambda _node: None,
+        observer=observer,
+    )
+
+
+def message(number: int) -> Send:
+    return Send("n2", ReadIndexRequest(number))
+
+
+def test_a_step_within_a_step_is_carried_out_after_it(driver: Driver, observer: Observer, sent: list[int]) -> None:
+    def effects(given: Input) -> tuple[Effect, ...]:
+        if isinstance(given, Propose):
+            return Proposed(8, 8), message(3)
+        return message(1), Committed(7), message(2)
+
+    driver.consensus = Said(effects)  # type: ignore[assignment]  # what the driver uses of it here
+    answers: list[object] = []
+    observer.on_commit = lambda _index: answers.append(driver.propose(1, ((0, b""),)))
+    driver.step(Tick())
+    assert answers == [Proposed(8, 8)]
+    assert sent == [1, 2, 3]
+
+
+def test_a_second_answer_to_a_read_does_no_harm(driver: Driver) -> None:
+    asked: list[int] = []
+
+    def effects(given: Input) -> tuple[Effect, ...]:
+        if isinstance(given, ReadIndex):
+            asked.append(given.token)
+            return ()
+        return ReadConfirmed(asked[0], 7), ReadRefused(asked[0], "n2")
+
+    driver.consensus = Said(effects)  # type: ignore[assignment]  # what the driver uses of it here
+    answers: list[object] = []
+    driver.read_index(answers.append)
+    driver.step(Tick())
+    driver.step(Tick())
+    assert answers == [ReadConfirmed(asked[0], 7)]
