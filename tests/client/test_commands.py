@@ -239,6 +239,22 @@ def test_a_directory_of_another_cluster(stopped: Path) -> None:
             path.write_text(text)
 
 
+def test_changed_members_are_accepted_by_a_command(stopped: Path) -> None:
+    file, identity = stopped / "n1" / "node.toml", stopped / "n1" / "identity.json"
+    kept = {path: path.read_text() for path in (file, identity)}
+    try:
+        file.write_text(kept[file] + '\n[[peers]]\nname = "n4"\naddress = "127.0.0.1:1"\n')
+        assert_one_clear_line(lfsql("node", "--config", file), "members have changed", "'n4' (voter) came", "members`")
+        for said in ("n1: 'n4' (voter) came\n", "n1: the members are as they were\n"):
+            accepted = lfsql("members", "--config", file)
+            assert (accepted.returncode, accepted.stdout, accepted.stderr) == (0, said, "")
+        file.write_text(kept[file].replace('name = "n2"', 'name = "n5"'))
+        assert_one_clear_line(lfsql("members", "--config", file), "votes of n2 and n4 and n5", "one at a time")
+    finally:
+        for path, text in kept.items():
+            path.write_text(text)
+
+
 def test_a_key_that_others_may_read_or_that_is_gone(stopped: Path) -> None:
     key = stopped / "cluster.key"
     key.chmod(0o644)
