@@ -195,9 +195,7 @@ class Driver:
                 logger.error("node '%s' broke the protocol, its link is closed: %s", effect.node, effect.reason)
                 self._close_peer(effect.node)
             case NeedSnapshot():
-                logger.error(
-                    "node '%s' lacks records that this log no longer has; copy data.db and log.db to it", effect.to
-                )
+                logger.error("node '%s' lacks records that this log no longer has: it cannot catch up", effect.to)
             case ReadConfirmed() | ReadRefused():
                 # A primary elsewhere may answer late, and twice: the first answer counts.
                 answer = self._reading.pop(effect.token, None)
@@ -275,7 +273,8 @@ async def restore(log: StatementLog, applied: Position) -> Restored:
     if log.damaged:
         raise DataCorrupted(
             f"log.db: {len(log.damaged)} records are damaged, the first at index {log.damaged[0]}",
-            hint="stop the node and copy log.db and data.db from a healthy node that is stopped too",
+            hint="take the node out of `peers` and add it under a new name, see `lfsql members` in docs/commands.md: "
+            "another node's files would not hold what this one promised",
         )
     hard_state = _state_decoder.decode(log.hard_state) if log.hard_state else HardState()
     if applied.index > log.last.index or applied.index < log.base.index:

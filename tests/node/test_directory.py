@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -133,6 +134,20 @@ async def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> 
             (tmp_path / "n1" / name).unlink(missing_ok=True)
         with pytest.raises(DataCorrupted, match=r"data\.db stands at index 2, log\.db holds 0 to 0"):
             await run_node(cluster.configs["n1"])
+
+
+async def test_a_damaged_log_is_not_to_be_replaced_by_anothers(tmp_path: Path) -> None:
+    """A copy of another node's files would bring that node's vote, and may lack what this one acknowledged."""
+    async with cluster_of(tmp_path, 1) as cluster:
+        await cluster.primary()
+        await cluster.stop("n1")
+        connection = sqlite3.connect(tmp_path / "n1" / "log.db")
+        with connection:
+            connection.execute("UPDATE records SET body = x'00' WHERE log_index = 1")
+        connection.close()
+        with pytest.raises(DataCorrupted, match="1 records are damaged") as raised:
+            await run_node(cluster.configs["n1"])
+        assert "add it under a new name" in raised.value.hint
 
 
 async def test_a_node_replays_what_its_database_lost(tmp_path: Path) -> None:
