@@ -26,6 +26,7 @@ from proxy.joined import Question
 from proxy.sql.plan import Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
+from proxy.waiting import wait_change, wait_primary
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -124,7 +125,6 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
     if plan.mixed:
         return await _read_joined(state, plan, sql, arguments)
     policy = policy_of(state, plan)
-    topology = state.worker.topology
     deadline = monotonic() + state.failover_s
     while True:
         required = await _required(state, policy, deadline)
@@ -144,7 +144,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
         source = await _when_lagging(state, plan, sql, arguments, policy, required, deadline, reasons)
         if source is not None:
             return source
-        if not await topology.wait_change(deadline):
+        if not await wait_change(state, deadline):
             raise NoPrimary("no node can serve this read", detail="; ".join(reasons))
 
 
@@ -161,7 +161,7 @@ async def _current_index(state: SessionState, deadline: float) -> Index:
     """A log index that holds all that was acknowledged until now, confirmed by a quorum.  Raises NoPrimary."""
     topology = state.worker.topology
     while True:
-        node = await topology.wait_primary(deadline)
+        node = await wait_primary(state, deadline)
         if node.link is not None:
             answer: Answer | None = None
             with contextlib.suppress(LinkLost):
@@ -169,7 +169,7 @@ async def _current_index(state: SessionState, deadline: float) -> Index:
             if isinstance(answer, Outcome) and answer.fault is None:
                 return answer.index
         # Also after a lost link: what keeps the loop from spinning is the news that the primary is another, or none.
-        if topology.primary is node and not await topology.wait_change(deadline):
+        if topology.primary is node and not await wait_change(state, deadline):
             raise NoPrimary("there is no primary to confirm a strong read: no node was elected in time")
 
 
@@ -301,7 +301,7 @@ async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, d
     found = [node for node in candidates(state, policy) if node.reads and node.link and node.readable(now)]
     node = max(found, key=lambda node: (node.role == PRIMARY, node.applied_index), default=None)
     if node is None:
-        if not await topology.wait_change(deadline):
+        if not await wait_change(state, deadline):
             raise NoPrimary("no node of the proxy's host can serve this read")
         return None
     required = max(required, state.worker.schemas.wanted)
@@ -342,7 +342,7 @@ async def _when_lagging(
     if policy.route not in ("auto", "primary") and choice == "primary":
         choice = "wait"  # a route that was asked for is kept
     if choice == "primary":
-        node: Node | None = await topology.wait_primary(deadline)
+        node: Node | None = await wait_primary(state, deadline)
     else:
         now = monotonic()
         readable = [node for node in candidates(state, policy) if node.readable(now)]

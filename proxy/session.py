@@ -347,6 +347,7 @@ class Session:
 
     async def _handle(self, state: SessionState, message: SessionMessage) -> None:
         kind = type(message)
+        state.start_clock()
         if kind is Sync:
             await self._sync(state)
             return

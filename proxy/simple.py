@@ -31,6 +31,7 @@ async def simple_query(state: SessionState, text: str) -> None:
         found = await statements(text, state.dialect)
         state.several = len(found) > 1
         told = await _run(state, found)
+        state.start_clock()
         await end_implicit(state)
     except BaseException:
         state.end_settings(committed=False)
@@ -46,6 +47,7 @@ async def _run(state: SessionState, found: list[Source]) -> bool:
     """Run the statements in order; whether there was any but empty ones."""
     told = False
     for statement in found:
+        state.start_clock()
         try:
             prepared = await prepare(state, statement.text, lift=True)
         except LfsqlError as error:

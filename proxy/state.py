@@ -7,6 +7,7 @@ first argument; `session` owns it together with the socket.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
@@ -37,6 +38,8 @@ T = TypeVar("T")
 IDLE: Final = "I"
 IN_TRANSACTION: Final = "T"
 FAILED: Final = "E"
+
+TIMED_OUT: Final = "canceling statement due to statement timeout"
 
 
 def zone(name: str) -> tzinfo | None:
@@ -98,6 +101,8 @@ class SessionState:
         """(node, role, index, reason) of the previous statement."""
         self.cancel: Callable[[], None] | None = None
         """Stops what runs now; None while nothing that can be stopped runs."""
+        self.stop_at = inf
+        """When statement_timeout ends what runs now, by trio's clock."""
         self.flush: Callable[[], Awaitable[None]] = _nowhere
         """Sends what the outbox has ready, waiting for the client when it is slow."""
         self.pace: Callable[[], Awaitable[None]] = _nowhere
@@ -133,6 +138,12 @@ class SessionState:
     def refresh(self) -> None:
         if self._version != self.settings.version:
             self._derive()
+
+    def start_clock(self) -> None:
+        """A statement begins, or a message that is part of one: it has statement_timeout from now on."""
+        self.refresh()
+        limit_ms = self.statement_ms_max
+        self.stop_at = trio.current_time() + limit_ms / 1000 if limit_ms else inf
 
     @property
     def policy(self) -> ReadPolicy:
@@ -180,13 +191,15 @@ class SessionState:
 
 
 async def cancellable(state: SessionState, work: Callable[[], Awaitable[T]]) -> T:
-    """Run local work that the client may cancel.  Raises QueryCanceled."""
-    with trio.CancelScope() as scope:
+    """Run local work until the client cancels it, or the statement's time is over.  Raises QueryCanceled."""
+    with trio.CancelScope(deadline=state.stop_at) as scope:
         state.cancel = scope.cancel
         try:
             return await work()
         finally:
             state.cancel = None
+    if trio.current_time() >= state.stop_at:
+        raise QueryCanceled(TIMED_OUT)
     raise QueryCanceled("canceling statement due to user request")
 
 

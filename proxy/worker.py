@@ -180,14 +180,16 @@ class Worker:
 
         Raises LinkLost, also when the node is given up.
         """
-        state.cancel = cancel = partial(link.tell, Cancel(question.request))
+        state.cancel = partial(link.tell, Cancel(question.request))
         try:
             with self.topology.asking(node, writes=writes):
-                return await link.request(question, min(stop_at, state.stop_at), cancel)
+                return await link.request(question, stop_at=min(stop_at, state.stop_at))
         finally:
             state.cancel = None
 
-    async def _from_any_node(self, state: SessionState, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]) -> RowsAt:
+    async def _from_any_node(
+        self, state: SessionState, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]
+    ) -> RowsAt:
         """Ask the nodes in turn, the primary last, until one can answer."""
         deadline = monotonic() + self.config.defaults.failover_wait_ms / 1000
         while True:

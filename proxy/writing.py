@@ -42,12 +42,14 @@ from lfsql.errors import (
     OutcomeUnknown,
     QueryCanceled,
     SerializationFailure,
+    ShuttingDown,
     StalePlan,
     all_errors,
 )
 from proxy.sql.plan import ANY_SCHEMA
-from proxy.state import SessionState, cancellable
+from proxy.state import TIMED_OUT, SessionState, cancellable
 from proxy.unit import Step
+from proxy.waiting import wait_change, wait_primary
 
 if TYPE_CHECKING:
     from lfsql.net.link import Link
@@ -61,7 +63,7 @@ for _class in all_errors():
 COMMIT_S: Final = 0.002
 """About how long it takes until a schema change that the primary has run is committed, and can be planned for."""
 
-_ELSEWHERE: Final = frozenset({NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, NoPrimary.sqlstate})
+_ELSEWHERE: Final = frozenset({NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, ShuttingDown.sqlstate})
 """Faults that say: this node cannot answer for the unit, the primary can."""
 
 
@@ -91,7 +93,6 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
     state.refresh()
     unit = state.unit
     first = not unit.held
-    topology = state.worker.topology
     if first:
         state.sequence += 1
         unit.sequence = state.sequence
@@ -99,15 +100,22 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
     else:
         deadline = monotonic()
     avoid: tuple[Node, int] | None = None
+    sent = False
+    """A primary may have carried it out."""
     while True:
         if first:
-            node = await topology.wait_primary(deadline)
-            if avoid is not None and avoid == (node, node.term):
-                # It said it is not primary, and we have not heard of another yet.
-                if not await topology.wait_change(deadline):
-                    raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
-                avoid = None
-                continue
+            try:
+                node = await wait_primary(state, deadline)
+                if avoid is not None and avoid == (node, node.term):
+                    # It said it is not primary, and we have not heard of another yet.
+                    if not await wait_change(state, deadline):
+                        raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
+                    avoid = None
+                    continue
+            except QueryCanceled as error:
+                if sent and end == COMMIT:
+                    raise _in_doubt() from error
+                raise
             unit_node = node
         else:
             unit_node = unit.node
@@ -131,6 +139,8 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
                 answer = None
             if isinstance(answer, Outcome):
                 outcome = answer
+            fault = outcome.fault if outcome is not None else None
+            sent = sent or fault is None or fault.sqlstate == OutcomeUnknown.sqlstate
         if outcome is not None and not is_elsewhere(outcome):
             settle(state, unit_node, link, outcome)
             return outcome
@@ -179,40 +189,23 @@ async def _ask_in_time(state: SessionState, node: Node, link: Link, question: Su
     was cannot be told here, so lock_timeout bounds a transaction's first statement as a whole.  The answer is waited
     for in any case: what was logged meanwhile is committed, whatever the limit.
     """
-    limits: list[tuple[int, LfsqlError]] = []
-    if state.statement_ms_max:
-        limits.append((state.statement_ms_max, QueryCanceled("canceling statement due to statement timeout")))
+    stop_at, why = state.stop_at, Fault(QueryCanceled.sqlstate, TIMED_OUT)
     if first and state.lock_ms_max:
-        limits.append((state.lock_ms_max, LockNotAvailable("canceling statement due to lock timeout")))
-    if not limits:
-        return await state.worker.ask(state, node, link, question, writes=True)
-    limit_ms, error = min(limits, key=lambda limit: limit[0])
-    answer: Answer | None = None
-    lost: LinkLost | None = None
-    late = False
-
-    async def stop_in_time() -> None:
-        nonlocal late
-        await trio.sleep(limit_ms / 1000)
-        late = True
-        if state.cancel is not None:
-            state.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop_in_time)
-        try:
-            answer = await state.worker.ask(state, node, link, question, writes=True)
-        except LinkLost as failure:  # raised below: through the nursery it would come out as a group
-            lost = failure
-        nursery.cancel_scope.cancel()
-    if lost is not None:
-        raise lost
-    if answer is None:
-        raise LinkLost(f"node '{node.name}' did not answer")
+        unlocked_at = trio.current_time() + state.lock_ms_max / 1000
+        if unlocked_at < stop_at:
+            stop_at, why = unlocked_at, Fault(LockNotAvailable.sqlstate, "canceling statement due to lock timeout")
+    answer = await state.worker.ask(state, node, link, question, writes=True, stop_at=stop_at)
     fault = answer.fault if isinstance(answer, Outcome) else None
-    if late and fault is not None and fault.sqlstate == QueryCanceled.sqlstate:
-        return msgspec.structs.replace(answer, fault=Fault(error.sqlstate, error.message))
+    if fault is not None and fault.sqlstate == QueryCanceled.sqlstate and trio.current_time() >= stop_at:
+        return msgspec.structs.replace(answer, fault=why)
     return answer
+
+
+def _in_doubt() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "the primary was lost while committing, and none was elected in time to say what became of it",
+        hint="Whether the transaction is committed must be looked up by its effects.",
+    )
 
 
 async def _resolve(state: SessionState, sequence: int) -> Outcome:
@@ -221,7 +214,7 @@ async def _resolve(state: SessionState, sequence: int) -> Outcome:
     deadline = monotonic() + state.failover_s
     try:
         while True:
-            node = await topology.wait_primary(deadline)
+            node = await wait_primary(state, deadline)
             answer: Answer | None = None
             if node.link is not None:
                 look_up = LookUp(node.link.next_request(), state.client, sequence)
@@ -230,13 +223,10 @@ async def _resolve(state: SessionState, sequence: int) -> Outcome:
             if isinstance(answer, Outcome) and not is_elsewhere(answer):
                 break
             # It cannot answer, though it is the newest primary we know of: there will be news of it.
-            if topology.primary is node and not await topology.wait_change(deadline):
+            if topology.primary is node and not await wait_change(state, deadline):
                 raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
-    except NoPrimary as error:
-        raise OutcomeUnknown(
-            "the primary was lost while committing, and none was elected in time to say what became of it",
-            hint="Whether the transaction is committed must be looked up by its effects.",
-        ) from error
+    except (NoPrimary, QueryCanceled) as error:
+        raise _in_doubt() from error
     if answer.state != COMMITTED:
         raise SerializationFailure(
             "the primary was lost before this transaction was committed; it is rolled back",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Final, Protocol
 
 import msgspec
@@ -106,13 +107,18 @@ class Link:
         self._last_request += 1
         return self._last_request
 
-    async def request(self, question: Asking) -> Answer:
+    async def request(self, question: Asking, *, stop_at: float = inf) -> Answer:
         """Send a question and return its answer (an Outcome, Rows, Described or Status; never a Heartbeat).
+
+        When it has none at `stop_at`, by trio's clock, it is cancelled at the node; the answer is waited for all the
+        same, as only that tells what became of it.
 
         Raises LinkLost when the link is or gets lost, QueueFull when too many questions wait, LimitExceeded when
         the question is too large for a frame.  Faults of the work itself are in the answer's `fault`.
         """
         number = question.request
+        if stop_at != inf:
+            return await self._request_until(stop_at, question)
         task = trio.lowlevel.current_task()
 
         def take(answer: Answer | None) -> None:
@@ -127,6 +133,28 @@ class Link:
 
         self._expect(number, take, question)
         answer: Answer = await trio.lowlevel.wait_task_rescheduled(abort)
+        return answer
+
+    async def _request_until(self, stop_at: float, question: Asking) -> Answer:
+        answered = trio.Event()
+        answer: Answer | None = None
+
+        def take(given: Answer | None) -> None:
+            nonlocal answer
+            answer = given
+            answered.set()
+
+        self._expect(question.request, take, question)
+        try:
+            with trio.CancelScope(deadline=stop_at):
+                await answered.wait()
+            if not answered.is_set():
+                self.tell(Cancel(question.request))
+            await answered.wait()
+        finally:
+            self.withdraw(question.request)
+        if answer is None:
+            raise LinkLost(self._why.message)
         return answer
 
     def ask(self, question: Asking, take: Callable[[Answer | None], None]) -> None:

@@ -7,7 +7,7 @@ import socket
 import pytest
 import trio
 
-from lfsql.core.requests import Answer, Forget, Heartbeat, LookUp, Outcome, Question, Status, StatusRequest
+from lfsql.core.requests import Answer, Cancel, Forget, Heartbeat, LookUp, Outcome, Question, Status, StatusRequest
 from lfsql.errors import AddressInUse, LimitExceeded, LinkLost, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
@@ -153,6 +153,44 @@ def fill(link: Link) -> None:
     with pytest.raises(QueueFull):
         while True:
             link.send_nowait(filling)
+
+
+async def test_a_question_whose_time_is_over_is_cancelled_and_its_answer_waited_for() -> None:
+    async def answer_when_cancelled(connection: Connection, _peer: Identity) -> None:
+        asked: list[int] = []
+        while True:
+            for question in await connection.receive(decode_question):
+                if isinstance(question, Cancel):
+                    assert question.request == asked[0]
+                    connection.send_nowait(Outcome(question.request, 2))
+                elif isinstance(question, LookUp):
+                    asked.append(question.request)
+
+    async with (
+        serving(serve_asker=answer_when_cancelled) as served,
+        open_link(served.address, PROXY, KEY, requests_max=1) as link,
+    ):
+        started = trio.current_time()
+        with trio.fail_after(5):
+            answer = await link.request(LookUp(link.next_request(), "c", 1), stop_at=started + 0.1)
+        assert isinstance(answer, Outcome)
+        assert trio.current_time() - started >= 0.1
+        assert link.outstanding == 0
+        link.ask(LookUp(link.next_request(), "c", 1), lambda _answer: None)
+        with pytest.raises(QueueFull):  # as it is, in no group
+            await link.request(LookUp(link.next_request(), "c", 1), stop_at=started + 10)
+
+
+async def test_a_question_with_a_time_hears_that_the_link_is_lost() -> None:
+    async with serving() as served, open_link(served.address, PROXY, KEY) as link, trio.open_nursery() as nursery:
+        nursery.start_soon(close_soon, link)
+        with trio.fail_after(5), pytest.raises(LinkLost):
+            await link.request(LookUp(link.next_request(), "c", 1), stop_at=trio.current_time() + 60)
+
+
+async def close_soon(link: Link) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    link.close(LinkLost("given up"))
 
 
 async def test_an_answer_to_a_cancelled_asker_is_dropped() -> None:

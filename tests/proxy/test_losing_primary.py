@@ -51,7 +51,9 @@ def session() -> tuple[SessionState, FakeWorker, FakeLink]:
     unit = Unit()
     unit.held = True
     unit.sequence = 3
-    fake: Any = SimpleNamespace(worker=worker, unit=unit, failover_s=5.0, client="c", seen_index=0)
+    fake: Any = SimpleNamespace(
+        worker=worker, unit=unit, failover_s=5.0, client="c", seen_index=0, stop_at=float("inf")
+    )
     return cast(SessionState, fake), worker, lost
 
 
