@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import apsw
 import trio
@@ -25,12 +25,10 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import Row
 from lfsql.errors import LimitExceeded, TooStale
 from lfsql.storage.reader import Reader
-from lfsql.storage.reads import CATALOGS
+from lfsql.storage.reads import CATALOGS, in_thread
 from proxy.sql.catalog import Facts, catalog_functions, catalog_rows, create, fill, refresh
 from proxy.sql.schema import Schema
 from proxy.sql.schema_query import SCHEMA_QUERY, schema_from_rows
-
-T = TypeVar("T")
 
 STATEMENTS_MAX: Final = 2
 ROWS_BYTES_MAX: Final = 32 << 20
@@ -68,9 +66,11 @@ class JoinedReader:
         self._functions: dict[str, Callable[..., Value]] = {}
         self._reader = Reader(path, CATALOGS, self._fill)
         self.stop = self._reader.stop
-        self.close = self._reader.close
         self.usable = True
         """Stands on no snapshot: fit for another statement."""
+
+    def close(self) -> None:
+        self._reader.close()
 
     def answer(self, question: Question, index_min: Index) -> Answer:
         """Raises StatementError and its kin, QueryCanceled, LimitExceeded; TooStale when it is of an older file."""
@@ -157,32 +157,30 @@ class JoinedCatalogs:
         path: Path,
         question: Question,
         index_min: Index,
-        stoppable: Callable[[Callable[[], None]], None],
     ) -> Answer:
-        """The answer of the file at `path`, which stands at `index_min` or later.  `stoppable` is given what stops
-        the statement.  Raises as JoinedReader."""
+        """The answer of the file at `path`, which stands at `index_min` or later.  Cancelled, it stops the
+        statement and waits for its end.  Raises as JoinedReader."""
         async with self._limiter:
             reader, self._kept = self._kept, None
             if reader is not None and reader.path == path:
                 try:
-                    return await self._ask(reader, question, index_min, stoppable)
+                    return await self._ask(reader, question, index_min)
                 except TooStale:
                     # The node has begun a new file.  This connection was to the old one, and is closed by now.
                     reader = None
             if reader is not None:
                 reader.close()
-            return await self._ask(await _in_thread(partial(JoinedReader, path)), question, index_min, stoppable)
+            opened = await in_thread(partial(JoinedReader, path), discard=JoinedReader.close)
+            return await self._ask(opened, question, index_min)
 
     async def _ask(
         self,
         reader: JoinedReader,
         question: Question,
         index_min: Index,
-        stoppable: Callable[[Callable[[], None]], None],
     ) -> Answer:
-        stoppable(reader.stop)
         try:
-            answer = await _in_thread(partial(reader.answer, question, index_min))
+            answer = await in_thread(partial(reader.answer, question, index_min), stop=reader.stop)
         except TooStale:
             reader.close()
             raise
@@ -202,7 +200,3 @@ class JoinedCatalogs:
         if self._kept is not None:
             self._kept.close()
             self._kept = None
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await trio.to_thread.run_sync(work)

@@ -30,8 +30,6 @@ from proxy.waiting import wait_change, wait_primary
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lfsql.net.link import Link
     from lfsql.storage.reads import ReadCursor
     from proxy.topology import Node, Topology
@@ -236,16 +234,11 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
         )
     index_min = node.reads.refresh()[0] if node.reads is not None else 0
     question = Question(sql, arguments, plan.schema_index, worker.facts(state), state.statement_ms_max)
-
-    def stoppable(stop: Callable[[], None]) -> None:
-        state.cancel = stop
-
     node.outstanding += 1
     try:
-        answer = await joined.run(data_file(node), question, index_min, stoppable)
+        answer = await cancellable(state, partial(joined.run, data_file(node), question, index_min))
     finally:
         node.outstanding -= 1
-        state.cancel = None
     if plan.schema_index >= 0 and answer.schema_index != plan.schema_index:
         raise SchemaMoved(answer.schema_index)
     _note(state, node, answer.index, "joined with the catalogs")

@@ -101,6 +101,33 @@ def test_one_that_takes_too_long_is_stopped(filled: psycopg.Connection, table: s
     assert filled.execute(f"SELECT count(*) FROM {table}, pg_namespace WHERE nspname = 'public'").fetchone() == (3,)
 
 
+def test_one_that_runs_or_waits_its_turn_can_be_cancelled(
+    server: Server, filled: psycopg.Connection, table: str
+) -> None:
+    endless = (
+        f"SELECT count(*) FROM {table}, pg_attribute a, pg_attribute b, pg_proc c WHERE a.attnum + b.attnum = 99"
+    )
+    told: list[str | None] = []
+
+    def ask(connection: psycopg.Connection) -> None:
+        try:
+            connection.execute(endless)
+        except psycopg.Error as error:
+            told.append(error.sqlstate)
+
+    connections = [psycopg.connect(server.dsn, autocommit=True) for _ in range(4)]
+    threads = [threading.Thread(target=ask, args=(connection,)) for connection in connections]
+    for thread in threads:
+        thread.start()
+    for thread, connection in reversed(list(zip(threads, connections, strict=True))):
+        while thread.is_alive():  # a cancel that comes before its statement does nothing
+            connection.cancel()
+            thread.join(0.1)
+        connection.close()
+    assert told == ["57014"] * 4
+    assert filled.execute(f"SELECT count(*) FROM {table}, pg_namespace WHERE nspname = 'public'").fetchone() == (3,)
+
+
 def test_an_error_in_one_leaves_the_next_alone(filled: psycopg.Connection, table: str) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
         filled.execute(f"SELECT 1 / (t.id - 1) FROM {table} t, pg_namespace")
