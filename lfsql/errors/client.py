@@ -28,10 +28,6 @@ class InvalidAuthorization(LfsqlError):
     sqlstate = "28000"
 
 
-class InvalidPassword(LfsqlError):
-    sqlstate = "28P01"
-
-
 class InvalidCatalogName(LfsqlError):
     sqlstate = "3D000"
 

@@ -59,13 +59,14 @@ class AddressInUse(ConfigError):
 
 
 class ClusterError(LfsqlError):
-    retryable = True
+    """The root of these; none is raised as such."""
 
 
 class NotPrimary(ClusterError):
     """The node asked cannot commit.  `primary` names the one that can, '' when unknown."""
 
     sqlstate = "57P03"
+    retryable = True
 
     def __init__(self, message: str = "this node is not the primary", *, primary: str = "") -> None:
         super().__init__(message, hint=f"the primary is {primary}" if primary else "")
@@ -73,17 +74,23 @@ class NotPrimary(ClusterError):
 
 
 class NoPrimary(ClusterError):
-    """No primary was elected within the time a write may wait."""
+    """No primary was elected within the time a write may wait.
 
-    sqlstate = "57P01"
+    Not 57P01: nobody shuts down, and the session that is told so lives on.
+    """
+
+    sqlstate = "57P03"
+    retryable = True
 
 
 class ShuttingDown(ClusterError):
+    """The server ends.  What was under way may have been done."""
+
     sqlstate = "57P01"
 
 
 class LinkLost(ClusterError):
-    """The connection to a node broke before its answer came."""
+    """The connection to a node broke before its answer came: what it was asked may have been done."""
 
     sqlstate = "08006"
 
@@ -98,32 +105,39 @@ class OutcomeUnknown(ClusterError):
     """The primary went away between sending a write and hearing its fate; the log knows."""
 
     sqlstate = "08007"
-    retryable = False
 
 
 class TooStale(ClusterError):
-    """Every replica is further behind than the lag limits allow."""
+    """Every replica is further behind than the lag limits allow.
 
-    sqlstate = "57P05"
+    Of class 55 and not 57P0x, which tell pools and drivers that the connection is gone: one read is refused.
+    """
+
+    sqlstate = "55000"
+    retryable = True
 
 
 class StalePlan(ClusterError):
     """The schema changed between planning a statement and executing it; plan again."""
 
     sqlstate = "72000"
+    retryable = True
 
 
 class TooManyConnections(ClusterError):
     sqlstate = "53300"
+    retryable = True
 
 
 class QueueFull(ClusterError):
     """A bounded queue is at its limit; nothing was done."""
 
     sqlstate = "53400"
+    retryable = True
 
 
 class SerializationFailure(ClusterError):
     """The transaction must be run again from its start."""
 
     sqlstate = "40001"
+    retryable = True

@@ -14,6 +14,7 @@ class LfsqlError(Exception):
 
     sqlstate: ClassVar[str] = "XX000"
     retryable: ClassVar[bool] = False
+    """Nothing was done: the same work may simply be sent again."""
     routine: ClassVar[str] = ""
     """PostgreSQL's function of the same error, where clients go by it."""
 
