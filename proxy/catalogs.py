@@ -26,8 +26,7 @@ from lfsql.core.requests import Row
 from lfsql.errors import LfsqlError, LimitExceeded, QueryCanceled
 from lfsql.storage.faults import translate
 from lfsql.storage.functions import register
-from lfsql.storage.functions.limits import patience
-from lfsql.storage.opening import LENGTH_BYTES_MAX
+from lfsql.storage.functions.limits import VALUE_BYTES_MAX, patience
 from lfsql.storage.portal import rows_bytes
 from lfsql.storage.reads import in_thread
 from proxy.joined import JoinedCatalogs
@@ -150,7 +149,7 @@ class Catalogs:
             "", flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
         )
         register(connection, lambda: time_ns() // 1000)
-        connection.limit(apsw.SQLITE_LIMIT_LENGTH, LENGTH_BYTES_MAX)
+        connection.limit(apsw.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
         for attachment in ATTACHMENTS:
             connection.execute(attachment)
         create(connection)

@@ -85,7 +85,7 @@ LAYERS = (
         ("sqlglot",),
         pure=True,
     ),
-    # Of storage only what reads need: the readers, SQL functions, and what an SQLite error means.
+    # Of storage only what reads need: the readers, SQL functions, what an SQLite error means, and what rows take.
     Layer(
         "proxy",
         (
@@ -98,6 +98,7 @@ LAYERS = (
             "lfsql.storage.reader",
             "lfsql.storage.functions",
             "lfsql.storage.faults",
+            "lfsql.storage.portal",
         ),
         ("msgspec", "trio", "apsw"),
     ),

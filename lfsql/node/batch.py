@@ -49,14 +49,14 @@ from lfsql.node.cutting import PIECE_BYTES_MAX, UNIT_BYTES_AROUND, check_stateme
 from lfsql.node.run_control import STEPS_A_LOOK, RunControl
 from lfsql.node.work import Work, fault_of
 from lfsql.storage.engine import BatchLost, Engine
-from lfsql.storage.straightness import Straightness
+from lfsql.storage.functions.limits import patience
+from lfsql.storage.portal import rows_bytes
+from lfsql.storage.straightness import FUNCTIONS_MAX, Straightness, TooLong, run_straight, value_bytes_max
 
 RESULT_BYTES_MAX: Final = 4 << 10
 """A longer result is not kept for a resend: of its rows only the count is."""
 
 SHORT_OPERATIONS_MAX: Final = 16
-SHORT_S_MAX: Final = 0.02
-"""What LIKE may take of the event loop."""
 
 FATAL: Final = (DiskFailed, DataCorrupted, InvariantBroken)
 """Not the client's errors but the node's, which must end: what it would say or write next cannot be trusted."""
@@ -121,7 +121,7 @@ class Plan:
     `held`: the one work belongs to a transaction of several Submits; `opens` when it is its first.
     """
 
-    __slots__ = ("begin", "commit", "held", "opens", "works")
+    __slots__ = ("begin", "commit", "held", "opens", "results", "works")
 
     def __init__(
         self,
@@ -137,6 +137,8 @@ class Plan:
         self.works = works
         self.held = held
         self.opens = opens
+        self.results: list[Result] | None = None
+        """What its operations gave before run_short() stopped it; run() goes on after them."""
 
 
 class Report:
@@ -177,6 +179,8 @@ class UnitRunner:
         """Clock and seed of the unit opened last."""
         self._unit_is_short = True
         """All that ran in the open unit was: so closing or undoing it is, too."""
+        self._value_bytes_max = 0
+        """What a value may take in the plan that run_short() is to run; 0 elsewhere."""
 
     def is_short(self, plan: Plan) -> bool:
         """Whether the plan takes microseconds, whatever the data.
@@ -189,32 +193,52 @@ class UnitRunner:
         if self._schema_index != self._engine.schema_index:
             self._schema_index = self._engine.schema_index
             self._straightness.forget()
-        self._unit_is_short = (plan.opens or self._unit_is_short) and self._is_straight(plan.works[0].question)
-        return plan.commit is None and self._unit_is_short
+        bytes_max = self._short_bytes_max(plan.works[0].question)
+        self._unit_is_short = (plan.opens or self._unit_is_short) and bytes_max > 0
+        short = plan.commit is None and self._unit_is_short
+        self._value_bytes_max = bytes_max if short else 0
+        return short
 
-    def _is_straight(self, question: Submit | LookUp | Describe) -> bool:
-        return (
-            isinstance(question, Submit)
-            and len(question.operations) <= SHORT_OPERATIONS_MAX
-            and all(
-                type(operation) is Run and not operation.portal and self._straightness.is_straight(operation.sql)
-                for operation in question.operations
-            )
-        )
+    def _short_bytes_max(self, question: Submit | LookUp | Describe) -> int:
+        """How large a value what is asked may meet and stay short; 0 when it is not."""
+        if not isinstance(question, Submit) or len(question.operations) > SHORT_OPERATIONS_MAX:
+            return 0
+        functions = size = 0
+        for operation in question.operations:
+            if type(operation) is not Run or operation.portal:
+                return 0
+            functions += self._straightness.functions(operation.sql)
+            size += rows_bytes((operation.parameters,))
+        if functions > FUNCTIONS_MAX:
+            return 0
+        bytes_max = value_bytes_max(functions)
+        return bytes_max if size <= bytes_max else 0
+
+    def run_short(self, plan: Plan) -> Report:
+        """run() what is_short().  Raises TooLong when it is not after all: run() goes on with it, in a thread."""
+        try:
+            return self.run(plan)
+        except TooLong:
+            self._control.leave()
+            self._unit_is_short = False
+            raise
+        finally:
+            self._value_bytes_max = 0
 
     def run(self, plan: Plan) -> Report:
         """Raises what commit() raises: after the quorum that is the end of the process."""
         engine = self._engine
+        patience.stopped = self._control.is_stopped
         report = Report()
         if plan.commit is not None:
             engine.commit(*plan.commit)
             report.committed_schema_index = engine.schema_index
         if plan.works:
-            if plan.begin:
+            if plan.begin and plan.results is None:
                 engine.begin()
             if plan.held:
                 began = time.monotonic()
-                self._run_held(plan.works[0], report, opens=plan.opens)
+                self._run_held(plan, report)
                 report.seconds = time.monotonic() - began
             else:
                 self._run_batch(plan.works, report)
@@ -308,7 +332,8 @@ class UnitRunner:
 
     # -- Transactions of several Submits ---------------------------------------------------------------------
 
-    def _run_held(self, work: Work, report: Report, *, opens: bool) -> None:
+    def _run_held(self, plan: Plan, report: Report) -> None:
+        work = plan.works[0]
         self._control.enter(work)
         question = work.question
         if isinstance(question, Describe):
@@ -316,9 +341,10 @@ class UnitRunner:
             return
         if not isinstance(question, Submit):
             raise TypeError("only a Submit or a Describe can be a part of a transaction")
-        results: list[Result] = []
+        goes_on, results = plan.results is not None, plan.results or []
+        plan.results = results
         try:
-            if opens:
+            if plan.opens and not goes_on:
                 recorded = None if work.known_new else self._recorded(question)
                 if recorded is not None:
                     report.ran.append(Ran(work, recorded))
@@ -379,10 +405,13 @@ class UnitRunner:
 
     def _operate(self, work: Work, results: list[Result]) -> None:
         operations: tuple[Operation, ...] = work.question.operations if isinstance(work.question, Submit) else ()
-        for operation in operations:
+        engine, bytes_max = self._engine, self._value_bytes_max
+        if not results:
+            engine.restart_results()
+        for operation in operations[len(results) :]:
             if work.stopped is not None:
                 raise work.stopped
-            results.append(self._engine.run(operation))
+            results.append(run_straight(engine, operation, bytes_max) if bytes_max else engine.run(operation))
 
     def _close(self, work: Work, results: list[Result]) -> Ran:
         engine = self._engine

@@ -59,6 +59,7 @@ from lfsql.node.progress import Progress
 from lfsql.node.run_control import RunControl
 from lfsql.node.work import Asker, Work, refuse, run_ms_max
 from lfsql.node.write_queue import WriteQueue
+from lfsql.storage.straightness import TooLong
 
 logger: Final = logging.getLogger(__name__)
 
@@ -285,8 +286,10 @@ class Writer:
         run, take = partial(self._runner.run, plan), partial(self._take_report, plan)
         if self._runner.is_short(plan):
             # Two threads waking each other cost ten times the work itself.
-            self._finish(take, Done.of(run))
-            return
+            done = Done.of(partial(self._runner.run_short, plan))
+            if not done.failed_with(TooLong):
+                self._finish(take, done)
+                return
         limits = [limit for work in plan.works if (limit := run_ms_max(work))]
         if limits:
             self._run_alarm.set(trio.current_time() + min(limits) / 1000)

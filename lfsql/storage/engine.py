@@ -154,6 +154,10 @@ class Engine:
         """Raises LfsqlError: that operation alone is undone, the unit stays open.  Or BatchLost."""
         return self._open().run(operation)
 
+    def restart_results(self) -> None:
+        """A Submit begins: the rows of its operations together must stay within RESULT_BYTES_MAX."""
+        self._open().restart_results()
+
     def limit_values(self, bytes_max: int = LENGTH_BYTES_MAX) -> None:
         """From now on a statement that meets or makes a larger text, blob or row fails with LimitExceeded, caused by
         apsw.TooBigError, and is undone."""

@@ -16,8 +16,9 @@ import apsw
 from lfsql.errors import ConfigError, DataCorrupted
 from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.functions import register
+from lfsql.storage.functions.limits import VALUE_BYTES_MAX
 
-LENGTH_BYTES_MAX: Final = 64 << 20
+LENGTH_BYTES_MAX: Final = VALUE_BYTES_MAX
 """Of one text or blob, and of one row."""
 
 _LIMITS: Final = {

@@ -1,15 +1,26 @@
-"""A read that a client takes in parts, and what rows cost while they wait for it."""
+"""A read that a client takes in parts, and what rows cost while they wait for it.
+
+Rows are read from SQLite in chunks, as a call for each would cost more than most rows do.  How large a row is is
+known only when it is there, so the first chunk is small, and each next one as large as the rows before it allow.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from sys import getsizeof
+from typing import Final
 
 import apsw
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import Row
+
+FIRST_ROWS: Final = 2
+CHUNK_ROWS_MAX: Final = 64
+CHUNK_BYTES: Final = 1 << 20
+_ROW_BYTES: Final = 64
+"""Of a row beside its values."""
 
 
 class Portal:
@@ -32,3 +43,19 @@ class Portal:
 def rows_bytes(rows: Iterable[Sequence[Value]]) -> int:
     """What the values take in memory, about; at C's speed."""
     return sum(map(getsizeof, itertools.chain.from_iterable(rows)))
+
+
+def in_chunks(cursor: Iterator[Row], rows_max: int) -> Iterator[tuple[list[Row], int]]:
+    """Up to `rows_max` rows in chunks, each with what it takes in memory, about.
+
+    A chunk that is no longer wanted is no longer read: what is given up was at most CHUNK_BYTES and one row's size.
+    """
+    wanted = min(FIRST_ROWS, rows_max)
+    while wanted:
+        rows = list(itertools.islice(cursor, wanted))
+        size = rows_bytes(rows) + _ROW_BYTES * len(rows)
+        yield rows, size
+        if len(rows) < wanted:
+            return
+        rows_max -= wanted
+        wanted = min(max(CHUNK_BYTES * wanted // size, 1), CHUNK_ROWS_MAX, rows_max)

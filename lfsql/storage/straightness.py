@@ -13,10 +13,16 @@ Rejected: EXPLAIN QUERY PLAN, which says nothing of triggers and foreign keys' a
 
 from __future__ import annotations
 
+import math
+from time import monotonic
 from typing import Final
 
 import apsw
 
+from lfsql.core.requests import Operation, Result
+from lfsql.errors import LfsqlError
+from lfsql.storage.engine import Engine
+from lfsql.storage.functions.limits import patience
 from lfsql.storage.programs import TEXT_MAX, examine
 
 KNOWN_MAX: Final = 4096
@@ -26,6 +32,9 @@ FUNCTIONS_MAX: Final = 64
 
 NOT_STRAIGHT: Final = FUNCTIONS_MAX + 1
 
+SEARCH_S_MAX: Final = 0.02
+"""What LIKE may take."""
+
 _VALUE_BYTES_MAX: Final = 64 << 10
 _ARGUMENT_BYTES_MAX: Final = 8 << 10
 
@@ -33,6 +42,25 @@ _ARGUMENT_BYTES_MAX: Final = 8 << 10
 def value_bytes_max(functions: int) -> int:
     """How large a value straight statements with so many calls may meet, and stay short."""
     return _ARGUMENT_BYTES_MAX if functions else _VALUE_BYTES_MAX
+
+
+class TooLong(Exception):
+    """A straight statement met what makes it long, and was undone.  Never seen by a client."""
+
+
+def run_straight(engine: Engine, operation: Operation, bytes_max: int) -> Result:
+    """engine.run() while no value is larger than `bytes_max`.  Raises what that raises, and TooLong."""
+    engine.limit_values(bytes_max)
+    patience.until = monotonic() + SEARCH_S_MAX
+    try:
+        return engine.run(operation)
+    except LfsqlError as error:
+        if isinstance(error.__cause__, apsw.TooBigError | TimeoutError):
+            raise TooLong from error
+        raise
+    finally:
+        engine.limit_values()
+        patience.until = math.inf
 
 
 class Straightness:

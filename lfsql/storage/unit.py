@@ -18,7 +18,6 @@ PostgreSQL says: nothing.  So before anything is written the open ones are read 
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator
 from operator import length_hint
@@ -53,7 +52,7 @@ from lfsql.storage.authorizer import INTERNAL
 from lfsql.storage.faults import foreign_key_violation, target, translate
 from lfsql.storage.foreign_keys import find_violation
 from lfsql.storage.inspection import Inspected
-from lfsql.storage.portal import Portal, rows_bytes
+from lfsql.storage.portal import Portal, in_chunks, rows_bytes
 from lfsql.storage.rerun import Rerun
 from lfsql.storage.violations import explain
 
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     from lfsql.storage.engine import Engine
 
 RESULT_BYTES_MAX: Final = 64 << 20
-"""Of one answer's rows, and of what open portals hold together."""
+"""Of the rows that one Submit gives, and of what open portals hold together."""
 
 SAVEPOINTS_MAX: Final = 1_000
 PORTALS_MAX: Final = 200
@@ -75,7 +74,7 @@ REBUILD_END: Final = "PRAGMA lfsql_rebuild=end"
 _UNIT: Final = "_lfsql_unit"
 _STATEMENT: Final = "_lfsql_statement"
 _FLUSH: Final = "_lfsql_flush"
-_CHUNK: Final = 64
+_ALL: Final = 1 << 62
 
 
 class BatchLost(Exception):
@@ -125,6 +124,7 @@ class OpenUnit:
         self.last_changes = 0
         """What changes() gives: rows the newest logged statement changed itself."""
         self.rebuilding = False
+        self._results_left = RESULT_BYTES_MAX if protected else _ALL
         self._reads = 0
         self._portals: dict[int, Portal] = {}
         engine.clock.clock_us = clock_us
@@ -322,19 +322,22 @@ class OpenUnit:
         return fault
 
     def _collect(self, cursor: apsw.Cursor) -> list[Row]:
-        """All rows of a statement that runs, within RESULT_BYTES_MAX."""
-        rows: list[Row] = list(itertools.islice(cursor, _CHUNK))
-        if len(rows) < _CHUNK:
-            return rows
-        size = rows_bytes(rows)
-        while chunk := list(itertools.islice(cursor, _CHUNK)):
+        """All rows of a statement that runs, within what its Submit may still give."""
+        rows: list[Row] = []
+        for chunk, size in in_chunks(cursor, _ALL):
+            self._give(size)
             rows += chunk
-            size += rows_bytes(chunk)
-            if size > RESULT_BYTES_MAX:
-                raise LimitExceeded(
-                    f"the result takes more than {RESULT_BYTES_MAX} bytes", hint="Use a cursor, or LIMIT."
-                )
         return rows
+
+    def restart_results(self) -> None:
+        """A Submit begins: what it may give is counted anew."""
+        self._results_left = RESULT_BYTES_MAX
+
+    def _give(self, size: int) -> None:
+        self._results_left -= size
+        if self._results_left < 0:
+            what = f"the results of what is sent together take more than {RESULT_BYTES_MAX} bytes"
+            raise LimitExceeded(what, hint="Use LIMIT, or read outside of the transaction.")
 
     # -- Portals -------------------------------------------------------------------------------------------
 
@@ -350,11 +353,12 @@ class OpenUnit:
         portal = self._portals.get(number)
         if portal is None:
             raise UndefinedCursor(f"portal {number} does not exist")
-        wanted = rows_max or (1 << 62)
+        wanted = rows_max or _ALL
         if portal.cursor is not None and len(portal.rows) <= wanted:
             # One more than wanted tells whether more follow.
             self._read_ahead(portal, wanted + 1, RESULT_BYTES_MAX)
         rows = self._take(portal, wanted)
+        self._give(rows_bytes(rows))
         return Result(rows, 0, more=bool(portal.rows))
 
     def _take(self, portal: Portal, rows_max: int) -> tuple[Row, ...]:
@@ -371,9 +375,9 @@ class OpenUnit:
         random.resume(portal.random_state)
         size = 0
         try:
-            while chunk := list(itertools.islice(cursor, min(_CHUNK, rows_wanted - len(portal.rows)))):
+            for chunk, chunk_size in in_chunks(cursor, rows_wanted - len(portal.rows)):
                 portal.rows += chunk
-                size += rows_bytes(chunk)
+                size += chunk_size
                 if size > bytes_max:
                     raise LimitExceeded(
                         f"the result takes more than {bytes_max} bytes", hint="Fetch fewer rows at a time."
@@ -390,7 +394,7 @@ class OpenUnit:
         """Before a write: what open portals still have to give is read now."""
         left = RESULT_BYTES_MAX
         for portal in self._portals.values():
-            left -= self._read_ahead(portal, 1 << 62, left)
+            left -= self._read_ahead(portal, _ALL, left)
 
     # -- Savepoints ----------------------------------------------------------------------------------------
 

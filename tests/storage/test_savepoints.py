@@ -7,8 +7,8 @@ import pytest
 from lfsql.core.requests import ClosePortal, Fetch, ReleaseSavepoint, RollbackToSavepoint, Run, RunMany, SetSavepoint
 from lfsql.errors import (
     DuplicateCursor,
-    InvariantBroken,
     LimitExceeded,
+    ProtocolViolation,
     QueryCanceled,
     UndefinedCursor,
     UndefinedSavepoint,
@@ -208,17 +208,53 @@ def test_portals_end_with_a_rollback_to_a_savepoint_and_with_the_unit(open_pair:
 def test_results_and_portals_are_bounded(open_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit_module, "RESULT_BYTES_MAX", 10_000)
     run = open_pair.primary.run
+    open_pair.primary.restart_results()
     many = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 1000) SELECT x FROM c"
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceeded, match="take more than 10000 bytes"):
         run(Run(many))
-    assert run(Run(many, (), portal=1, rows_max=100)).more
+    open_pair.primary.restart_results()
+    assert run(Run(many, (), portal=1, rows_max=50)).more
     with pytest.raises(LimitExceeded):
         insert(open_pair, 1)
     insert(open_pair, 2)
     assert finish(open_pair) == [2]
 
 
+def test_results_that_are_sent_together_are_bounded_together(
+    open_pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_module, "RESULT_BYTES_MAX", 10_000)
+    engine = open_pair.primary
+    engine.restart_results()
+    for _ in range(2):
+        engine.run(Run("SELECT zeroblob(4000)"))
+    with pytest.raises(LimitExceeded, match="take more than 10000 bytes") as caught:
+        engine.run(Run("INSERT INTO t (a) VALUES (7) RETURNING zeroblob(4000)"))
+    assert caught.value.sqlstate == "54000"
+    assert caught.value.hint
+    engine.restart_results()
+    assert len(engine.run(Run("SELECT zeroblob(4000)")).rows) == 1
+    insert(open_pair, 1)
+    assert finish(open_pair) == [1], "what failed is undone"
+
+
+def test_large_rows_are_read_few_at_a_time(open_pair: Pair) -> None:
+    """A megabyte each: what goes over the limit is known long before a thousand are there."""
+    made: list[int] = []
+
+    def large(*_arguments: object) -> bytes:
+        made.append(1)
+        return bytes(1 << 20)
+
+    open_pair.primary.connection.create_scalar_function("large", large, 1)
+    many = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 1000) SELECT large(x) FROM c"
+    with pytest.raises(LimitExceeded):
+        open_pair.primary.run(Run(many))
+    assert 60 < len(made) < 70
+    assert finish(open_pair) == []
+
+
 def test_run_many_is_for_writes(open_pair: Pair) -> None:
-    with pytest.raises(InvariantBroken):
+    with pytest.raises(ProtocolViolation):
         open_pair.primary.run(RunMany("SELECT ?1", ((1,), (2,))))
     assert open_pair.primary.run(RunMany("INSERT INTO t (a) VALUES (?1)", ())).rows_changed == 0
