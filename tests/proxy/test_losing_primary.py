@@ -59,7 +59,7 @@ def session() -> tuple[SessionState, FakeWorker, FakeLink]:
 
 def elect(worker: FakeWorker, name: str, term: int, link: FakeLink) -> None:
     node = worker.topology.nodes[name]
-    node.link = link  # type: ignore[assignment]  # a fake
+    node.link = link  # type: ignore[assignment]  # all that a session uses of a link
     worker.topology.heard(node, Heartbeat(name, PRIMARY, term, name, 5, 5, 0, confirmed_ago_ms=0))
 
 
