@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -27,6 +28,7 @@ from lfsql.core.requests import (
     Submit,
 )
 from lfsql.errors import LimitExceeded, NotPrimary, OutcomeUnknown, StalePlan
+from lfsql.node.batch import Report
 from lfsql.node.clients import REBASE_SECONDS_MAX
 from tests.node.clusters import MEBIBYTE, Session, cluster_of, read
 
@@ -243,32 +245,36 @@ async def test_an_idle_transaction_ends_in_time_though_it_took_long_to_run_it_ag
 ) -> None:
     async with cluster_of(tmp_path, 3) as cluster, cluster.link(await cluster.primary()) as link:
         await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-        node = cluster.running[await cluster.primary()].node
-        go_on = threading.Event()
+        writer = cluster.running[await cluster.primary()].node._writer
+        go_on, rang = threading.Event(), trio.Event()
+        rebase, check = writer._runner.rebase, writer._idle_alarm._check
 
+        def rebase_slowly(*given: Any) -> Report:
+            assert go_on.wait(10)
+            return rebase(*given)
+
+        def ring() -> float:
+            if writer._busy:
+                rang.set()
+            return check()
+
+        monkeypatch.setattr(writer._runner, "rebase", rebase_slowly)
+        monkeypatch.setattr(writer._idle_alarm, "_check", ring)
         idle, below = Session(link, "idle"), Session(link, "below")
 
         async def run(session: Session, end: int) -> None:
-            await session.submit("INSERT INTO t DEFAULT VALUES", end=end, idle_ms_max=300)
+            await session.submit("INSERT INTO t DEFAULT VALUES", end=end, idle_ms_max=1000)
 
-        while not node._writer._stack.layers:
+        stacked = False
+        while not stacked:
             # Both leave in one packet, so that the transaction is stacked on a unit that waits for its quorum.
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(run, below, COMMIT)
                 await trio.testing.wait_all_tasks_blocked(0)
                 nursery.start_soon(run, idle, HOLD)
-            if not node._writer._stack.layers:
+            stacked = writer._stack.layers > 0
+            if not stacked:
                 await idle.submit(end=ROLLBACK, same=True)
-        node._thread.start(lambda _engine: go_on.wait(10), lambda _done: None)
-        rang, alarm = trio.Event(), node._writer._idle_alarm
-        check = alarm._check
-
-        def ring() -> float:
-            if node._writer._busy:
-                rang.set()
-            return check()
-
-        monkeypatch.setattr(alarm, "_check", ring)
         await rang.wait()
         go_on.set()
         with trio.fail_after(5):
