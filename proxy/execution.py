@@ -22,6 +22,7 @@ from proxy.pg.rows import row_encoder
 from proxy.pg.types import expand_formats
 from proxy.planning import arguments, current, follow, replan
 from proxy.reading import SchemaMoved, local_node, read, read_now
+from proxy.sql.memo import keep
 from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, Prepared, RowSource
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 COUNTED: Final = frozenset({"SELECT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY"})
 CHUNK_ROWS: Final = 1_000
-
-WRITES: Final = "turned out to write"
-"""Memo key of a plan that was taken for a read until the engine refused it."""
 
 
 @dataclass(slots=True)
@@ -61,29 +59,27 @@ def tag_of(plan: Plan, count: int) -> str:
 def row_writer(state: SessionState, plan: Plan, formats: tuple[int, ...]) -> Callable[[Row], bytes]:
     """A row to its DataRow message."""
     state.refresh()
+    kept = plan.memo.row_writers
     key = (formats, state.encoding_key)
-    writer = plan.memo.get(key)
+    writer = kept.get(key)
     if writer is None:
         if plan.typed_by_value:
             writer = passthrough.row_encoder(plan.columns, formats)
         else:
             shape = [(column.oid, column.typmod) for column in plan.columns]
             writer = row_encoder(shape, expand_formats(formats, len(shape)), state.encoding)
-        plan.memo[key] = writer
-    return writer  # type: ignore[return-value]  # the memo holds what was put in above
+        keep(kept, key, writer)
+    return writer
 
 
 def description(plan: Plan, formats: tuple[int, ...]) -> bytes:
-    key = ("description", formats)
-    message = plan.memo.get(key)
-    if message is None:
-        message = encode.row_description(plan.columns, formats)
-        plan.memo[key] = message
-    return message  # type: ignore[return-value]  # the memo holds what was put in above
+    kept = plan.memo.descriptions
+    message = kept.get(formats)
+    return message if message is not None else keep(kept, formats, encode.row_description(plan.columns, formats))
 
 
 def is_read(plan: Plan) -> bool:
-    return plan.kind is Kind.READ and WRITES not in plan.memo
+    return plan.kind is Kind.READ and not plan.memo.writes
 
 
 def runs_here(state: SessionState, plan: Plan) -> bool:
@@ -133,7 +129,7 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
         except ReadOnlyTransaction:
             if read_only(state):
                 raise
-            plan.memo[WRITES] = True
+            plan.memo.writes = True
             return None
 
 

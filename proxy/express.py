@@ -13,7 +13,7 @@ from typing import Final
 
 from lfsql.core.entry import Value
 from lfsql.errors import InvariantBroken, LfsqlError
-from proxy.execution import WRITES, description, row_writer, tag_of
+from proxy.execution import description, row_writer, tag_of
 from proxy.pg import encode
 from proxy.pg.messages import Bind, Describe, Execute, Query, SessionMessage, Sync
 from proxy.planning import LONG_CHARACTERS, arguments, bind
@@ -71,7 +71,7 @@ def _usable(state: SessionState, plan: Plan) -> bool:
         and not plan.session_calls
         and not plan.hints
         and plan.schema_index in (state.worker.schemas.wanted, -1)
-        and WRITES not in plan.memo
+        and not plan.memo.writes
         and state.status == IDLE
         and not state.unit.steps
         and not state.unit.held

@@ -18,15 +18,11 @@ PREFIX: Final = "lfsql."
 HINTED: Final = ("read_consistency", "max_lag_ms", "max_lag_entries", "when_lagging", "route", "min_index")
 """Settings a comment may give."""
 
-CHECKED: Final = "hints"
-"""Memo key of a plan's hints as settings."""
-
 
 def check_hints(plan: Plan) -> dict[str, str]:
     """The plan's hints as settings.  Raises UndefinedObject, InvalidParameterValue, FeatureNotSupported."""
-    known = plan.memo.get(CHECKED)
-    if isinstance(known, dict):
-        return known
+    if plan.memo.hints is not None:
+        return plan.memo.hints
     found: dict[str, str] = {}
     for name, value in plan.hints:
         setting = canonical(name if name.lower().startswith(PREFIX) else PREFIX + name)
@@ -35,7 +31,7 @@ def check_hints(plan: Plan) -> dict[str, str]:
                 f'parameter "{setting}" cannot be set for one statement', hint=f"A comment takes {', '.join(HINTED)}."
             )
         found[setting] = SETTINGS[setting].check(setting, value)
-    plan.memo[CHECKED] = found
+    plan.memo.hints = found
     return found
 
 

@@ -22,6 +22,7 @@ from proxy.hints import check_hints
 from proxy.passthrough import result_columns
 from proxy.pg.oids import TEXT
 from proxy.pg.types import parameters_decoder
+from proxy.sql.memo import Memo, keep
 from proxy.sql.plan import ANY_SCHEMA, Kind, Plan
 from proxy.sql.planner import Dialect, Source, split
 from proxy.sql.planner import plan as plan_statement
@@ -85,7 +86,7 @@ async def _plan(state: SessionState, text: str, oids: tuple[int, ...], *, lift: 
     elif isinstance(plan.utility, DeclareCursor | Explain):
         # Its parameters are those of the statement inside.
         inner, _ = worker.plans.plan(plan.utility.text, schema, parameter_oids=oids, lift=False)
-        plan = dataclasses.replace(plan, parameters=inner.parameters)
+        plan = dataclasses.replace(plan, parameters=inner.parameters, memo=Memo())
     return Prepared(text, oids, plan, literals, from_sql, lift)
 
 
@@ -93,18 +94,18 @@ async def _described(state: SessionState, plan: Plan) -> Plan:
     """A plan of the sqlite dialect with the columns SQLite says it has.  Asked once a plan."""
     if plan.kind not in (Kind.READ, Kind.WRITE):
         return plan
-    known = plan.memo.get("described")
-    if isinstance(known, Plan):
-        return known
+    if plan.memo.described is not None:
+        return plan.memo.described
     described = await state.worker.describe(state, plan)
     full = dataclasses.replace(
         plan,
         columns=result_columns(described.columns),
         returns_rows=bool(described.columns),
         parameters=(TEXT,) * described.parameters if len(plan.parameters) < described.parameters else plan.parameters,
+        memo=Memo(),
     )
     if state.own_schema is None:
-        plan.memo["described"] = full
+        plan.memo.described = full
     return full
 
 
@@ -186,14 +187,14 @@ def bind(
 ) -> tuple[Value, ...]:
     """A Bind's bytes as SQLite values.  Raises DataError and its kin."""
     plan = prepared.plan
-    memo = plan.memo
+    kept = plan.memo.decoders
     state.refresh()
-    key = ("decode", formats, state.encoding_key)
-    decode = memo.get(key)
+    key = (formats, state.encoding_key)
+    decode = kept.get(key)
     if decode is None:
         decode = parameters_decoder(plan.parameters, formats, state.encoding)
-        memo[key] = decode
-    return decode(raw)  # type: ignore[no-any-return,operator]  # the memo holds what was put in two lines above
+        keep(kept, key, decode)
+    return decode(raw)
 
 
 def arguments(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> tuple[Value, ...]:

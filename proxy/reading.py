@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from lfsql.storage.reads import ReadCursor
     from proxy.topology import Node, Topology
 
-LONG: Final = "runs long"
-"""Memo key of a plan that has exceeded the inline budget: it goes to a thread at once."""
-
 CHUNK_ROWS: Final = 1_000
 
 
@@ -83,7 +80,8 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
 
     Raises SchemaMoved, ReadOnlyTransaction (the statement turned out to write), and the statement's own errors.
     """
-    if plan.mixed or LONG in plan.memo:
+    memo = plan.memo
+    if plan.mixed or memo.skips:
         return None
     policy = policy_of(state, plan)
     if policy.level == "strong":
@@ -109,8 +107,9 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
             continue
         rows = reads.try_inline(sql, arguments)
         if rows is None:
-            plan.memo[LONG] = True
+            memo.ran_long()
             return None
+        memo.long_runs = 0
         if index > state.seen_index:
             state.seen_index = index
         state.last_route = (node.name, node.role, index, "inline")
@@ -201,12 +200,14 @@ async def _try(
         return None
     if reads is None:
         return await _over_link(state, sql, arguments, node, min(required, at) if policy.level == "any" else required)
-    if LONG not in plan.memo:
+    if not plan.memo.skips:
         rows = reads.try_inline(sql, arguments)
         if rows is not None:
+            plan.memo.long_runs = 0
             _note(state, node, at, "inline")
             return ListRows(rows)
-        plan.memo[LONG] = True
+        plan.memo.ran_long()
+    plan.memo.skips -= 1
     node.outstanding += 1
     try:
         cursor = await cancellable(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from proxy.sql.memo import Memo
 from proxy.sql.utility import Utility
 
 ANY_SCHEMA: Final = -1
@@ -82,5 +83,4 @@ class Plan:
     """Reads pg_catalog, information_schema or lfsql relations, or calls their functions, and nothing else."""
     mixed: bool = False
     """Reads both those and the user's relations."""
-    memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
-    """What executing it has worked out and may use again: row encoders by format, that it runs long."""
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)

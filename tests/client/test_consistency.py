@@ -7,6 +7,7 @@ import json
 import psycopg
 import pytest
 
+from lfsql.testing.cluster import wait_until
 from tests.client.conftest import Server
 
 pytestmark = pytest.mark.client
@@ -68,3 +69,19 @@ def test_a_token_carries_causality_to_another_session(lfsql_server: Server, tabl
             assert token is not None
             other.execute(f"SET lfsql.min_index = {token[0]}")
             assert other.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
+
+
+def test_one_long_run_of_a_shape_leaves_the_short_ones_inline(lfsql_server: Server, table: str) -> None:
+    with psycopg.connect(lfsql_server.dsn, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+        connection.execute(f"INSERT INTO {table} SELECT n FROM generate_series(1, 20000) AS g(n)")
+
+        def ran(above: int) -> str:
+            connection.execute(f"SELECT id FROM {table} WHERE id > {above}").fetchall()
+            told = connection.execute("SHOW lfsql.last_route").fetchone()
+            assert told is not None
+            return str(json.loads(told[0])["reason"])
+
+        wait_until(lambda: ran(19_999) == "inline", 10, "a copy on this host has the rows")
+        assert ran(5) == "thread"
+        assert ran(19_999) == "inline"
