@@ -341,7 +341,7 @@ class Session:
 
     def _idle_until(self) -> float:
         state = self._state
-        if state is None or not state.unit.held or not state.idle_ms_max:
+        if state is None or not state.idle_ms_max or not state.keeps_others_waiting:
             return inf
         return trio.current_time() + state.idle_ms_max / 1000
 

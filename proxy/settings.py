@@ -161,7 +161,9 @@ SETTINGS: Final[dict[str, Setting]] = {
     "statement_timeout": Setting("0", _milliseconds, description="the longest a statement may run; 0: no limit"),
     "lock_timeout": Setting("0", _milliseconds, description="the longest to wait for the writer; 0: no limit"),
     "idle_in_transaction_session_timeout": Setting(
-        "10s", _milliseconds, description="how long a transaction that has written may sit idle; 0: no limit"
+        "10s",
+        _milliseconds,
+        description="how long a transaction that has the writer or a snapshot may idle; 0: no limit",
     ),
     "idle_session_timeout": Setting("0", _milliseconds, description="accepted, without effect"),
     # -- output --------------------------------------------------------------------------------------------

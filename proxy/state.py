@@ -21,7 +21,7 @@ from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
 from proxy.settings import SessionSettings, duration_ms
-from proxy.statements import Portal, Prepared
+from proxy.statements import ListRows, Portal, Prepared, ScrollRows
 from proxy.unit import Outbox, Step, Unit, told_nothing
 
 if TYPE_CHECKING:
@@ -159,6 +159,14 @@ class SessionState:
     def in_unit(self) -> bool:
         """Statements must run on the primary in our unit: it has begun, or writes wait to be sent."""
         return self.unit.held or self.unit.writes
+
+    @property
+    def keeps_others_waiting(self) -> bool:
+        """Its transaction has the writer, or one of the readers, of which a node has only so many."""
+        if self.unit.held or self.read_transaction is not None:
+            return True
+        sources = (portal.source for portal in self.portals.values())
+        return self.status != IDLE and any(not isinstance(source, ListRows | ScrollRows | None) for source in sources)
 
     @property
     def in_block(self) -> bool:

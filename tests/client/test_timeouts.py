@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import time
 
 import psycopg
@@ -10,6 +12,46 @@ import pytest
 from tests.client.conftest import Server
 
 pytestmark = pytest.mark.client
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ", "SELECT 1"),
+        ("BEGIN", "DECLARE c CURSOR FOR SELECT * FROM generate_series(1, 100000)", "FETCH c"),
+    ],
+)
+def test_an_idle_transaction_gives_its_reader_back(server: Server, statements: tuple[str, ...]) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as idle:
+        idle.execute("SET idle_in_transaction_session_timeout = '300ms'")
+        for statement in statements:
+            idle.execute(statement)
+        assert select.select([idle.fileno()], [], [], 5)[0], "the server says something"
+        with pytest.raises(psycopg.Error) as caught:
+            idle.execute("SELECT 1")
+        assert caught.value.sqlstate == "25P03"
+
+
+def test_a_transaction_that_keeps_nothing_may_idle(server: Server) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as idle:
+        idle.execute("SET idle_in_transaction_session_timeout = '100ms'")
+        idle.execute("BEGIN")
+        idle.execute("SELECT %s", (1,))
+        assert not select.select([idle.fileno()], [], [], 0.5)[0]
+        idle.execute("COMMIT")
+
+
+def test_idle_readers_keep_nobody_from_reading(server: Server) -> None:
+    """More of them than a node has threads for reads."""
+    long = "SELECT count(*) FROM generate_series(1, 200000)"
+    with contextlib.ExitStack() as stack:
+        for _ in range(16):
+            idle = stack.enter_context(psycopg.connect(server.dsn, autocommit=True))
+            idle.execute("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")
+            idle.execute("SELECT 1")
+        reader = stack.enter_context(psycopg.connect(server.dsn, autocommit=True))
+        reader.execute("SET statement_timeout = '5s'")
+        assert reader.execute(long).fetchone() == (200_000,)
 
 
 @pytest.mark.parametrize(("setting", "sqlstate"), [("lock_timeout", "55P03"), ("statement_timeout", "57014")])
