@@ -264,3 +264,10 @@ CODECS[oids.OIDVECTOR] = _vector_codec(oids.OID)
 
 def codec(oid: int) -> Codec:
     return CODECS.get(oid, _TEXT)
+
+
+def writer(oid: int, typmod: int, format_code: int, settings: EncodeSettings) -> Callable[[Value], bytes]:
+    """A function from a stored value, never None, to its wire form, without a length."""
+    found = codec(oid)
+    # char(n) has the same bytes in both formats, and only printing knows how many.
+    return found.send if format_code and oid != oids.BPCHAR else found.print(settings, typmod)

@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, Final
 
 from proxy.pg import oids
-from proxy.pg.codecs import codec
+from proxy.pg.codecs import writer
 from proxy.pg.encode import data_row
 from proxy.pg.settings import DEFAULTS, EncodeSettings, Value
 
@@ -171,14 +171,15 @@ def row_encoder(
     count = len(columns)
     if len(formats) <= 1:
         formats = (formats[0] if formats else 0,) * count
-    encoders = [
-        codec(oid).send if code else codec(oid).print(settings, typmod)
-        for (oid, typmod), code in zip(columns, formats, strict=True)
-    ]
+    if not count:
+        # SQLite has no result without columns; what it gives in place of one is not shown.
+        empty = data_row([])
+        return lambda _row: empty
+    encoders = [writer(oid, typmod, code, settings) for (oid, typmod), code in zip(columns, formats, strict=True)]
     lenient = partial(_lenient, encoders)
-    if count and 1 not in formats and all(oid in _PLAIN for oid, _ in columns):
+    if 1 not in formats and all(oid in _PLAIN for oid, _ in columns):
         return _plain(count, lenient)
-    if count and 0 not in formats and all(oid in _FIXED for oid, _ in columns):
+    if 0 not in formats and all(oid in _FIXED for oid, _ in columns):
         return _fixed([_FIXED[oid] for oid, _ in columns], lenient)
     direct = [_direct(oid, code, encoder) for (oid, _), code, encoder in zip(columns, formats, encoders, strict=True)]
     return _mixed(count, direct, lenient)

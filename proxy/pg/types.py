@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lfsql.errors import InvalidParameterValue, ProtocolViolation
-from proxy.pg.codecs import codec
+from proxy.pg.codecs import codec, writer
 from proxy.pg.rows import RowEncoder, row_encoder
 from proxy.pg.settings import DEFAULTS, EncodeSettings, Value
 from proxy.pg.text import decode_utf8
@@ -55,8 +55,7 @@ def encoder(
     oid: int, typmod: int = -1, format_code: int = 0, settings: EncodeSettings = DEFAULTS
 ) -> Callable[[Value], bytes]:
     """A function from a stored value, never None, to its wire form, without a length."""
-    found = codec(oid)
-    return found.send if format_code else found.print(settings, typmod)
+    return writer(oid, typmod, format_code, settings)
 
 
 def expand_formats(formats: Sequence[int], count: int, what: str = "result") -> tuple[int, ...]:

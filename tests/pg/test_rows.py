@@ -72,6 +72,16 @@ def test_settings_and_typmods_reach_the_columns() -> None:
     assert decoded(encode((b"\x00a", "ab"))) == (b"\\000a", b"ab   ")
 
 
+def test_padding_is_sent_in_both_formats() -> None:
+    assert decoded(row_encoder([(oids.BPCHAR, 9)], (1,))(("ab",))) == (b"ab   ",)
+    assert decoded(row_encoder([(oids.BPCHAR, -1)], (1,))(("ab",))) == (b"ab",)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_row_of_no_columns(code: int) -> None:
+    assert decoded(row_encoder([], (code,))((None,))) == ()
+
+
 @pytest.mark.parametrize("code", [0, 1])
 @pytest.mark.parametrize("columns", [1, 2])
 def test_a_value_its_column_cannot_hold(columns: int, code: int) -> None:
