@@ -29,6 +29,8 @@ from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, NODE, Identity, perfo
 
 _BACKLOG: Final = 256
 _STRANGERS_MAX: Final = 64
+_SAY_AGAIN_S: Final = 60.0
+_SAID_MAX: Final = 64
 _NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 logger: Final = logging.getLogger(__name__)
@@ -96,6 +98,8 @@ class Listener:
         self._frame_bytes_max = frame_bytes_max
         self._queue_bytes_max = queue_bytes_max
         self._strangers: OrderedDict[int, Connection] = OrderedDict()
+        self._said: dict[str, float] = {}
+        """Refusals that were logged, and when."""
         self._accepted = 0
         self._peers = 0
         self._askers = 0
@@ -161,11 +165,21 @@ class Listener:
         except LinkLost as error:
             logger.debug("a link ended: %s", error)
         except (LinkRefused, ProtocolViolation) as error:
-            logger.warning("a link was refused or broken off: %s", error)
+            self._say(error.message)
         finally:
             self._strangers.pop(number, None)
             connection.close()
             self._one_closed.set()
+
+    def _say(self, why: str) -> None:
+        """Once a minute: who is refused dials again, several times a second."""
+        now = trio.current_time()
+        if now - self._said.get(why, -_SAY_AGAIN_S) < _SAY_AGAIN_S:
+            return
+        if len(self._said) >= _SAID_MAX:
+            self._said.clear()
+        self._said[why] = now
+        logger.warning("a link was refused or broken off: %s", why)
 
     async def _serve_known(self, connection: Connection, peer: Identity) -> None:
         if peer.role == NODE:

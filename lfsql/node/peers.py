@@ -163,7 +163,7 @@ class Peers:
             pause = min(2 * pause, _BACKOFF_MAX)
 
     async def _stay_connected(self, peer: Peer) -> None:
-        """Returns when an established link is lost; raises when none could be established."""
+        """Returns when an established link is lost; raises when none could be, or the peer speaks something else."""
         connection, identity = await connect(
             peer.address,
             self._identity,
@@ -179,17 +179,23 @@ class Peers:
             peer.connection, peer.refusal = connection, ""
             logger.info("connected to node '%s' at %s", peer.node, peer.address)
             self._step(PeerConnected(peer.node))
+            connection.received_already(_decode)
             while True:
                 await connection.receive(_decode)
 
+        violation: ProtocolViolation | None = None
         try:
             await connection.carry(listen)
         except LinkLost as error:
             logger.info("lost the link to node '%s': %s", peer.node, error)
+        except ProtocolViolation as error:
+            violation = error
         finally:
             connection.close()
             peer.connection = None
         self._step(PeerLost(peer.node))
+        if violation is not None:
+            raise violation
 
     async def _speak(self) -> None:
         while True:

@@ -71,6 +71,17 @@ async def test_a_node_that_lost_its_log_is_refused_whoever_dials() -> None:
         connection.close()
 
 
+async def test_a_refusal_is_logged_once_not_with_each_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(known={"n2": "the log that n2 had before"}) as served:
+        for _ in range(5):
+            with pytest.raises(LinkRefused):
+                await connect(served.address, NODE_TWO, KEY)
+        with pytest.raises(LinkRefused):
+            await connect(served.address, PROXY, b"x" * 32)
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [("log.db" in line, "keys differ" in line) for line in logged] == [(True, False), (False, True)]
+
+
 class Told(msgspec.Struct, array_like=True, tag=1):
     old: int
 

@@ -13,9 +13,9 @@ import pytest
 import trio
 
 from lfsql.config import Member
-from lfsql.core.effects import Input, Received
+from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
 from lfsql.core.messages import Alive, Vote
-from lfsql.core.requests import COMMITTED
+from lfsql.core.requests import COMMITTED, ReadClose
 from lfsql.errors import ConfigError, LinkLost
 from lfsql.net.connection import Connection
 from lfsql.net.link import connect
@@ -30,12 +30,13 @@ class Heard:
 
     def __init__(self, addresses: dict[str, str], *, speak_s: float = 60, silence_s_max: float = 60) -> None:
         self.inputs: list[Input] = []
+        self.lost = trio.Event()
         self.met: dict[str, str] = {}
         self.peers = Peers(
             addresses,
             NODE_ONE,
             KEY,
-            step=self.inputs.append,
+            step=self.step,
             known=self.met,
             remember=self.remember,
             speak_s=speak_s,
@@ -43,6 +44,11 @@ class Heard:
             frame_bytes_max=1 << 20,
             queue_bytes_max=1 << 20,
         )
+
+    def step(self, given: Input) -> None:
+        self.inputs.append(given)
+        if isinstance(given, PeerLost):
+            self.lost.set()
 
     async def remember(self, node: str, incarnation: str) -> str:
         return self.met.setdefault(node, incarnation)
@@ -98,6 +104,20 @@ async def test_who_has_nothing_to_say_says_so() -> None:
         with trio.fail_after(5):
             await arrived.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_consensus_hears_of_a_link_that_ends_by_garbage() -> None:
+    async def serve(connection: Connection, _peer: object) -> None:
+        connection.send_nowait(ReadClose(1))
+        await connection.receive(bytes)
+
+    async with serving(identity=NODE_TWO, serve_peer=serve) as served, trio.open_nursery() as nursery:
+        heard = Heard({"n2": served.address})
+        nursery.start_soon(heard.peers.run)
+        with trio.fail_after(5):
+            await heard.lost.wait()
+        nursery.cancel_scope.cancel()
+    assert heard.inputs[:2] == [PeerConnected("n2"), PeerLost("n2")]
 
 
 async def test_a_newer_link_of_a_peer_replaces_the_older() -> None:
