@@ -14,7 +14,8 @@ load, no layer is added once the stack is old, high or large (`_is_full`).
 An owner that is silent for a moment would keep SQLite from committing what lies below its transaction, long since
 acknowledged.  Then it is rebased: rolled back, what lies below is applied from the log, its statements run again.
 A result within an open transaction is answered at once, though layers below it may still wait for their quorum.  If
-they are lost, so is the transaction, and its client is told; a transaction that only read waits like any other.
+they are lost, so is the transaction, and its client is told; a transaction that only read waits like any other, and
+until a quorum has confirmed that this node is still primary.
 When SQLite loses the whole transaction (BatchLost), the layers below are in the log but no longer in SQLite.  Then
 the reign pauses: the applier brings SQLite to the end of what was proposed, as on a replica, and the reign resumes.
 

@@ -95,10 +95,13 @@ def test_a_step_within_a_step_is_carried_out_after_it(driver: Driver, observer: 
         return message(1), Committed(7), message(2)
 
     driver.consensus = Said(effects)  # type: ignore[assignment]  # what the driver uses of it here
-    answers: list[object] = []
-    observer.on_commit = lambda _index: answers.append(driver.propose(1, ((0, b""),)))
+
+    def propose(_index: Index) -> None:
+        assert driver.propose(1, ((0, b""),)) == Proposed(8, 8)
+        assert sent == [1]
+
+    observer.on_commit = propose
     driver.step(Tick())
-    assert answers == [Proposed(8, 8)]
     assert sent == [1, 2, 3]
 
 

@@ -311,3 +311,31 @@ async def test_a_value_too_large_for_a_record_ends_no_reign(tmp_path: Path) -> N
         assert (await Session(link, "next").submit("INSERT INTO t VALUES (1)")).state == COMMITTED
         assert node.driver.consensus.term == term
         assert node._writer._finished is reigning
+
+
+async def test_a_primary_that_is_cut_off_commits_nothing_that_only_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another may have been elected, and have written since: it must not vouch for what it read."""
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        async with cluster.link(primary) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            held = Session(link, "held")
+            # With its quorum it does.
+            assert (await held.submit("SELECT count(*) FROM t", end=HOLD)).state == OPEN
+            assert (await held.submit(end=COMMIT, same=True)).state == COMMITTED
+            monkeypatch.setattr(cluster.running[primary].node.driver, "_send", lambda _to, _message: None)
+            outcomes: dict[str, Outcome] = {}
+
+            async def run(name: str, sql: str) -> None:
+                outcomes[name] = await Session(link, name).submit(sql)
+
+            assert (await held.submit("SELECT count(*) FROM t", end=HOLD)).state == OPEN
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run, "single", "SELECT count(*) FROM t")
+                nursery.start_soon(run, "error", "INSERT INTO t (missing) VALUES (1)")
+                outcomes["held"] = await held.submit(end=COMMIT, same=True)
+            for outcome in outcomes.values():
+                assert outcome.state == ABORTED
+                assert sqlstate(outcome) in {OutcomeUnknown.sqlstate, NotPrimary.sqlstate}
