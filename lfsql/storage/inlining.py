@@ -17,7 +17,8 @@ KNOWN_MAX: Final = 4096
 
 _ROW_BYTES_MAX: Final = 1 << 20
 _VALUE_BYTES_MIN: Final = 64 << 10
-_ARGUMENT_BYTES_MAX: Final = 8 << 10
+ARGUMENT_BYTES_MAX: Final = 8 << 10
+"""Of a read that calls functions: its time is watched, too."""
 
 
 class Inlining:
@@ -45,5 +46,5 @@ class Inlining:
         if program is None or not program.cheap:
             return 0
         if program.functions:
-            return _ARGUMENT_BYTES_MAX
+            return ARGUMENT_BYTES_MAX
         return max(_ROW_BYTES_MAX // max(program.columns, 1), _VALUE_BYTES_MIN)

@@ -7,7 +7,7 @@ known only when it is there, so the first chunk is small, and each next one as l
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from sys import getsizeof
 from typing import Final
 
@@ -59,3 +59,16 @@ def in_chunks(cursor: Iterator[Row], rows_max: int) -> Iterator[tuple[list[Row],
             return
         rows_max -= wanted
         wanted = min(max(CHUNK_BYTES * wanted // size, 1), CHUNK_ROWS_MAX, rows_max)
+
+
+def collect(cursor: Iterator[Row], take: Callable[[int], None]) -> list[Row]:
+    """All rows; `take` is told what they take, chunk by chunk, and may raise."""
+    rows = list(itertools.islice(cursor, FIRST_ROWS))
+    if rows:
+        take(rows_bytes(rows))
+    if len(rows) < FIRST_ROWS:
+        return rows
+    for chunk, size in in_chunks(cursor, 1 << 62):
+        take(size)
+        rows += chunk
+    return rows

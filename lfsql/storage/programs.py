@@ -36,7 +36,7 @@ class Program(NamedTuple):
     cheap: bool
     """Each function it calls is a cheap one."""
     functions: int
-    """Calls of functions, and concatenations."""
+    """Calls of functions, also of those that return rows, and concatenations."""
     columns: int
     """Columns that are read."""
 
@@ -64,6 +64,6 @@ def examine(connection: apsw.Connection, sql: str) -> Program | None:
     return Program(
         straight=_WITHOUT_LOOP.issuperset(operations),
         cheap=CHEAP.issuperset(called),
-        functions=len(called) + operations.count("Concat"),
+        functions=len(called) + operations.count("Concat") + operations.count("VFilter"),
         columns=operations.count("Column"),
     )

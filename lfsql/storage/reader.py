@@ -30,7 +30,7 @@ from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.determinism import StatementClock
 from lfsql.storage.faults import translate
 from lfsql.storage.functions.limits import patience
-from lfsql.storage.inlining import Inlining
+from lfsql.storage.inlining import ARGUMENT_BYTES_MAX, Inlining
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_reading
 from lfsql.storage.portal import rows_bytes
@@ -142,7 +142,10 @@ class Reader:
         if value_bytes_max != self._value_bytes_max:
             self._limit_values(value_bytes_max)
         self._ticks = ticks
-        self._deadline = patience.until = time.monotonic() + INLINE_S_MAX
+        if value_bytes_max <= ARGUMENT_BYTES_MAX:
+            self._deadline = patience.until = time.monotonic() + INLINE_S_MAX
+        elif self._deadline:
+            self._deadline = 0.0  # of a cursor's last step
         self._clock.restart()
         cursor = self._cursor
         try:
@@ -166,8 +169,9 @@ class Reader:
             raise self.fault(error, sql) from error
         finally:
             self._ticks = _UNLIMITED
-            self._deadline = 0.0
-            patience.until = math.inf
+            if self._deadline:
+                self._deadline = 0.0
+                patience.until = math.inf
         return rows
 
     def start(self, sql: str, parameters: Sequence[Value], run_ms_max: int = 0) -> apsw.Cursor:

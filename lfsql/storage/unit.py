@@ -52,7 +52,7 @@ from lfsql.storage.authorizer import INTERNAL
 from lfsql.storage.faults import foreign_key_violation, target, translate
 from lfsql.storage.foreign_keys import find_violation
 from lfsql.storage.inspection import Inspected
-from lfsql.storage.portal import Portal, in_chunks, rows_bytes
+from lfsql.storage.portal import Portal, collect, in_chunks, rows_bytes
 from lfsql.storage.rerun import Rerun
 from lfsql.storage.violations import explain
 
@@ -323,11 +323,7 @@ class OpenUnit:
 
     def _collect(self, cursor: apsw.Cursor) -> list[Row]:
         """All rows of a statement that runs, within what its Submit may still give."""
-        rows: list[Row] = []
-        for chunk, size in in_chunks(cursor, _ALL):
-            self._give(size)
-            rows += chunk
-        return rows
+        return collect(cursor, self._give)
 
     def restart_results(self) -> None:
         """A Submit begins: what it may give is counted anew."""
