@@ -16,6 +16,7 @@ from lfsql.node.work import Work
 from lfsql.storage.engine import Engine
 from lfsql.storage.opening import LENGTH_BYTES_MAX
 from lfsql.storage.straightness import TooLong
+from tests.node.clusters import Session, cluster_of, read
 
 LARGE = "é" * 50_000
 
@@ -87,6 +88,26 @@ def test_what_meets_a_large_value_goes_on_elsewhere_and_nothing_runs_twice(
     assert not runner.is_short(end), "its end is as long as its parts"
     assert outcome_of(runner.run(end)).state == COMMITTED
     assert engine.connection.limit(apsw.SQLITE_LIMIT_LENGTH, -1) == LENGTH_BYTES_MAX
+
+
+async def test_a_client_notices_nothing(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session = Session(link, "a")
+        await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY, v text)")
+        await session.submit("INSERT INTO t VALUES (1, 'small'), (2, lpad('', 50000, 'x'))")
+        outcome = await session.submit("UPDATE t SET v = lower(v) || 'y' WHERE id = 1", end=HOLD)
+        assert outcome.state == OPEN
+        outcome = await session.submit(
+            "UPDATE t SET v = lower(v) || 'y' WHERE id = 2",
+            "SELECT length(v) FROM t WHERE id = 2",
+            same=True,
+            end=HOLD,
+        )
+        assert (outcome.state, outcome.results[1].rows) == (OPEN, ((50_001,),))
+        outcome = await session.submit("UPDATE t SET v = v || 'z' WHERE id = 1", same=True)
+        assert outcome.state == COMMITTED
+        found = await read(link, "SELECT v FROM t WHERE id = 1", min_index=outcome.index, wait_ms_max=5000)
+        assert found.rows == (("smallyz",),)
 
 
 def test_a_large_parameter_is_seen_before_it_runs(runner: UnitRunner) -> None:
