@@ -88,8 +88,8 @@ def error_of(fault: Fault) -> LfsqlError:
 
 
 async def submit(state: SessionState, operations: tuple[Operation, ...], end: int, schema_index: int) -> Outcome:
-    """Run operations in the session's unit.  Raises NoPrimary, SerializationFailure; statement errors are in the
-    outcome."""
+    """Run operations in the session's unit.  Raises NoPrimary and QueryCanceled, when nothing of it was done,
+    OutcomeUnknown, SerializationFailure; statement errors are in the outcome."""
     state.refresh()
     unit = state.unit
     first = not unit.held
@@ -112,7 +112,7 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
                         raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
                     avoid = None
                     continue
-            except QueryCanceled as error:
+            except (NoPrimary, QueryCanceled) as error:
                 if sent and end == COMMIT:
                     raise _in_doubt() from error
                 raise

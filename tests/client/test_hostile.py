@@ -162,11 +162,20 @@ def test_a_newer_minor_version_is_negotiated(server: Server, stranger: Raw) -> N
         ({"database": "no_such_database"}, "3D000"),
         ({"no_such_setting": "1"}, "42704"),
         ({"timezone": "Mars"}, "22023"),
+        ({"statement_timeout": "9" * 400}, "22023"),
+        ({"server_version": "1"}, "55P02"),
     ],
 )
 def test_a_startup_with_a_wrong_value(server: Server, stranger: Raw, more: dict[str, str], sqlstate: str) -> None:
     stranger.send(startup(server, **more))
     assert errors(stranger.rest()) == [sqlstate]
+
+
+@pytest.mark.usefixtures("witness")
+@pytest.mark.parametrize("zone", ["99", "<x>99", "24:00"])
+def test_a_time_zone_further_away_than_any(lfsql_server: Server, stranger: Raw, zone: str) -> None:
+    stranger.send(startup(lfsql_server, TimeZone=zone))
+    assert errors(stranger.rest()) == ["22023"]
 
 
 @pytest.mark.usefixtures("witness")

@@ -5,16 +5,28 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 import trio
 
 from lfsql.core.freshness import CommitHistory
-from lfsql.core.requests import COMMIT, COMMITTED, PRIMARY, Answer, CurrentIndex, Heartbeat, LookUp, Outcome
-from lfsql.errors import LinkLost
+from lfsql.core.requests import (
+    COMMIT,
+    COMMITTED,
+    HOLD,
+    PRIMARY,
+    Answer,
+    CurrentIndex,
+    Heartbeat,
+    LookUp,
+    Outcome,
+    Submit,
+)
+from lfsql.errors import LfsqlError, LinkLost, NoPrimary, OutcomeUnknown, QueryCanceled
 from proxy.reading import _current_index
 from proxy.state import SessionState
 from proxy.topology import Node, Topology
 from proxy.unit import Unit
-from proxy.writing import after_loss
+from proxy.writing import after_loss, submit
 
 
 class FakeLink:
@@ -35,7 +47,14 @@ class FakeWorker:
         self.topology = Topology(nodes, CommitHistory(60.0, 100))
 
     async def ask(
-        self, _state: object, _node: Node, link: FakeLink, question: LookUp | CurrentIndex, *, writes: bool = False
+        self,
+        _state: object,
+        _node: Node,
+        link: FakeLink,
+        question: LookUp | CurrentIndex | Submit,
+        *,
+        writes: bool = False,
+        stop_at: float = float("inf"),
     ) -> Answer:
         if link.lost:
             raise LinkLost("lost, and nobody has heard yet")
@@ -52,7 +71,18 @@ def session() -> tuple[SessionState, FakeWorker, FakeLink]:
     unit.held = True
     unit.sequence = 3
     fake: Any = SimpleNamespace(
-        worker=worker, unit=unit, failover_s=5.0, client="c", seen_index=0, stop_at=float("inf")
+        worker=worker,
+        unit=unit,
+        client="c",
+        sequence=3,
+        seen_index=0,
+        failover_s=5.0,
+        stop_at=float("inf"),
+        statement_ms_max=0,
+        lock_ms_max=0,
+        idle_ms_max=0,
+        local=False,
+        refresh=lambda: None,
     )
     return cast(SessionState, fake), worker, lost
 
@@ -61,6 +91,22 @@ def elect(worker: FakeWorker, name: str, term: int, link: FakeLink) -> None:
     node = worker.topology.nodes[name]
     node.link = link  # type: ignore[assignment]  # all that a session uses of a link
     worker.topology.heard(node, Heartbeat(name, PRIMARY, term, name, 5, 5, 0, confirmed_ago_ms=0))
+
+
+@pytest.mark.parametrize("stop_after_s", [0.05, float("inf")])
+@pytest.mark.parametrize(("end", "kind"), [(COMMIT, OutcomeUnknown), (HOLD, LfsqlError)])
+async def test_what_may_have_been_carried_out_is_not_said_to_have_failed(
+    end: int, kind: type[LfsqlError], stop_after_s: float
+) -> None:
+    state, _, lost = session()
+    state.unit.held = False
+    state.failover_s = 0.1
+    state.stop_at = trio.current_time() + stop_after_s
+    with trio.fail_after(5), pytest.raises(kind) as caught:
+        await submit(state, (), end, -1)
+    assert lost.asked == 1
+    if end == HOLD:
+        assert type(caught.value) is (NoPrimary if stop_after_s > 1 else QueryCanceled)
 
 
 async def test_a_commit_whose_answer_was_lost_is_looked_up_at_the_next_primary() -> None:
