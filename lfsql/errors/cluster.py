@@ -96,7 +96,7 @@ class LinkLost(ClusterError):
 
 
 class LinkRefused(LfsqlError):
-    """The handshake failed: key, cluster, version, fingerprint, members or a node's log differ; the message says which."""
+    """The handshake failed: key, cluster, version, fingerprint, members or log differ; the message says which."""
 
     sqlstate = "08004"
 

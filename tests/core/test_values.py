@@ -103,6 +103,7 @@ EXAMPLES: list[messages.PeerMessage] = [
     messages.ReadIndexAnswer(2**63, 5, granted=True),
     messages.SnapshotChunk(3, position_of(LOG[1]), 0, 4, bytes(16), b"data"),
     messages.SnapshotReceived(3, position_of(LOG[1]), 4),
+    messages.Alive(),
 ]
 
 
