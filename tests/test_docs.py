@@ -6,6 +6,7 @@ And the other way round: nothing that no longer exists.
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 import click
@@ -53,6 +54,20 @@ def test_every_key_is_documented_with_its_default(kind: type[msgspec.Struct], st
             assert shown == "[" + ", ".join(f'"{item}"' for item in field.default) + "]", field.name
         else:
             assert shown.split(" ")[0] == (str(field.default) or "empty"), field.name
+
+
+def test_the_example_of_several_machines_is_taken(tmp_path: Path) -> None:
+    section = CONFIGURATION[CONFIGURATION.index("## Nodes on several machines") :]
+    section = section[: section.index("\n## ")]
+    node, proxy = (textwrap.dedent(block) for block in re.findall(r"(?:^    .+\n)+", section, re.MULTILINE))
+    key = tmp_path / "cluster.key"
+    key.write_text("k" * 32)
+    key.chmod(0o600)
+    (tmp_path / "node.toml").write_text(node)
+    (tmp_path / "proxy.toml").write_text(proxy)
+    members = config.load_node(tmp_path / "node.toml").peers
+    served = config.load_proxy(tmp_path / "proxy.toml").nodes
+    assert [(member.name, member.address) for member in members] == [(each.name, each.address) for each in served]
 
 
 def test_every_setting_of_a_session_is_documented() -> None:
