@@ -164,6 +164,8 @@ def test_scalar(sql: str, expected: Any) -> None:
     ("sql", "error"),
     [
         ("lfsql_to_local('2024-01-01 00:00:00', 'Nowhere/Land')", InvalidParameterValue),
+        ("lfsql_to_local('2024-01-01 00:00:00', '99')", InvalidParameterValue),
+        ("lfsql_timestamptz_text('9999-12-31 23:00:00', 'Asia/Tokyo')", DatetimeOutOfRange),
         ("lfsql_timestamp_add('9999-12-31 00:00:00', '1 day', 1, 'UTC')", DatetimeOutOfRange),
         ("lfsql_timestamp_add('9999-12-31 00:00:00', '1 mon', 1, 'UTC')", DatetimeOutOfRange),
         ("lfsql_to_local('9999-12-31 23:00:00', 'Asia/Tokyo')", DatetimeOutOfRange),

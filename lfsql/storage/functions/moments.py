@@ -67,6 +67,8 @@ def zone(name: str) -> tzinfo:
         # A bare offset is ISO's (east is positive), a POSIX name such as UTC+3 counts westwards.
         posix = stripped[:1].upper() in ("U", "G")
         west = (sign == "-") != posix
+        if offset >= timedelta(days=1):
+            raise InvalidParameterValue(f'time zone "{name}" not recognized', hint="Offsets are less than 24 hours.")
         return timezone(-offset if west else offset)
     found = zones.named(stripped)
     if found is None:
@@ -105,7 +107,10 @@ def to_utc(stored: str, zone_name: str) -> str:
 def timestamptz_text(stored: str, zone_name: str) -> str:
     if stored in INFINITE:
         return stored
-    local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
+    try:
+        local = parse(stored).replace(tzinfo=UTC).astimezone(zone(zone_name))
+    except OverflowError:
+        raise _out_of_range() from None
     return stamp_text(local.replace(tzinfo=None)) + _offset(local)
 
 
