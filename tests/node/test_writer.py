@@ -62,6 +62,19 @@ async def test_a_statement_over_its_time_is_stopped_and_others_of_its_batch_are_
         assert (await read(link, "SELECT count(*) FROM t", min_index=last, wait_ms_max=5000)).rows == ((20,),)
 
 
+@pytest.mark.parametrize("end", [COMMIT, HOLD])
+async def test_a_statement_that_only_calls_functions_is_stopped_too(tmp_path: Path, end: int) -> None:
+    """SQLite itself would not look at its interrupt before the last of them."""
+    calls = "SELECT " + ", ".join(f"length(md5(repeat('{number}', 30000000)))" for number in range(40))
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session = Session(link, "a")
+        await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        began = trio.current_time()
+        outcome = await session.submit("INSERT INTO t DEFAULT VALUES", calls, end=end, run_ms_max=200)
+        assert sqlstate(outcome) == "57014"
+        assert trio.current_time() - began < 3
+
+
 async def test_losing_the_batch_does_not_lose_the_layers_below(tmp_path: Path) -> None:
     """The transaction is lost while what is below it is in the log and not in SQLite."""
     async with cluster_of(tmp_path, 3) as cluster:
