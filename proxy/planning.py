@@ -1,7 +1,8 @@
 """From a statement's text to something that can be executed: plan, lifted literals, bound parameters.
 
-The plan cache answers nearly always.  A miss may have to wait for the schema; planning itself is a pure function and
-runs on the event loop, as 5 ms once a shape is less than a thread costs everybody else.
+The plan cache answers nearly always.  A miss may have to wait for the schema.  Planning itself is a pure function and
+runs on the event loop: a new shape is planned twice, with its literals and without, some milliseconds once, which is
+less than a thread costs everybody else.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Schemas:
         """The schema to plan this session's next statement with."""
         if state.own_schema is not None:
             return state.own_schema
-        if self.current.index < self.wanted or self.current.index < 0:
+        if self.current.index < self.wanted:
             await self.refresh(state, self.wanted)
         return self.current
 
@@ -62,7 +62,7 @@ class Schemas:
         """Load the schema as of `index` or later."""
         self.heard(index)
         async with self._loading:
-            if self.current.index >= self.wanted >= 0:
+            if self.current.index >= self.wanted:
                 return
             rows, at = await self._worker.read_schema(state, SCHEMA_QUERY, self.wanted)
             self.current = schema_from_rows(rows, at)

@@ -74,10 +74,8 @@ def _options(text: str) -> list[tuple[str, str]]:
         if option == "-c" and place + 1 < len(words):
             place += 1
             option = words[place]
-        elif option.startswith("-c"):
+        elif option.startswith(("-c", "--")):
             option = option[2:]
-        elif option.startswith("--"):
-            option = option[2:].replace("-", "_", 0)
         else:
             raise ProtocolViolation(f"invalid command-line argument for server process: {option}")
         name, equals, value = option.partition("=")

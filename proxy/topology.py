@@ -83,7 +83,7 @@ class Cancelled(Protocol):
 class Topology:
     """Nodes by name.  Changed only by `heard` and `lost`, on the event loop."""
 
-    def __init__(self, nodes: Iterator[Node] | list[Node], history: CommitHistory) -> None:
+    def __init__(self, nodes: Iterable[Node], history: CommitHistory) -> None:
         self.schema_index: Index = 0
         """The newest schema change heard of."""
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}

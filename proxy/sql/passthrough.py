@@ -86,7 +86,6 @@ def plan_sqlite(text: str, schema: Schema, parameter_oids: tuple[int, ...]) -> P
         returns_rows=verb in _READS or (verb in _WRITES and _top_level(found, "returning")),
         reason=verb or "cannot be parsed",
         typed_by_value=True,
-        drops_plans=verb in ("drop", "alter"),
         hints=said,
     )
 

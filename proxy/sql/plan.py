@@ -71,8 +71,6 @@ class Plan:
     """Bound after the lifted literals, in this order."""
     typed_by_value: bool = False
     """The sqlite dialect: column types come from SQLite's description, not from this plan."""
-    drops_plans: bool = False
-    """psycopg and others watch for DROP/ALTER/DISCARD tags; set when prepared plans must be made again."""
     schema_index: int = ANY_SCHEMA
     """The schema this was planned for: a log index, or less than ANY_SCHEMA for one that only a transaction sees."""
     hints: tuple[tuple[str, str], ...] = ()

@@ -32,7 +32,7 @@ from proxy.sql.schema import Schema
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.translate import translate
 from proxy.sql.utilities import parse_utility, tag_of
-from proxy.sql.utility import CopyIn, CopyOut, Discard, Maintenance, Utility
+from proxy.sql.utility import CopyIn, CopyOut, Maintenance, Utility
 
 __all__ = ["Dialect", "Source", "plan", "plan_tokens", "split"]
 
@@ -202,7 +202,6 @@ def plan_utility(utility: Utility, schema: Schema, said: tuple[tuple[str, str], 
         tag=tag_of(utility),
         utility=utility,
         reason="utility",
-        drops_plans=isinstance(utility, Discard) and utility.what in ("all", "plans"),
         schema_index=schema.index if isinstance(utility, (CopyIn, CopyOut)) else -1,
         hints=said,
     )
@@ -220,7 +219,6 @@ def _ddl(text: str, ddl: Ddl, schema: Schema) -> Plan:
         statements=ddl.statements,
         parameters=ddl.parameters,
         reason=ddl.tag.lower(),
-        drops_plans=ddl.tag.startswith(("ALTER", "DROP")),
         schema_index=schema.index,
         hints=hints(text),
     )

@@ -184,7 +184,6 @@ def test_a_client_cannot_pass_for_the_planner() -> None:
 
 def test_drops_in_sqlites_dialect_forget_the_types_of_what_is_gone() -> None:
     found = plan("DROP TABLE t", SCHEMA, dialect="sqlite")
-    assert found.drops_plans
     assert len(found.statements) == 3
     assert all(sql.startswith("/*lfsql*/DELETE") for sql in found.statements[1:])
 

@@ -180,11 +180,6 @@ def test_statements(text: str, utility: Utility, tag: str) -> None:
     assert (found.kind, found.utility, found.tag, found.schema_index) == (Kind.UTILITY, utility, tag, -1)
 
 
-def test_discard_drops_plans() -> None:
-    assert plan("DISCARD ALL", Schema()).drops_plans
-    assert not plan("DISCARD TEMP", Schema()).drops_plans
-
-
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
