@@ -26,6 +26,7 @@ from lfsql.storage.functions import (
     texts,
 )
 from lfsql.storage.functions.registry import register_aggregates, register_scalars
+from lfsql.storage.functions.searches import register_searches
 from lfsql.storage.functions.sequences import register_sequences
 from lfsql.values.datetimes import stamp_text
 
@@ -46,3 +47,4 @@ def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
     connection.create_collation("lfsql_numeric", decimals.compare)
     series.register_modules(connection)
     register_sequences(connection)
+    register_searches(connection)

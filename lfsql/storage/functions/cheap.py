@@ -2,7 +2,7 @@
 
 What is not named here runs in a thread: a new function is slow until somebody has thought about it.  To be named, a
 function's time and result must grow no faster than the size of its arguments, which callers bound.  So no regular
-expressions and no search for one text in another (their time is a product), nothing that repeats or pads (its
+expressions (their time is a product), nothing that repeats or pads (its
 result's size is a number's value), no JSON or array that is taken apart and written anew, no roots and powers.
 LIKE is named although its time is a product: it stops when the statement's patience ends.
 
@@ -15,8 +15,8 @@ from typing import Final
 
 _SQLITE: Final = """
 abs ceil ceiling char changes coalesce current_date current_time current_timestamp date datetime floor ifnull iif
-julianday last_insert_rowid length likelihood likely lower ltrim max min nullif octet_length random round rtrim sign
-strftime substr substring time timediff total_changes trim trunc typeof unicode unixepoch unlikely upper
+instr julianday last_insert_rowid length likelihood likely lower ltrim max min nullif octet_length random round rtrim
+sign strftime substr substring time timediff total_changes trim trunc typeof unicode unixepoch unlikely upper
 """
 
 _OURS: Final = """
