@@ -25,6 +25,8 @@ from proxy.writing import flush_unit
 
 FRAME_BYTES: Final = 4 << 20
 """Copied bytes that leave in one Submit."""
+FEED_BYTES: Final = 64 * 1024
+"""Copied bytes that are read in a row: a message may be a thousand times as long."""
 
 
 async def copy_in(state: SessionState, utility: CopyIn) -> None:
@@ -43,14 +45,17 @@ async def copy_in(state: SessionState, utility: CopyIn) -> None:
     while True:
         message = await state.receive()
         if isinstance(message, CopyData):
-            _extend(rows, count, utility, reader.feed, decode, message.data)
-            size += len(message.data)
-            if size >= FRAME_BYTES and rows:
-                count += len(rows)
-                _add(state, utility, rows)
-                await flush_unit(state, HOLD)
-                rows = []
-                size = 0
+            for start in range(0, len(message.data), FEED_BYTES):
+                data = message.data[start : start + FEED_BYTES]
+                _extend(rows, count, utility, reader.feed, decode, data)
+                size += len(data)
+                if size >= FRAME_BYTES and rows:
+                    count += len(rows)
+                    _add(state, utility, rows)
+                    await flush_unit(state, HOLD)
+                    rows = []
+                    size = 0
+                await state.pace()
         elif isinstance(message, CopyDone):
             break
         elif isinstance(message, CopyFail):

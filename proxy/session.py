@@ -208,10 +208,11 @@ class Session:
                 break
             if self._reactor.shared:
                 await self._park()
+                self._turn_ends = monotonic() + TURN_S
                 break
             await trio.lowlevel.wait_readable(self._socket)
+            self._turn_ends = monotonic() + TURN_S
             self._ready = True
-        self._turn_ends = monotonic() + TURN_S
         if self._gone:
             raise ClientGone
 
