@@ -23,7 +23,7 @@ from proxy.pg.types import expand_formats
 from proxy.planning import arguments, current, follow, replan
 from proxy.reading import SchemaMoved, local_node, read, read_now
 from proxy.sql.memo import keep
-from proxy.sql.plan import Kind, Plan, ResultColumn
+from proxy.sql.plan import ANY_SCHEMA, Kind, Plan, ResultColumn
 from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, Prepared, RowSource
 from proxy.transaction import check_may_write, read_only
@@ -119,7 +119,7 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
             if plan.catalog:
                 return await state.worker.read_catalog(state, plan, values)
             if state.status != IDLE and (transaction := await snapshot(state)) is not None:
-                return await transaction.open(state, plan.statements[0], values)
+                return await transaction.open(state, plan, values)
             rows = read_now(state, plan, plan.statements[0], values)
             if rows is not None:
                 return ListRows(rows)
@@ -139,7 +139,13 @@ class Snapshot:
     def __init__(self, transaction: ReadTransaction) -> None:
         self._transaction = transaction
 
-    async def open(self, state: SessionState, sql: str, values: tuple[Value, ...]) -> RowSource:
+    async def open(self, state: SessionState, plan: Plan, values: tuple[Value, ...]) -> RowSource:
+        """The rows of a read.  Raises SchemaMoved when it is planned for another schema than the snapshot's."""
+        own = state.own_schema
+        in_force = self._transaction.schema_index if own is None else own.index
+        if plan.schema_index not in (ANY_SCHEMA, in_force):
+            raise SchemaMoved(self._transaction.schema_index)
+        sql = plan.statements[0]
         rows = self._transaction.try_inline(sql, values)
         if rows is not None:
             return ListRows(rows)

@@ -3,13 +3,15 @@
 One value for all sessions, replaced when a newer schema is seen: a read's snapshot, a heartbeat or an outcome tells
 the log index of the newest schema change, and the next plan loads that schema from whoever has it.
 
-A transaction that changes the schema sees its own, asked of the primary inside the transaction.  Its index is a
-number that no other schema ever has, so that what was planned for it is not taken for a plan of anything else:
-neither after the transaction nor after its next change.
+A transaction that changes the schema sees its own, asked of the primary inside the transaction; so does one that
+reads a snapshot from before the newest change, asked of the snapshot.  Its index is a number that no other schema
+ever has, so that what was planned for it is not taken for a plan of anything else: neither after the transaction nor
+after its next change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -54,6 +56,10 @@ class Schemas:
         """The schema to plan this session's next statement with."""
         if state.own_schema is not None:
             return state.own_schema
+        seen = state.read_transaction
+        if seen is not None and seen.schema_index < self.wanted:
+            state.own_schema = self._make_own(await seen.run(SCHEMA_QUERY))
+            return state.own_schema
         if self.current.index < self.wanted:
             await self.refresh(state, self.wanted)
         return self.current
@@ -73,6 +79,8 @@ class Schemas:
         outcome = await submit(state, (Run(SCHEMA_QUERY),), HOLD, -1)
         if outcome.fault is not None:
             raise error_of(outcome.fault)
-        rows: tuple[Row, ...] = outcome.results[-1].rows
+        state.own_schema = self._make_own(outcome.results[-1].rows)
+
+    def _make_own(self, rows: Sequence[Row]) -> Schema:
         self._own -= 1
-        state.own_schema = schema_from_rows(rows, self._own)
+        return schema_from_rows(rows, self._own)

@@ -187,3 +187,21 @@ def test_a_cursor_keeps_the_columns_it_was_opened_with(
         wait_until(lambda: len(other.execute(f"SELECT * FROM {table}").fetchall()[0]) == 3, 10, "the column")
         assert checked(other.pgconn.describe_portal(b"c")).nfields == 2
         assert other.execute("FETCH c").fetchall() == [(1, 2)]
+
+
+def test_a_snapshot_keeps_its_schema(lfsql_server: Server, pair: psycopg.Connection, table: str) -> None:
+    everything = f"SELECT * FROM {table}"
+    with psycopg.connect(lfsql_server.dsn, autocommit=True) as other:
+        first = Prepared(other, "f", f"SELECT a FROM {table}")
+        other.execute("BEGIN READ ONLY")
+        assert other.execute(everything).fetchall() == [(1, 2)]
+        pair.execute(f"ALTER TABLE {table} ADD COLUMN c int DEFAULT 7")
+        pair.execute(f"ALTER TABLE {table} RENAME a TO z")
+        for _ in range(2):
+            assert other.execute(everything).fetchall() == [(1, 2)]
+            assert other.execute(f"SELECT b FROM {table} WHERE a = %s", (1,)).fetchall() == [(2,)]
+            assert first.run() == [("1",)]
+        other.execute("COMMIT")
+        assert other.execute(everything).fetchall() == [(1, 2, 7)]
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            first.run()
