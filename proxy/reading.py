@@ -23,7 +23,7 @@ from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, Re
 from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale, UndefinedObject
 from proxy.hints import policy_of
 from proxy.joined import Question
-from proxy.sql.plan import Plan
+from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.waiting import wait_change, wait_primary
@@ -199,7 +199,8 @@ async def _try(
         reasons.append(f"{node.name}: its file is at {at}, the session needs {required}")
         return None
     if reads is None:
-        return await _over_link(state, sql, arguments, node, min(required, at) if policy.level == "any" else required)
+        needed = min(required, at) if policy.level == "any" else required
+        return await _over_link(state, sql, arguments, node, needed, plan.schema_index)
     if not plan.memo.skips:
         rows = reads.try_inline(sql, arguments)
         if rows is not None:
@@ -347,7 +348,7 @@ async def _when_lagging(
     if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
         raise SchemaMoved(node.schema_index)
     try:
-        return await _over_link(state, sql, arguments, node, max(needed, plan.schema_index))
+        return await _over_link(state, sql, arguments, node, max(needed, plan.schema_index), plan.schema_index)
     except LinkLost:
         return None
 
@@ -356,9 +357,14 @@ WAIT_MS_MAX: Final = 10_000
 
 
 async def _over_link(
-    state: SessionState, sql: str, arguments: tuple[Value, ...], node: Node, min_index: Index
+    state: SessionState,
+    sql: str,
+    arguments: tuple[Value, ...],
+    node: Node,
+    min_index: Index,
+    schema_index: Index = ANY_SCHEMA,
 ) -> RowSource:
-    """Rows of a node read by itself."""
+    """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`."""
     link = node.link
     if link is None:
         raise LinkLost(f"there is no link to node '{node.name}'")
@@ -376,6 +382,10 @@ async def _over_link(
         answer = await state.worker.ask(state, node, link, question)
         if not isinstance(answer, Rows):
             raise LinkLost(f"node '{node.name}' answered a read with something else")
+        if answer.schema_index > schema_index >= 0:
+            if answer.more:
+                link.tell(ReadClose(question.request))
+            raise SchemaMoved(answer.schema_index)
         if answer.fault is not None:
             raise error_of(answer.fault)
     except BaseException:

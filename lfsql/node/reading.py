@@ -132,6 +132,7 @@ class LinkReads:
     def _read_inline(self, question: Read) -> bool:
         """False: it must wait, or needs a thread."""
         reads = self._service.reads
+        schema_index = 0
         try:
             index, schema_index = reads.position()
             if index < question.min_index:
@@ -140,7 +141,7 @@ class LinkReads:
                     return False
             rows = reads.try_inline(question.sql, question.parameters)
         except LfsqlError as error:
-            self._fail(question.request, error)
+            self._fail(question.request, error, schema_index)
             return True
         if rows is None:
             return False
@@ -171,7 +172,7 @@ class LinkReads:
                 more = await step()
             except LfsqlError as error:
                 canceled = QueryCanceled("canceling statement due to user request")
-                self._fail(request, canceled if entry.canceled else error)
+                self._fail(request, canceled if entry.canceled else error, entry.schema_index)
         entry.busy = False
         if more and not entry.scope.cancel_called:
             return  # asked to close in the moment when the rows came, it must: nobody will ask again
@@ -190,9 +191,10 @@ class LinkReads:
         index, schema_index = reads.refresh()
         if index < question.min_index:
             raise TooStale(f"this node stands at index {index}, the read needs {question.min_index}")
+        entry.index, entry.schema_index = index, schema_index
         rows = reads.try_inline(question.sql, question.parameters)
         if rows is not None:
-            entry.rows, entry.index, entry.schema_index = rows, index, schema_index
+            entry.rows = rows
             limit = self._chunk(question.rows_max)
             chunk, entry.rows = rows[:limit], rows[limit:]
             more = bool(entry.rows)
@@ -211,8 +213,9 @@ class LinkReads:
         limit = self._service.limits.chunk_rows_max
         return min(rows_max, limit) if rows_max else limit
 
-    def _fail(self, request: int, error: LfsqlError) -> None:
-        self._asker.answer(Rows(request, fault=fault_of(error)))
+    def _fail(self, request: int, error: LfsqlError, schema_index: Index = 0) -> None:
+        """`schema_index`: of the snapshot in which the statement failed, which may be why."""
+        self._asker.answer(Rows(request, fault=fault_of(error), schema_index=schema_index))
 
     def _forget(self, request: int) -> None:
         if self._open.pop(request, None) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -109,15 +110,23 @@ def test_a_prepared_result_does_not_change_its_shape(pair: psycopg.Connection, t
     assert pair.execute(f"SELECT * FROM {table}").fetchall() == [(1, 2, None)]
 
 
-@pytest.fixture
-def other_proxy(lfsql_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Another proxy of the same cluster, which hears of schema changes only from the nodes."""
+@pytest.fixture(params=["files", "links"])
+def other_proxy(
+    request: pytest.FixtureRequest, lfsql_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Another proxy of the same cluster, which hears of schema changes only from the nodes.
+
+    It reads their files, or asks over links as a proxy on another host does.
+    """
     tier = lfsql_server.tier
     assert tier is not None
     port = free_port()
     config = tier.directory / f"proxy_{port}.toml"
     text = (tier.directory / "proxy.toml").read_text()
-    config.write_text(text.replace(f'"127.0.0.1:{tier.port}"', f'"127.0.0.1:{port}"'))
+    text = text.replace(f'"127.0.0.1:{tier.port}"', f'"127.0.0.1:{port}"')
+    if request.param == "links":
+        text = re.sub(r"^data_dir = .*\n", "", text, flags=re.MULTILINE)
+    config.write_text(text)
     command = [sys.executable, "-m", "lfsql", "proxy", "--config", str(config)]
     with (tmp_path_factory.mktemp("proxy") / "proxy.out").open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # our own program
@@ -145,6 +154,7 @@ def test_a_query_is_planned_again_when_its_columns_changed(
     with psycopg.connect(other_proxy, autocommit=True) as other:
         for number in range(40):
             pair.execute(f"ALTER TABLE {table} ADD COLUMN c{number} int")
+            pair.execute(f"ALTER TABLE {table} RENAME c{number} TO d{number}")
             for _ in range(3):
                 checked(other.pgconn.exec_(everything.encode()))
                 checked(other.pgconn.exec_params(everything.encode(), []))
