@@ -1,8 +1,8 @@
 """Who belongs to a cluster, and what a quorum of it is.
 
 A configuration is a value, and a node has one for as long as it runs: the one it was started with.  That all nodes
-have the same, and that it changes by one vote at a time, is held outside of here: where nodes shake hands, and where a
-node's directory is opened.
+have the same, and that it changes by one vote at a time, is held outside of here: where nodes shake hands, and where
+a node's directory is opened.
 
 Three roles.  A VOTER holds the data and a vote.  A WITNESS holds the log and a vote: it may be the only holder of the
 newest record, so it must be able to lead, and hands leadership on as soon as a voter has caught up.  A LEARNER holds

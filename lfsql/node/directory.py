@@ -3,8 +3,8 @@
 The lock is the kernel's (flock), so it goes with the process however that ends; a file with a process number in it
 would outlive a crash and lie about a number that is somebody else's by then.
 
-`identity.json` says which node of which cluster the files belong to, and who the cluster's members are.  Starting n2's
-configuration on n1's directory would give one node two votes; the file makes that an error message.
+`identity.json` says which node of which cluster the files belong to, and who the cluster's members are.  Starting
+n2's configuration on n1's directory would give one node two votes; the file makes that an error message.
 
 A changed list of members is refused until it is accepted (`lfsql members`).  Majorities of two lists need not have a
 node in common, so nodes whose lists were edited one after another could form two clusters that both acknowledge

@@ -51,6 +51,7 @@ class Peer:
         self.incoming: set[Connection] = set()
         self.spoken = False
         """Something was sent since the last look."""
+        self.heard_at = 0.0
         self.wake = trio.Event()
         self.refusal = ""
 
@@ -114,7 +115,7 @@ class Peers:
         async with trio.open_nursery() as nursery:
             for peer in self._peers.values():
                 nursery.start_soon(self._keep_connected, peer)
-            nursery.start_soon(self._speak)
+            nursery.start_soon(self._speak_and_listen)
 
     async def serve(self, connection: Connection, identity: Identity) -> None:
         """Hear a peer.  Raises LinkLost, ProtocolViolation; LinkRefused when the node is not of this cluster."""
@@ -124,11 +125,14 @@ class Peers:
         for older in peer.incoming:
             older.close()  # a node speaks on one link: it has given up those before
         peer.incoming.add(connection)
+        peer.heard_at = trio.current_time()
         peer.wake.set()
         try:
             await self._know(identity)
             while True:
-                for message in await self._hear(connection):
+                messages = await connection.receive(_decode)
+                peer.heard_at = trio.current_time()
+                for message in messages:
                     if isinstance(message, Alive):
                         continue
                     if isinstance(message, SnapshotChunk | SnapshotReceived):
@@ -136,11 +140,6 @@ class Peers:
                     self._step(Received(peer.node, message))
         finally:
             peer.incoming.discard(connection)
-
-    async def _hear(self, connection: Connection) -> list[PeerMessage]:
-        with trio.move_on_after(self._silence_s_max):
-            return await connection.receive(_decode)
-        raise LinkLost(f"nothing was heard for {self._silence_s_max:.1f} s")
 
     async def _know(self, identity: Identity) -> None:
         first = await self._remember(identity.node, identity.incarnation)
@@ -197,13 +196,27 @@ class Peers:
         if violation is not None:
             raise violation
 
-    async def _speak(self) -> None:
+    async def _speak_and_listen(self) -> None:
+        """Say Alive where nothing was said, and close what is silent.  One look at all links now and then: a deadline
+        for each receive would cost more than most messages."""
+        looked_at = trio.current_time()
         while True:
             await trio.sleep(self._speak_s)
+            now = trio.current_time()
+            slept, looked_at = now - looked_at, now
             for node, peer in self._peers.items():
                 if not peer.spoken and peer.connection is not None and not peer.connection.queued_bytes:
                     self.send(node, Alive())
                 peer.spoken = False
+                # Who was stopped itself has not yet read what came meanwhile.
+                if slept < self._silence_s_max and now - peer.heard_at > self._silence_s_max:
+                    self._close_silent(peer)
+
+    def _close_silent(self, peer: Peer) -> None:
+        for connection in peer.incoming:
+            if not connection.closed:
+                logger.info("node '%s' has been silent for too long; its link is closed", peer.node)
+                connection.close()
 
     def _report(self, peer: Peer, error: LfsqlError) -> None:
         if error.message != peer.refusal:

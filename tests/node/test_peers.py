@@ -58,7 +58,10 @@ class Heard:
 async def listening(heard: Heard) -> AsyncIterator[str]:
     async with serving(serve_peer=heard.peers.serve, known=heard.met) as served:
         with trio.fail_after(10):
-            yield served.address
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(heard.peers.run)
+                yield served.address
+                nursery.cancel_scope.cancel()
 
 
 async def ended(connection: Connection) -> None:
@@ -69,14 +72,15 @@ async def ended(connection: Connection) -> None:
 
 async def test_a_silent_peers_link_is_closed() -> None:
     """A host that lost its power closes nothing, and TCP tells nothing to who only listens."""
-    async with listening(Heard({"n2": "127.0.0.1:1"}, silence_s_max=0.2)) as address:
+    heard = Heard({"n2": "127.0.0.1:1"}, speak_s=0.01, silence_s_max=0.2)
+    async with listening(heard) as address:
         connection, _ = await connect(address, NODE_TWO, KEY)
         await ended(connection)
 
 
 async def test_a_peer_that_says_that_it_lives_is_heard() -> None:
     """It is more than the time of silence on the clock until the link ends, and nothing of it reaches consensus."""
-    heard = Heard({"n2": "127.0.0.1:1"}, silence_s_max=0.4)
+    heard = Heard({"n2": "127.0.0.1:1"}, speak_s=0.01, silence_s_max=0.4)
     async with listening(heard) as address:
         connection, _ = await connect(address, NODE_TWO, KEY)
         started = trio.current_time()
