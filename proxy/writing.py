@@ -63,7 +63,9 @@ for _class in all_errors():
 COMMIT_S: Final = 0.002
 """About how long it takes until a schema change that the primary has run is committed, and can be planned for."""
 
-_ELSEWHERE: Final = frozenset({NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, ShuttingDown.sqlstate})
+_ELSEWHERE: Final = frozenset(
+    {NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, ShuttingDown.sqlstate}
+)
 """Faults that say: this node cannot answer for the unit, the primary can."""
 
 
