@@ -104,7 +104,7 @@ def _told(name: str, values: dict[str, float]) -> dict[str, float]:
 
 def _print(results: dict[str, Any]) -> None:
     table = Table(title=f"medians, {results['date']}")
-    for heading in ("measure", *NAMES, "lfsql against", "wanted", "reached"):
+    for heading in ("measure", *NAMES, "lfsql against", "goal", "reached"):
         table.add_column(heading, justify="left" if heading in ("measure", "lfsql against") else "right")
     for what in MEASURES:
         medians = {name: statistics.median(v) for name, v in results["measures"].get(what.name, {}).items() if v}

@@ -21,7 +21,7 @@ from lfsql.errors import (
     UndefinedPreparedStatement,
 )
 from proxy.copying import copy_in, copy_out
-from proxy.execution import Telling, execute, open_read, row_writer, rows_now, rows_of, tell_notices, tell_rows
+from proxy.execution import Telling, execute, row_writer, rows_now, rows_of, tell_notices, tell_rows
 from proxy.pg import encode
 from proxy.pg.oids import ELEMENTS, JSON, NAMES, TEXT
 from proxy.planning import arguments, current, prepare
@@ -268,18 +268,10 @@ async def _explain(state: SessionState, utility: Explain, parameters: tuple[Valu
         rows_told = len(rows)
     steps: list[tuple[int, int, str]] = []
     if plan.kind in (Kind.READ, Kind.WRITE) and not (plan.catalog or plan.mixed):
-        question = Plan(
-            Kind.READ,
-            "EXPLAIN",
-            ("EXPLAIN QUERY PLAN " + plan.statements[-1],),
-            schema_index=plan.schema_index,
-        )
+        question = Plan(Kind.READ, "EXPLAIN", ("EXPLAIN QUERY PLAN " + plan.statements[-1],))
         values = arguments(state, prepared, parameters or (None,) * len(plan.parameters))
-        source = await open_read(state, Prepared("", (), question), values)
-        if source is not None:
-            found, _ = await source.fetch(0)
-            await source.aclose()
-            steps = [(row[0], row[1], row[3]) for row in found]  # type: ignore[misc]  # EXPLAIN QUERY PLAN's columns
+        found, _ = await rows_now(state, Prepared("", (), question), values)
+        steps = [(row[0], row[1], row[3]) for row in found]  # type: ignore[misc]  # EXPLAIN QUERY PLAN's columns
     target = "primary" if plan.kind is not Kind.READ else "replica"
     if utility.format == "json":
         document: dict[str, object] = {

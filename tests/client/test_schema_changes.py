@@ -215,3 +215,11 @@ def test_a_snapshot_keeps_its_schema(lfsql_server: Server, pair: psycopg.Connect
         assert other.execute(everything).fetchall() == [(1, 2, 7)]
         with pytest.raises(psycopg.errors.UndefinedColumn):
             first.run()
+
+
+def test_explain_sees_the_transactions_own_schema(pair: psycopg.Connection, table: str) -> None:
+    pair.execute("BEGIN")
+    pair.execute(f"ALTER TABLE {table} RENAME b TO z")
+    assert pair.execute(f"EXPLAIN SELECT z FROM {table}").fetchall()
+    pair.execute("ROLLBACK")
+    assert pair.execute(f"EXPLAIN SELECT b FROM {table}").fetchall()
