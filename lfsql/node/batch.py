@@ -64,6 +64,9 @@ FATAL: Final = (DiskFailed, DataCorrupted, InvariantBroken)
 _encode: Final = msgspec.msgpack.Encoder().encode
 _results_decoder: Final = msgspec.msgpack.Decoder(tuple[Result, ...])
 
+SEED_BYTES: Final = 8
+SEEDS: Final = 64
+
 
 class UnitClock:
     """Microseconds since the Unix epoch that never go back, within this process."""
@@ -175,6 +178,8 @@ class UnitRunner:
         self.names = SchemaNames()
         self._straightness = Straightness(engine.connection)
         self._schema_index = engine.schema_index
+        self._seeds = b""
+        """Randomness for units to come: the system is asked once for many."""
         self._opened = (0, 0)
         """Clock and seed of the unit opened last."""
         self._unit_is_short = True
@@ -399,7 +404,10 @@ class UnitRunner:
         check_statements(work, self._record_bytes_max)
 
     def _open(self, work: Work) -> None:
-        seed = int.from_bytes(os.urandom(8)) >> 1
+        if len(self._seeds) < SEED_BYTES:
+            self._seeds = os.urandom(SEEDS * SEED_BYTES)
+        seed = int.from_bytes(self._seeds[-SEED_BYTES:]) >> 1
+        self._seeds = self._seeds[:-SEED_BYTES]
         self._opened = (max(self._clock(), self._engine.clock_us), seed)
         self._engine.open_unit(work.client, work.sequence, *self._opened)
 

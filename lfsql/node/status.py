@@ -41,9 +41,9 @@ from lfsql.node.progress import Progress
 
 logger: Final = logging.getLogger(__name__)
 
-HEARTBEAT_S: Final = 0.1
+HEARTBEAT_S: Final = 0.15
 """How often a primary speaks to proxies that it has no news for: the lag limits rest on it."""
-QUIET_HEARTBEAT_S: Final = 0.25
+QUIET_HEARTBEAT_S: Final = 0.3
 """The same for all other nodes, which only show that they live.  What they apply they tell at once."""
 GATHER_S_MAX: Final = 1.0
 
