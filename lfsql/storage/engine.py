@@ -109,6 +109,15 @@ class Engine:
                 migrations.load("data"),
             )
             state = self._read_state()
+            # Reads the whole schema: what is wrong with it is found here, not by the first statement.
+            self.connection.execute("SELECT count(*) FROM sqlite_schema", prepare_flags=INTERNAL).fetchall()
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            self.close()
+            raise DataCorrupted(
+                f"{path} is damaged",
+                detail=str(error),
+                hint="Delete it, with its -wal and -shm, while the node is stopped: it is made again from log.db.",
+            ) from error
         except BaseException:
             self.close()
             raise

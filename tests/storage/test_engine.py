@@ -12,6 +12,7 @@ from lfsql.core.entry import UNIT, Effect, Record, Unit, encode_unit
 from lfsql.core.ids import Position
 from lfsql.core.requests import RollbackToSavepoint, Run, RunMany, SetSavepoint
 from lfsql.errors import (
+    DataCorrupted,
     ForeignKeyViolation,
     LimitExceeded,
     NotNullViolation,
@@ -363,3 +364,20 @@ def test_a_checkpoint_says_what_survives_a_power_loss(pair: Pair, tmp_path: Path
     assert pair.primary.checkpoint() is None, "a reader holds a part of the write-ahead log back"
     reader.close()
     assert pair.primary.checkpoint() == pair.primary.position
+
+
+@pytest.mark.parametrize("damage", ["schema", "end", "pages"])
+def test_a_damaged_file_is_a_clear_error(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "data.db"
+    Engine(path).close()
+    content = bytearray(path.read_bytes())
+    if damage == "schema":
+        content[100:4096] = b"\xa5" * 3996
+    elif damage == "end":
+        del content[8192:]
+    else:
+        for page in range(4096, len(content), 4096):
+            content[page : page + 64] = b"\xa5" * 64
+    path.write_bytes(content)
+    with pytest.raises(DataCorrupted, match="is damaged"):
+        Engine(path)
