@@ -53,7 +53,7 @@ from lfsql.storage.faults import translate
 from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.limits import SEARCH_S_MAX, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
-from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_writing
+from lfsql.storage.opening import DAMAGED_HINT, LENGTH_BYTES_MAX, open_for_writing
 from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, BatchLost, OpenUnit
 
 __all__ = ["REBUILD_BEGIN", "REBUILD_END", "TRUSTED", "BatchLost", "Described", "Engine", "Recorded"]
@@ -116,7 +116,7 @@ class Engine:
             raise DataCorrupted(
                 f"{path} is damaged",
                 detail=str(error),
-                hint="Delete it, with its -wal and -shm, while the node is stopped: it is made again from log.db.",
+                hint=DAMAGED_HINT,
             ) from error
         except BaseException:
             self.close()

@@ -50,6 +50,8 @@ _PRAGMAS: Final = ("recursive_triggers=ON", "cell_size_check=ON", "mmap_size=0",
 
 STATEMENT_CACHE_SIZE: Final = 512
 
+DAMAGED_HINT: Final = "Delete it, with its -wal and -shm, while the node is stopped: it is made again from log.db."
+
 
 def open_for_writing(
     path: str | Path, vfs: str, clock_us: Callable[[], int], authorizer: Authorizer
@@ -98,7 +100,7 @@ def _closing_on_error(connection: apsw.Connection, path: str | Path) -> Iterator
         yield
     except (apsw.NotADBError, apsw.CorruptError) as error:
         connection.close()
-        raise DataCorrupted(f"{path} is damaged, or no database", detail=str(error)) from error
+        raise DataCorrupted(f"{path} is damaged, or no database", detail=str(error), hint=DAMAGED_HINT) from error
     except BaseException:
         connection.close()
         raise
