@@ -107,11 +107,13 @@ def test_reads_go_on_without_a_quorum(tier: Tier) -> None:
         connection.execute("SET lfsql.read_consistency = 'any'")
         assert connection.execute("SELECT id FROM kept").fetchall() == [(1,)]
         connection.execute("SET lfsql.failover_wait_ms = 500")
-        started = time.monotonic()
-        with pytest.raises(psycopg.Error) as caught:
-            connection.execute("INSERT INTO kept VALUES (2)")
-        assert caught.value.sqlstate == "57P03"
-        assert time.monotonic() - started < 5
+        # The first may have gone to the primary before its death was noticed: it is in doubt, which is another error.
+        for sqlstates in ({"57P03", "08007"}, {"57P03"}):
+            started = time.monotonic()
+            with pytest.raises(psycopg.Error) as caught:
+                connection.execute("INSERT INTO kept VALUES (2)")
+            assert caught.value.sqlstate in sqlstates
+            assert time.monotonic() - started < 5
         assert connection.execute("SELECT id FROM kept").fetchall() == [(1,)]
 
 
