@@ -75,8 +75,8 @@ async def _start(layout: Layout, children: Children) -> None:
             async def ask() -> None:
                 nonlocal why
                 database = layout.proxy.databases[0]
-                # Another process opens the port: there is nothing here to wait for.
-                while why := await would_write(layout.proxy.listen, USER, database):  # noqa: ASYNC110  # see above
+                listen = layout.proxy.listen
+                while why := await would_write(listen, USER, database):  # noqa: ASYNC110  # no event of ours tells it
                     await trio.sleep(ASK_AGAIN_S)
                 nursery.cancel_scope.cancel()
 

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TypeVar
 
+import outcome
 import trio
 
 from lfsql.errors import ShuttingDown
@@ -25,30 +26,8 @@ from lfsql.storage.engine import UNIT_BYTES_MAX, Engine
 Given = TypeVar("Given")
 
 
-class Done(Generic[Given]):
-    """A job's result, or what it raised."""
-
-    __slots__ = ("_error", "_value")
-
-    def __init__(self, value: Given | None, error: BaseException | None) -> None:
-        self._value = value
-        self._error = error
-
-    @classmethod
-    def of(cls, job: Callable[[], Given]) -> Done[Given]:
-        """Do the job here and now."""
-        try:
-            return cls(job(), None)
-        except BaseException as error:
-            return cls(None, error)
-
-    def failed_with(self, kind: type[BaseException]) -> bool:
-        return isinstance(self._error, kind)
-
-    def unwrap(self) -> Given:
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]  # None only when the job's own result is None
+Done = outcome.Outcome[Given]
+"""A job's result, or what it raised."""
 
 
 class EngineThread:
@@ -95,7 +74,7 @@ class EngineThread:
         token = self._token
 
         def run() -> None:
-            token.run_sync_soon(done, Done.of(job))
+            token.run_sync_soon(done, outcome.capture(job))
 
         self._jobs.put(run)
 

@@ -29,6 +29,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
+import outcome
 import trio
 
 from lfsql.config import NodeLimits
@@ -287,8 +288,8 @@ class Writer:
         run, take = partial(self._runner.run, plan), partial(self._take_report, plan)
         if self._runner.is_short(plan):
             # Two threads waking each other cost ten times the work itself.
-            done = Done.of(partial(self._runner.run_short, plan))
-            if not done.failed_with(TooLong):
+            done = outcome.capture(self._runner.run_short, plan)
+            if not (isinstance(done, outcome.Error) and isinstance(done.error, TooLong)):
                 self._finish(take, done)
                 return
         limits = [limit for work in plan.works if (limit := run_ms_max(work))]

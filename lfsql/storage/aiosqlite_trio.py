@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import aiosqlite
+import outcome
 import trio
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
@@ -44,8 +45,7 @@ class _Answer(Generic[T]):
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._arrived = trio.Event()
-        self._result: T | None = None
-        self._error: BaseException | None = None
+        self._outcome: outcome.Outcome[T]
 
     def get_loop(self) -> _Answer[T]:
         return self
@@ -57,11 +57,11 @@ class _Answer(Generic[T]):
         return self._arrived.is_set()
 
     def set_result(self, result: T) -> None:
-        self._result = result
+        self._outcome = outcome.Value(result)
         self._arrived.set()
 
     def set_exception(self, error: BaseException) -> None:
-        self._error = error
+        self._outcome = outcome.Error(error)
         self._arrived.set()
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -70,9 +70,7 @@ class _Answer(Generic[T]):
     async def _wait(self) -> T:
         with trio.CancelScope(shield=True):
             await self._arrived.wait()
-        if self._error is not None:
-            raise self._error
-        return self._result  # type: ignore[return-value]  # None only where T allows it
+        return self._outcome.unwrap()
 
 
 class TrioConnection(aiosqlite.Connection):
@@ -90,14 +88,14 @@ class TrioConnection(aiosqlite.Connection):
             raise ValueError("connection closed")
         await trio.lowlevel.checkpoint_if_cancelled()
         answer: _Answer[T] = _Answer()
-        self._tx.put_nowait((answer, partial(fn, *args, **kwargs)))  # type: ignore[arg-type]  # stands for a future
+        self._hand_over(answer, partial(fn, *args, **kwargs))
         return await answer
 
     async def _connect(self) -> TrioConnection:
         if self._connection is None:
             try:
                 answer: _Answer[Any] = _Answer()
-                self._tx.put_nowait((answer, self._connector))  # type: ignore[arg-type]  # stands for a future
+                self._hand_over(answer, self._connector)
                 self._connection = await answer
             except BaseException:
                 await self.stop()
@@ -119,8 +117,11 @@ class TrioConnection(aiosqlite.Connection):
                 connection.close()
             return _STOP_RUNNING_SENTINEL
 
-        self._tx.put_nowait((answer, close_and_stop))  # type: ignore[arg-type]  # stands for a future
+        self._hand_over(answer, close_and_stop)
         return answer
+
+    def _hand_over(self, answer: _Answer[Any] | None, job: Callable[[], object]) -> None:
+        self._tx.put_nowait((answer, job))  # type: ignore[arg-type]  # the queue is typed for asyncio's futures
 
 
 def connect(path: str | Path, **options: Any) -> TrioConnection:
