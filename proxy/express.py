@@ -75,6 +75,7 @@ def _usable(state: SessionState, plan: Plan) -> bool:
         and state.status == IDLE
         and not state.unit.steps
         and not state.unit.held
+        and state.settings.settled
         and state.settings.values["default_transaction_read_only"] == "off"
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.transaction import close_all_portals, close_snapshot
 
 if TYPE_CHECKING:
-    from proxy.held import Asked
+    from proxy.express_writes import Asked
     from proxy.state import SessionState
     from proxy.worker import Worker
 

@@ -162,7 +162,7 @@ async def _current_index(state: SessionState, deadline: float) -> Index:
         if node.link is not None:
             answer: Answer | None = None
             with contextlib.suppress(LinkLost):
-                answer = await state.worker.ask(state, node, node.link, CurrentIndex(node.link.next_request()))
+                answer = await state.worker.ask(state, node.link, CurrentIndex(node.link.next_request()))
             if isinstance(answer, Outcome) and answer.fault is None:
                 return answer.index
         # Also after a lost link: what keeps the loop from spinning is the news that the primary is another, or none.
@@ -379,7 +379,7 @@ async def _over_link(
     )
     node.outstanding += 1
     try:
-        answer = await state.worker.ask(state, node, link, question)
+        answer = await state.worker.ask(state, link, question)
         if not isinstance(answer, Rows):
             raise LinkLost(f"node '{node.name}' answered a read with something else")
         if answer.schema_index > schema_index >= 0:
@@ -433,9 +433,7 @@ class RemoteRows:
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
         wanted = rows_max or CHUNK_ROWS
         if not self._ahead and self._more:
-            answer = await self._state.worker.ask(
-                self._state, self._node, self._link, ReadMore(self._request, wanted)
-            )
+            answer = await self._state.worker.ask(self._state, self._link, ReadMore(self._request, wanted))
             if not isinstance(answer, Rows):
                 raise LinkLost(f"node '{self._node.name}' answered a read with something else")
             if answer.fault is not None:

@@ -28,7 +28,7 @@ from lfsql.errors import (
     LfsqlError,
     ProtocolViolation,
 )
-from proxy import extended, held
+from proxy import express_writes, extended
 from proxy.express import answer
 from proxy.leaving import leave
 from proxy.pg import encode
@@ -59,7 +59,7 @@ from proxy.sending import ClientGone, send_all
 from proxy.settings import REPORTED
 from proxy.simple import simple_query
 from proxy.startup import PROTOCOL, read_startup
-from proxy.state import IN_TRANSACTION, SessionState
+from proxy.state import FAILED, SessionState
 from proxy.transaction import fail
 from proxy.unit import SEND_BYTES
 
@@ -80,7 +80,7 @@ class Session:
         self._worker = worker
         self._socket = sock
         self._decoder = FrontendDecoder(message_bytes_max=worker.limits.message_bytes_max)
-        self._messages: deque[SessionMessage | held.Asked] = deque()
+        self._messages: deque[SessionMessage | express_writes.Asked] = deque()
         self._skipping = False
         self._reactor = worker.reactor
         self._parked: trio.lowlevel.Task | None = None
@@ -96,7 +96,7 @@ class Session:
         """When others are to be served, if the client has not been waited for until then."""
         self._idle = trio.CancelScope()
         """Ends the wait for a client that lets its transaction hold the writer for nothing."""
-        self._asked: held.Asked | None = None
+        self._asked: express_writes.Asked | None = None
         """A request that is being carried out without the task, which sleeps."""
         self._state: SessionState | None = None
         self.process_id = 0
@@ -168,7 +168,7 @@ class Session:
                 await self._catch_up(state)
             message = await self._next_or_asked()
             self._between = False
-            if isinstance(message, held.Asked):
+            if isinstance(message, express_writes.Asked):
                 await self._conclude(state, message)
             elif type(message) is Terminate:
                 return
@@ -257,8 +257,8 @@ class Session:
             return True  # the task meets it again
         answered, done = self._answer(state, messages)
         rest = messages[done:] if done else messages
-        if rest and not answered and self._reactor.shared and state.status == IN_TRANSACTION:
-            self._asked = held.ask(state, rest, self._heard)
+        if rest and not answered and self._reactor.shared and state.status != FAILED:
+            self._asked = express_writes.ask(state, rest, self._heard)
             if self._asked is not None:
                 self._idle.deadline = inf
                 return False
@@ -321,11 +321,11 @@ class Session:
     async def _next(self) -> SessionMessage:
         """The next message; before waiting for the client, what it is owed is sent."""
         message = await self._next_or_asked()
-        if isinstance(message, held.Asked):
+        if isinstance(message, express_writes.Asked):
             raise InvariantBroken("something was asked while a statement was carried out")
         return message
 
-    async def _next_or_asked(self) -> SessionMessage | held.Asked:
+    async def _next_or_asked(self) -> SessionMessage | express_writes.Asked:
         messages = self._messages
         while not messages:
             messages.extend(self._decoder.messages())
@@ -397,7 +397,7 @@ class Session:
             await self._tell_failure(state, error)
         state.outbox.write(encode.READY[state.status])
 
-    async def _conclude(self, state: SessionState, asked: held.Asked) -> None:
+    async def _conclude(self, state: SessionState, asked: express_writes.Asked) -> None:
         """A request that was asked without the task, and not simply answered."""
         try:
             told = await asked.conclude()

@@ -311,6 +311,11 @@ class SessionSettings:
         if self._undo is None:
             self._undo = []
 
+    @property
+    def settled(self) -> bool:
+        """Nothing was set that the end of a transaction could undo."""
+        return self._undo is None
+
     def mark(self) -> int:
         """A savepoint's place in the undo log."""
         return len(self._undo or ())

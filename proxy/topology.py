@@ -8,10 +8,9 @@ which a quorum confirmed it, which the heartbeat tells: a primary that has lost 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -74,12 +73,6 @@ class Node:
         return self.role in READABLE and now - vouched_at <= SILENCE_S_MAX
 
 
-class Cancelled(Protocol):
-    """What waits for a node's answer: a cancel scope, or an asker without a task."""
-
-    def cancel(self) -> None: ...
-
-
 class Topology:
     """Nodes by name.  Changed only by `heard` and `lost`, on the event loop."""
 
@@ -95,10 +88,6 @@ class Topology:
         """The highest heard."""
         self.heard_at = float("-inf")
         """Up to when a quorum is known to have confirmed the primary."""
-        self._asking: dict[str, set[Cancelled]] = {name: set() for name in self.nodes}
-        """What waits for an answer of each node; cancelled when the node is given up."""
-        self._writing: dict[str, set[Cancelled]] = {name: set() for name in self.nodes}
-        """The same of writes, which are also given up when the node is no longer primary."""
         self._turn = 0
         self._turns: list[list[Node]] = [[]]
         self._changed = trio.Event()
@@ -130,8 +119,6 @@ class Topology:
         """The link to the node broke, or the node has been silent for too long."""
         node.role = UNREACHABLE
         node.heard_at = float("-inf")
-        _cancel(self._asking[node.name])
-        _cancel(self._writing[node.name])
         self._elect()
 
     async def watch_silence(self) -> None:
@@ -146,23 +133,6 @@ class Topology:
                         # What waits to be sent is for nobody any more, and must not be there when it wakes up.
                         node.link.close(LinkLost(f"node '{node.name}' is silent"))
 
-    @contextmanager
-    def asking(self, node: Node, *, writes: bool) -> Iterator[None]:
-        """While an answer of `node` is awaited.  Raises LinkLost when the node is given up meanwhile."""
-        waiting = (self._writing if writes else self._asking)[node.name]
-        with trio.CancelScope() as scope:
-            waiting.add(scope)
-            try:
-                yield
-            finally:
-                waiting.discard(scope)
-        if scope.cancelled_caught:
-            raise LinkLost(f"node '{node.name}' was given up while its answer was awaited")
-
-    def writers(self, node: Node) -> set[Cancelled]:
-        """What waits for the outcome of a write at `node`, and is to be cancelled when the node is given up."""
-        return self._writing[node.name]
-
     def committed(self, index: Index) -> None:
         """An outcome told of a commit: the node's next heartbeat can only say the same or more."""
         self.commit_index = max(self.commit_index, index)
@@ -174,9 +144,9 @@ class Topology:
             best = None
         self.primary = best
         if best is not None:
-            for name, waiting in self._writing.items():
-                if name != best.name:
-                    _cancel(waiting)
+            for node in self.nodes.values():
+                if node is not best and node.link is not None:
+                    node.link.give_up_writes()
         replicas = [node for node in self.nodes.values() if node.role in READABLE and node.role != PRIMARY]
         last = [best] if best is not None else []
         self._turns = [replicas[place:] + replicas[:place] + last for place in range(len(replicas))] or [last]
@@ -202,8 +172,3 @@ class Topology:
         with trio.move_on_after(max(0.0, deadline - monotonic())) as scope:
             await self._changed.wait()
         return not scope.cancelled_caught
-
-
-def _cancel(waiting: Iterable[Cancelled]) -> None:
-    for one in list(waiting):
-        one.cancel()

@@ -168,22 +168,19 @@ class Worker:
     async def ask(
         self,
         state: SessionState,
-        node: Node,
         link: Link,
         question: Asking,
         *,
-        writes: bool = False,
         stop_at: float = inf,
     ) -> Answer:
         """A request that the session's client can cancel, and that is cancelled at `stop_at`, by default when the
         statement's time is over.  Its answer is waited for all the same: only that tells what became of it.
 
-        Raises LinkLost, also when the node is given up.
+        Raises LinkLost, also when the node is given up, or a write's outcome is asked of one that is deposed.
         """
         state.cancel = partial(link.tell, Cancel(question.request))
         try:
-            with self.topology.asking(node, writes=writes):
-                return await link.request(question, stop_at=min(stop_at, state.stop_at))
+            return await link.request(question, stop_at=min(stop_at, state.stop_at))
         finally:
             state.cancel = None
 
@@ -233,7 +230,7 @@ class Worker:
         if node.reads is not None and node is not self.topology.primary:
             return None  # its file told already that it is behind
         question = Read(node.link.next_request(), sql, min_index=wanted, wait_ms_max=SCHEMA_WAIT_MS_MAX)
-        answer = await self.ask(state, node, node.link, question)
+        answer = await self.ask(state, node.link, question)
         if not isinstance(answer, Rows):
             return None
         if answer.fault is not None:
@@ -252,7 +249,7 @@ class Worker:
         if node.link is None:
             raise LinkLost(f"there is no link to node '{node.name}'")
         client = state.client if state.unit.held else ""
-        answer = await self.ask(state, node, node.link, Describe(node.link.next_request(), sql, client))
+        answer = await self.ask(state, node.link, Describe(node.link.next_request(), sql, client))
         if not isinstance(answer, Described):
             raise LinkLost(f"node '{node.name}' answered a question with something else")
         if answer.fault is not None:

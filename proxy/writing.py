@@ -89,20 +89,23 @@ def error_of(fault: Fault) -> LfsqlError:
     return error
 
 
-async def submit(state: SessionState, operations: tuple[Operation, ...], end: int, schema_index: int) -> Outcome:
+async def submit(
+    state: SessionState, operations: tuple[Operation, ...], end: int, schema_index: int, *, again: bool = False
+) -> Outcome:
     """Run operations in the session's unit.  Raises NoPrimary and QueryCanceled, when nothing of it was done,
-    OutcomeUnknown, SerializationFailure; statement errors are in the outcome."""
+    OutcomeUnknown, SerializationFailure; statement errors are in the outcome.
+
+    `again`: the unit is one that was sent before under its sequence, and whose outcome was lost.
+    """
     state.refresh()
     unit = state.unit
     first = not unit.held
-    if first:
+    if first and not again:
         state.sequence += 1
         unit.sequence = state.sequence
-        deadline = monotonic() + state.failover_s
-    else:
-        deadline = monotonic()
+    deadline = monotonic() + state.failover_s
     avoid: tuple[Node, int] | None = None
-    sent = False
+    sent = again
     """A primary may have carried it out."""
     while True:
         if first:
@@ -123,7 +126,7 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
             unit_node = unit.node
         link = unit_node.link
         outcome: Outcome | None = None
-        if link is not None and (first or link is unit.link):
+        if link is not None and not link.lost and (first or link is unit.link):
             question = Submit(
                 request=link.next_request(),
                 client=state.client,
@@ -136,7 +139,7 @@ async def submit(state: SessionState, operations: tuple[Operation, ...], end: in
                 local=state.local,
             )
             try:
-                answer = await _ask_in_time(state, unit_node, link, question, first=first)
+                answer = await _ask_in_time(state, link, question, first=first)
             except LinkLost:
                 answer = None
             if isinstance(answer, Outcome):
@@ -184,7 +187,7 @@ async def after_loss(state: SessionState, end: int) -> Outcome:
     )
 
 
-async def _ask_in_time(state: SessionState, node: Node, link: Link, question: Submit, *, first: bool) -> Answer:
+async def _ask_in_time(state: SessionState, link: Link, question: Submit, *, first: bool) -> Answer:
     """The answer to a Submit, which is cancelled when the session's time limits come first.
 
     The node counts a statement's running time itself, but not how long it waits for the writer.  Which of the two it
@@ -196,7 +199,7 @@ async def _ask_in_time(state: SessionState, node: Node, link: Link, question: Su
         unlocked_at = trio.current_time() + state.lock_ms_max / 1000
         if unlocked_at < stop_at:
             stop_at, why = unlocked_at, Fault(LockNotAvailable.sqlstate, "canceling statement due to lock timeout")
-    answer = await state.worker.ask(state, node, link, question, writes=True, stop_at=stop_at)
+    answer = await state.worker.ask(state, link, question, stop_at=stop_at)
     fault = answer.fault if isinstance(answer, Outcome) else None
     if fault is not None and fault.sqlstate == QueryCanceled.sqlstate and trio.current_time() >= stop_at:
         return msgspec.structs.replace(answer, fault=why)
@@ -221,7 +224,7 @@ async def _resolve(state: SessionState, sequence: int) -> Outcome:
             if node.link is not None:
                 look_up = LookUp(node.link.next_request(), state.client, sequence)
                 with contextlib.suppress(LinkLost):
-                    answer = await state.worker.ask(state, node, node.link, look_up, writes=True)
+                    answer = await state.worker.ask(state, node.link, look_up)
             if isinstance(answer, Outcome) and not is_elsewhere(answer):
                 break
             # It cannot answer, though it is the newest primary we know of: there will be news of it.

@@ -4,6 +4,7 @@ Questions carry numbers (`next_request`), so many share one connection and answe
 sleeps in `request` without an event or a channel of its own: the reader task reschedules it with the answer.  An
 asker in a hurry gives `ask` a callback instead, which the reader task calls there and then.
 When the link breaks, every asker gets LinkLost, at once; whether its question was carried out is then not known.
+So does whoever waits for a write's outcome when the node is no longer primary.
 
 `request` being cancelled withdraws the asker only: the question stays with the node.  Whoever wants it stopped
 tells it with a Cancel (for a Submit or a Read) or a ReadClose; both are fine to send for what has already ended.
@@ -18,7 +19,6 @@ from math import inf
 from typing import Final, Protocol
 
 import msgspec
-import outcome
 import trio
 
 from lfsql.core.ids import NodeId
@@ -43,6 +43,9 @@ from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, Identity, perform
 
 Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp | CurrentIndex
 """The questions that have an answer."""
+
+Take = Callable[[Answer | None], None]
+"""Takes the answer to a question, or None when there will be none."""
 
 DIAL_MS_MAX: Final = 3_000
 HANDSHAKE_MS_MAX: Final = 5_000
@@ -79,8 +82,10 @@ class Link:
         self._connection = connection
         self._on_push = on_push
         self._requests_max = requests_max
-        self._askers: dict[int, Callable[[Answer | None], None]] = {}
+        self._askers: dict[int, Take] = {}
         """What takes each question's answer, or None when the link is lost before."""
+        self._writes: set[int] = set()
+        """Questions whose answers only a primary can give."""
         self._last_request = 0
         self._watch = watch
         self._ended = trio.Event()
@@ -116,48 +121,22 @@ class Link:
         Raises LinkLost when the link is or gets lost, QueueFull when too many questions wait, LimitExceeded when
         the question is too large for a frame.  Faults of the work itself are in the answer's `fault`.
         """
-        number = question.request
-        if stop_at != inf:
-            return await self._request_until(stop_at, question)
-        task = trio.lowlevel.current_task()
-
-        def take(answer: Answer | None) -> None:
-            if answer is None:
-                trio.lowlevel.reschedule(task, outcome.Error(LinkLost(self._why.message)))
-            else:
-                trio.lowlevel.reschedule(task, outcome.Value(answer))
-
-        def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
-            del self._askers[number]
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._expect(number, take, question)
-        answer: Answer = await trio.lowlevel.wait_task_rescheduled(abort)
-        return answer
-
-    async def _request_until(self, stop_at: float, question: Asking) -> Answer:
-        answered = trio.Event()
-        answer: Answer | None = None
-
-        def take(given: Answer | None) -> None:
-            nonlocal answer
-            answer = given
-            answered.set()
-
-        self._expect(question.request, take, question)
+        asker = _Asker()
+        self._expect(question.request, asker.take, question)
         try:
-            with trio.CancelScope(deadline=stop_at):
-                await answered.wait()
-            if not answered.is_set():
-                self.tell(Cancel(question.request))
-            await answered.wait()
+            if stop_at != inf:
+                with trio.CancelScope(deadline=stop_at):
+                    await asker.answered()
+                if asker.waits:
+                    self.tell(Cancel(question.request))
+            await asker.answered()
         finally:
             self.withdraw(question.request)
-        if answer is None:
+        if asker.answer is None:
             raise LinkLost(self._why.message)
-        return answer
+        return asker.answer
 
-    def ask(self, question: Asking, take: Callable[[Answer | None], None]) -> None:
+    def ask(self, question: Asking, take: Take) -> None:
         """Send a question at once, without the writer task; `take` is called with its answer, None when the link is
         lost first.  It must neither wait nor raise.  Raises as `request` does; `take` is not called then.
         """
@@ -170,14 +149,22 @@ class Link:
     def withdraw(self, request: int) -> None:
         """Forget the asker of a question; its answer is dropped."""
         self._askers.pop(request, None)
+        self._writes.discard(request)
 
-    def _expect(self, number: int, take: Callable[[Answer | None], None], question: Asking) -> None:
+    def give_up_writes(self) -> None:
+        """The node is no longer primary: whoever waits for a write's outcome waits in vain, and is told None."""
+        while self._writes:
+            self._askers.pop(self._writes.pop())(None)
+
+    def _expect(self, number: int, take: Take, question: Asking) -> None:
         if number in self._askers:
             raise QueueFull(f"request {number} waits for its answer already")
         if len(self._askers) >= self._requests_max:
             raise QueueFull(f"{self._requests_max} requests wait for node '{self.peer.node}'")
         self.send_nowait(question)
         self._askers[number] = take
+        if isinstance(question, Submit | LookUp):
+            self._writes.add(number)
 
     def send_nowait(self, question: Question) -> None:
         """Send a question without waiting for an answer.  Raises as `request` does."""
@@ -239,6 +226,7 @@ class Link:
                 if self._on_push is not None:
                     self._on_push(answer)
             elif (take := self._askers.pop(answer.request, None)) is not None:
+                self._writes.discard(answer.request)
                 take(answer)
 
     def _lose(self, why: LfsqlError) -> None:
@@ -250,9 +238,39 @@ class Link:
             self._watch.unregister(self._connection.socket)
             self._ended.set()
         self._connection.close()
+        self._writes.clear()
         while self._askers:
             _, take = self._askers.popitem()
             take(None)
+
+
+class _Asker:
+    """A task that waits for an answer, without an event of its own."""
+
+    __slots__ = ("_task", "answer", "waits")
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.waits = True
+        self._task: trio.lowlevel.Task | None = None
+
+    def take(self, answer: Answer | None) -> None:
+        self.answer = answer
+        self.waits = False
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+
+    async def answered(self) -> None:
+        if not self.waits:
+            return
+
+        def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+            self._task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        self._task = None
 
 
 async def connect(

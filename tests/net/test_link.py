@@ -7,7 +7,18 @@ import socket
 import pytest
 import trio
 
-from lfsql.core.requests import Answer, Cancel, Forget, Heartbeat, LookUp, Outcome, Question, Status, StatusRequest
+from lfsql.core.requests import (
+    Answer,
+    Cancel,
+    Forget,
+    Heartbeat,
+    LookUp,
+    Outcome,
+    Question,
+    Status,
+    StatusRequest,
+    Submit,
+)
 from lfsql.errors import AddressInUse, LimitExceeded, LinkLost, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
@@ -276,6 +287,34 @@ async def test_an_asker_without_a_task_hears_that_the_link_is_lost() -> None:
         with pytest.raises(LinkLost):
             link.ask(LookUp(link.next_request(), "c", 2), heard.append)
         assert heard == [None]
+
+
+async def test_who_waits_for_a_write_hears_that_the_node_is_deposed() -> None:
+    async def never_answer(connection: Connection, _peer: Identity) -> None:
+        while True:
+            await connection.receive(decode_question)
+
+    writes: list[Answer | None] = []
+    others: list[Answer | None] = []
+    async with serving(serve_asker=never_answer) as served, open_link(served.address, PROXY, KEY) as link:
+        link.ask(Submit(link.next_request(), "c", 1, ()), writes.append)
+        link.ask(StatusRequest(link.next_request()), others.append)
+        withdrawn = link.next_request()
+        link.ask(LookUp(withdrawn, "c", 1), writes.append)
+        link.withdraw(withdrawn)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(give_up_soon, link)
+            with trio.fail_after(5), pytest.raises(LinkLost):
+                await link.request(LookUp(link.next_request(), "c", 1))
+        assert writes == [None]
+        assert others == []
+        assert link.outstanding == 1
+        assert not link.lost
+
+
+async def give_up_soon(link: Link) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    link.give_up_writes()
 
 
 class OneWatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -30,17 +31,21 @@ from proxy.writing import after_loss, submit
 
 
 class FakeLink:
-    def __init__(self, *, lost: bool) -> None:
-        self.lost = lost
+    def __init__(self, *, breaks: bool) -> None:
+        self.breaks = breaks
+        self.lost = False
         self.asked = 0
 
     def next_request(self) -> int:
         self.asked += 1
         return self.asked
 
+    def give_up_writes(self) -> None:
+        """Nobody waits: what is asked here is answered, or fails, at once."""
+
 
 class FakeWorker:
-    """Asks a link that is lost in vain, another with success."""
+    """Asks a link that breaks in vain, another with success."""
 
     def __init__(self) -> None:
         nodes = [Node(name, f"{name}:1", "") for name in ("n1", "n2")]
@@ -49,14 +54,13 @@ class FakeWorker:
     async def ask(
         self,
         _state: object,
-        _node: Node,
         link: FakeLink,
         question: LookUp | CurrentIndex | Submit,
         *,
-        writes: bool = False,
         stop_at: float = float("inf"),
     ) -> Answer:
-        if link.lost:
+        if link.breaks:
+            link.lost = True
             raise LinkLost("lost, and nobody has heard yet")
         await trio.lowlevel.checkpoint()
         return Outcome(question.request, COMMITTED, index=7)
@@ -65,7 +69,7 @@ class FakeWorker:
 def session() -> tuple[SessionState, FakeWorker, FakeLink]:
     """A session whose primary n1 is lost; the topology still believes in it."""
     worker = FakeWorker()
-    lost = FakeLink(lost=True)
+    lost = FakeLink(breaks=True)
     elect(worker, "n1", 1, lost)
     unit = Unit()
     unit.held = True
@@ -109,36 +113,46 @@ async def test_what_may_have_been_carried_out_is_not_said_to_have_failed(
         assert type(caught.value) is (NoPrimary if stop_after_s > 1 else QueryCanceled)
 
 
-async def test_a_commit_whose_answer_was_lost_is_looked_up_at_the_next_primary() -> None:
-    state, worker, lost = session()
-    found: list[Outcome] = []
+async def test_what_was_never_sent_is_not_in_doubt() -> None:
+    state, _, lost = session()
+    lost.lost = True
+    state.unit.held = False
+    state.failover_s = 0.1
+    with trio.fail_after(5), pytest.raises(NoPrimary):
+        await submit(state, (), COMMIT, -1)
+    assert lost.asked == 0
 
-    async def resolve() -> None:
-        found.append(await after_loss(state, COMMIT))
 
+async def test_what_was_sent_before_keeps_its_sequence() -> None:
+    state, worker, _ = session()
+    state.unit.held = False
+    elect(worker, "n2", 2, FakeLink(breaks=False))
     with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(resolve)
-            for _ in range(10):
-                await trio.lowlevel.checkpoint()
-            assert lost.asked == 1, "asked again before there was any news"
-            elect(worker, "n2", 2, FakeLink(lost=False))
-    assert found[0].state == COMMITTED
+        await submit(state, (), COMMIT, -1, again=True)
+    assert state.unit.sequence == state.sequence == 3
+    with trio.fail_after(5):
+        await submit(state, (), COMMIT, -1)
+    assert state.unit.sequence == state.sequence == 4
+
+
+async def commit_resolved(state: SessionState) -> None:
+    assert (await after_loss(state, COMMIT)).state == COMMITTED
     assert state.seen_index == 7
 
 
-async def test_a_strong_read_waits_for_the_next_primary() -> None:
+async def index_confirmed(state: SessionState) -> None:
+    assert await _current_index(state, float("inf")) == 7
+
+
+@pytest.mark.parametrize("asks", [commit_resolved, index_confirmed])
+async def test_what_only_a_primary_can_tell_waits_for_the_next_one(
+    asks: Callable[[SessionState], Awaitable[None]],
+) -> None:
     state, worker, lost = session()
-    found: list[int] = []
-
-    async def confirm() -> None:
-        found.append(await _current_index(state, float("inf")))
-
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(confirm)
+            nursery.start_soon(asks, state)
             for _ in range(10):
                 await trio.lowlevel.checkpoint()
             assert lost.asked == 1, "asked again before there was any news"
-            elect(worker, "n2", 2, FakeLink(lost=False))
-    assert found == [7]
+            elect(worker, "n2", 2, FakeLink(breaks=False))

@@ -18,15 +18,19 @@ from proxy.topology import GIVE_UP_S, Node, Topology
 
 class FakeLink:
     lost = False
+    writes_given_up = 0
 
     def close(self, _why: LinkLost) -> None:
         self.lost = True
+
+    def give_up_writes(self) -> None:
+        self.writes_given_up += 1
 
 
 def topology(*names: str) -> Topology:
     nodes = [Node(name, f"{name}:1", "") for name in names]
     for node in nodes:
-        node.link = FakeLink()  # type: ignore[assignment]  # only its presence matters here
+        node.link = FakeLink()  # type: ignore[assignment]  # all that a topology uses of it
     return Topology(nodes, CommitHistory(60.0, 100))
 
 
@@ -59,6 +63,20 @@ async def test_a_deposed_primary_alone_is_no_primary() -> None:
     known.lost(known.nodes["n2"])
     assert known.primary is None
     assert known.nodes["n2"].role == UNREACHABLE
+
+
+async def test_who_waits_for_a_deposed_primary_is_told() -> None:
+    known = topology("n1", "n2")
+    links = [FakeLink(), FakeLink()]
+    for node, link in zip(known.nodes.values(), links, strict=True):
+        node.link = link  # type: ignore[assignment]  # all that a topology uses of it
+    beat(known, "n1", PRIMARY, 3)
+    assert links[0].writes_given_up == 0
+    beat(known, "n1", REPLICA, 4)
+    assert links[0].writes_given_up == 0, "while there is no other the old one may still answer"
+    beat(known, "n2", PRIMARY, 4)
+    assert links[0].writes_given_up == 1
+    assert links[1].writes_given_up == 1, "when the first was elected, this one was not"
 
 
 async def test_the_link_of_a_silent_node_is_closed(autojump_clock: trio.testing.MockClock) -> None:

@@ -1,10 +1,10 @@
-"""Statements of a transaction that holds the writer, without a task in between.
+"""Writes without a task in between: one statement outside of a block, or inside of one, or the block's end.
 
 While one client's transaction holds the writer, all others wait for it, so what counts is the time from its client's
-question to its answer.  As with point reads (`proxy.express`), most of that would go into tasks that wake each other:
-the session's, the link's writer, the link's reader, the session's again.  So a request of the plain kind, one
-statement or the end of the transaction, goes to the primary in the very call that read it from the client's socket,
-and its answer to the client in the call that read it from the link.
+question to its answer.  And what a lone insert costs the proxy limits how many there can be.  As with point reads
+(`proxy.express`), most of both would go into tasks that wake each other: the session's, the link's writer, the link's
+reader, the session's again.  So a request of the plain kind goes to the primary in the very call that read it from
+the client's socket, and its answer to the client in the call that read it from the link.
 
 Only success is told that way.  Whatever else comes back is given to the session's task, by `conclude`.
 """
@@ -25,9 +25,9 @@ from proxy.pg.messages import Bind, Query, SessionMessage
 from proxy.planning import bind
 from proxy.sql.plan import Kind, Plan
 from proxy.sql.utility import Commit, Rollback
-from proxy.state import IDLE, IN_TRANSACTION, SessionState
-from proxy.transaction import over, over_at_once
-from proxy.writing import after_loss, error_of, is_elsewhere, settle
+from proxy.state import FAILED, IDLE, SessionState
+from proxy.transaction import over, over_at_once, read_only
+from proxy.writing import after_loss, error_of, is_elsewhere, settle, submit
 
 if TYPE_CHECKING:
     from lfsql.core.entry import Value
@@ -67,7 +67,7 @@ class Asked:
         self._answer: Answer | None = None
         self._settled = False
         self._node: Node
-        self._link: Link
+        self._link: Link | None
         self._question: Submit
 
     def send(self, node: Node, link: Link, work: tuple[Operation, ...], end: int) -> None:
@@ -90,28 +90,23 @@ class Asked:
             local=state.local,
         )
         link.ask(self._question, self._take)
-        state.worker.topology.writers(node).add(self)
         state.cancel = self._stop
 
     def _stop(self) -> None:
         """The client cancels the statement; its answer comes all the same."""
-        self._link.tell(Cancel(self._question.request))
-
-    def cancel(self) -> None:
-        """The node is given up."""
-        self._link.withdraw(self._question.request)
-        self._take(None)
+        if self._link is not None:
+            self._link.tell(Cancel(self._question.request))
 
     def drop(self) -> None:
         """The session ends: nobody waits for the answer, and what it would open must not stay open."""
-        self._link.withdraw(self._question.request)
-        self._state.worker.topology.writers(self._node).discard(self)
-        unit = self._state.unit
-        unit.held, unit.node, unit.link = True, self._node, self._link
+        if self._link is not None:
+            self._link.withdraw(self._question.request)
+        if self._question.end == HOLD or not self._first:
+            unit = self._state.unit
+            unit.held, unit.node, unit.link = True, self._node, self._link
 
     def _take(self, answer: Answer | None) -> None:
         state, question = self._state, self._question
-        state.worker.topology.writers(self._node).discard(self)
         state.cancel = None
         self._answer = answer
         told: bytes | None = None
@@ -122,7 +117,7 @@ class Asked:
             and len(answer.results) == len(question.operations)
         ):
             try:
-                told = self._settle(answer)
+                told = self._settle(answer) + encode.READY[state.status]
             except LfsqlError:  # a value that cannot be shown: `conclude` meets it again, and tells
                 told = None
             except Exception as error:  # the same of a fault of ours; here it would end the task that reads the link
@@ -131,7 +126,7 @@ class Asked:
         self._heard(told)
 
     def _settle(self, outcome: Outcome) -> bytes:
-        """The unit is what `outcome` says; the bytes of its success."""
+        """The unit is what `outcome` says; the bytes of its success, without the ReadyForQuery."""
         state, plan = self._state, self._plan
         end = self._question.end
         if not self._settled:
@@ -141,40 +136,42 @@ class Asked:
             state.worker.schemas.heard(outcome.schema_index)
             if end != HOLD:
                 over_at_once(state, committed=outcome.state == COMMITTED)
-        if end != HOLD:
-            return self._head + state.outbox.take() + encode.command_complete(_TAGS[end]) + encode.READY[IDLE]
+        if plan.utility is not None:
+            return self._head + state.outbox.take() + encode.command_complete(_TAGS[end])
         state.last_route = (primary_name(state), "primary", 0, plan.reason or plan.kind.value)
         result = outcome.results[-1]
         if not plan.returns_rows:
-            tag = encode.command_complete(tag_of(plan, result.rows_changed))
-            return self._head + tag + encode.READY[IN_TRANSACTION]
+            return self._head + encode.command_complete(tag_of(plan, result.rows_changed))
         rows = map(row_writer(state, plan, self._formats), result.rows)
-        tag = encode.command_complete(tag_of(plan, len(result.rows)))
-        return b"".join((self._head, *rows, tag, encode.READY[IN_TRANSACTION]))
+        return b"".join((self._head, *rows, encode.command_complete(tag_of(plan, len(result.rows)))))
 
     async def conclude(self) -> bytes | None:
         """What `heard` was not given, without the ReadyForQuery; None when the request must be handled anew.
 
-        Raises the statement's error.
+        Raises the statement's error, with what stands before it in the outbox.
         """
+        try:
+            return await self._concluded()
+        except LfsqlError:
+            self._state.outbox.write(self._head)
+            raise
+
+    async def _concluded(self) -> bytes | None:
         state, question, outcome = self._state, self._question, self._answer
-        lost = not isinstance(outcome, Outcome) or is_elsewhere(outcome)
-        if self._first and (lost or _is_stale(outcome)):
-            return None  # nothing has been told of this transaction, and nothing is held
-        state.outbox.write(self._head)
-        if lost:
-            committed = False
-            try:
-                committed = (await after_loss(state, question.end)).state == COMMITTED
-            finally:
-                if question.end != HOLD:
-                    await over(state, committed=committed)
-            return encode.command_complete(_TAGS[question.end])
-        if not isinstance(outcome, Outcome):
-            raise InvariantBroken("an answer that is lost and is not")
+        if not isinstance(outcome, Outcome) or is_elsewhere(outcome):
+            if not self._first:
+                return await self._after_loss()
+            if question.end == HOLD:
+                return None  # nothing has been told of this transaction, and nothing is held
+            # It may be committed, so it must be sent again as what it was, not anew.
+            outcome = await submit(state, question.operations, COMMIT, question.schema_index, again=True)
+            self._node, self._link = state.unit.node, state.unit.link
         if outcome.fault is None:
-            self._settle(outcome)
-            raise InvariantBroken(f"a unit in state {outcome.state} after {question.end} was asked for")
+            if outcome.state != _ENDED[question.end] or len(outcome.results) != len(question.operations):
+                raise InvariantBroken(f"a unit in state {outcome.state} after {question.end} was asked for")
+            return self._settle(outcome)
+        if self._first and outcome.fault.sqlstate == StalePlan.sqlstate:
+            return None
         settle(state, self._node, self._link, outcome)
         state.unit.writes = state.unit.held
         state.worker.schemas.heard(outcome.schema_index)
@@ -182,10 +179,16 @@ class Asked:
             await over(state, committed=False)
         raise error_of(outcome.fault)
 
-
-def _is_stale(outcome: Answer | None) -> bool:
-    fault = outcome.fault if isinstance(outcome, Outcome) else None
-    return fault is not None and fault.sqlstate == StalePlan.sqlstate
+    async def _after_loss(self) -> bytes:
+        """The held unit's primary was lost."""
+        state, end = self._state, self._question.end
+        committed = False
+        try:
+            committed = (await after_loss(state, end)).state == COMMITTED
+        finally:
+            if end != HOLD:
+                await over(state, committed=committed)
+        return self._head + encode.command_complete(_TAGS[end])
 
 
 def ask(state: SessionState, messages: list[SessionMessage], heard: Callable[[bytes | None], None]) -> Asked | None:
@@ -193,8 +196,9 @@ def ask(state: SessionState, messages: list[SessionMessage], heard: Callable[[by
     be done at once: nothing has happened then."""
     unit = state.unit
     if (
-        state.status != IN_TRANSACTION
+        state.status == FAILED
         or unit.steps
+        or (state.status == IDLE and (unit.held or not state.settings.settled))
         or state.prelude
         or not _no_portals(state)
         or state.schema_changed
@@ -202,7 +206,7 @@ def ask(state: SessionState, messages: list[SessionMessage], heard: Callable[[by
         or state.read_transaction is not None
         or state.statement_ms_max
         or state.lock_ms_max
-        or state.settings.values["transaction_read_only"] != "off"
+        or read_only(state)
     ):
         return None
     node = unit.node if unit.held else state.worker.topology.primary
@@ -258,7 +262,7 @@ def _request(state: SessionState, messages: list[SessionMessage], heard: Callabl
         return asked, (), COMMIT if isinstance(utility, Commit) else ROLLBACK
     if plan.returns_rows:
         row_writer(state, plan, formats)  # formats that do not exist must be found before anything runs
-    return asked, operations(state, prepared, parameters), HOLD
+    return asked, operations(state, prepared, parameters), COMMIT if state.status == IDLE else HOLD
 
 
 def _no_portals(state: SessionState) -> bool:
