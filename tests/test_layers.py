@@ -64,16 +64,16 @@ LAYERS = (
     Layer(
         "lfsql.storage.aiosqlite_trio",
         ("lfsql.storage", "lfsql.core", "lfsql.errors"),
-        ("aiosqlite", "msgspec", "trio"),
+        ("aiosqlite", "msgspec", "outcome", "trio"),
     ),
     Layer(
         "lfsql.storage.reads",
         ("lfsql.storage", "lfsql.core", "lfsql.errors"),
         ("apsw", "msgspec", "trio"),
     ),
-    # `outcome` comes with trio: its API for waking a waiting task with a value or an error.
-    Layer("lfsql.net", ("lfsql.net", "lfsql.core", "lfsql.errors"), ("msgspec", "outcome", "trio")),
-    Layer("lfsql.node", _LFSQL, ("msgspec", "trio")),
+    Layer("lfsql.net", ("lfsql.net", "lfsql.core", "lfsql.errors"), ("msgspec", "trio")),
+    # `outcome` comes with trio: what a job in a thread gave, a value or an error.
+    Layer("lfsql.node", _LFSQL, ("msgspec", "outcome", "trio")),
     Layer("lfsql.testing", (*_LFSQL, "lfsql.testing"), ("msgspec", "trio")),
     Layer("lfsql", ("lfsql.core", "lfsql.errors", "lfsql.config"), ("msgspec",)),
     Layer("lfsql.cli", (*_LFSQL, "lfsql.cli", "proxy"), ("click", "rich", "msgspec", "trio")),
