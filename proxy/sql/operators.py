@@ -141,6 +141,8 @@ def comparison_type(symbol: str, left: Value, right: Value) -> int:
         target = right.oid
     elif castable(right.oid, left.oid, "implicit"):
         target = left.oid
+    elif castable(left.oid, TEXT, "implicit") and castable(right.oid, TEXT, "implicit"):
+        target = TEXT  # "char" beside varchar: neither becomes the other
     else:
         raise missing(symbol, left.oid, right.oid)
     if target in _NO_EQUALITY:

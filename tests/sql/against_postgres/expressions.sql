@@ -272,3 +272,5 @@ bool 'true'
 e'a\tb'
 1.5e3::int
 12345678901234567890123 + 1
+'a'::"char" < 'b'::varchar, 'a'::"char" = 'a'::bpchar, 'b'::"char" > 'a'::name, 'a'::"char" = 'ab'::varchar
+'r'::"char" = any (array['r'::varchar, 'v']), 'r'::"char" in ('v'::varchar, 'p'), 'r'::"char" is distinct from 'r'::varchar
