@@ -74,6 +74,8 @@ LAYERS = (
     Layer("lfsql.net", ("lfsql.net", "lfsql.core", "lfsql.errors"), ("msgspec", "trio")),
     # `outcome` comes with trio: what a job in a thread gave, a value or an error.
     Layer("lfsql.node", _LFSQL, ("msgspec", "outcome", "trio")),
+    # The order of effects; the simulator runs it.
+    Layer("lfsql.node.carrying", ("lfsql.core", "lfsql.errors"), ("msgspec",), pure=True),
     Layer("lfsql.testing", (*_LFSQL, "lfsql.testing"), ("msgspec", "trio")),
     Layer("lfsql", ("lfsql.core", "lfsql.errors", "lfsql.config"), ("msgspec",)),
     Layer("lfsql.cli", (*_LFSQL, "lfsql.cli", "proxy"), ("click", "rich", "msgspec", "trio")),

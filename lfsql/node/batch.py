@@ -168,7 +168,15 @@ class UnitRunner:
     Every method raises what ends the node (FATAL).
     """
 
-    def __init__(self, engine: Engine, control: RunControl, clock: Callable[[], int], record_bytes_max: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        control: RunControl,
+        clock: Callable[[], int],
+        record_bytes_max: int,
+        draw: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._draw = draw
         self._engine = engine
         self._control = control
         self._clock = clock
@@ -405,7 +413,7 @@ class UnitRunner:
 
     def _open(self, work: Work) -> None:
         if len(self._seeds) < SEED_BYTES:
-            self._seeds = os.urandom(SEEDS * SEED_BYTES)
+            self._seeds = self._draw(SEEDS * SEED_BYTES)
         seed = int.from_bytes(self._seeds[-SEED_BYTES:]) >> 1
         self._seeds = self._seeds[:-SEED_BYTES]
         self._opened = (max(self._clock(), self._engine.clock_us), seed)

@@ -12,14 +12,14 @@ from functools import partial
 
 from lfsql.core.effects import ReadConfirmed, ReadRefused
 from lfsql.errors import LfsqlError, NotPrimary
-from lfsql.node.driver import Driver
+from lfsql.node.carrying import Carrier
 
 Told = Callable[[LfsqlError | None], None]
 """Called once: with None when the node was primary, or else with the error for whoever asked."""
 
 
 class Confirmations:
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Carrier) -> None:
         self._driver = driver
         self._waiting: list[Told] = []
         self._asking = False

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import outcome
 import trio
@@ -28,6 +28,15 @@ Given = TypeVar("Given")
 
 Done = outcome.Outcome[Given]
 """A job's result, or what it raised."""
+
+
+class EngineJobs(Protocol):
+    """What the writer asks of the engine's thread."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    def start(self, job: Callable[[Engine], Given], done: Callable[[Done[Given]], None]) -> None: ...
 
 
 class EngineThread:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -25,7 +25,6 @@ from lfsql.core.requests import ABORTED, COMMITTED, Described, Outcome, Submit
 from lfsql.errors import InvariantBroken, LfsqlError
 from lfsql.node.batch import Ran, SchemaNames, superseded
 from lfsql.node.confirmations import Confirmations
-from lfsql.node.driver import boot_clock
 from lfsql.node.work import Work, refuse
 
 STACK_LAYERS_MAX: Final = 128
@@ -156,7 +155,9 @@ class Stack:
 class Ledger:
     """The writer's account of one reign after the other.  `committed` and `proposed` are log indexes."""
 
-    def __init__(self, names: SchemaNames, confirmations: Confirmations) -> None:
+    def __init__(self, names: SchemaNames, confirmations: Confirmations, clock: Callable[[], float]) -> None:
+        """`clock` is the one that consensus uses."""
+        self._clock = clock
         self._names = names
         self._confirmations = confirmations
         self._waiting = Waiting()
@@ -198,7 +199,7 @@ class Ledger:
             return None
         return stack.top, tuple(stack.unit_indexes)
 
-    def log(self, layer: Sequence[Ran], first: Index, top: Position, now: float) -> None:
+    def log(self, layer: Sequence[Ran], first: Index, top: Position) -> None:
         """The layer's records are in the log from `first` to `top`."""
         index = first - 1
         unit_indexes: list[Index] = []
@@ -213,9 +214,9 @@ class Ledger:
             self._waiting.add(Promise(ran.work, self._finish(outcome, index), index), logged=True)
         if index != top.index:
             raise InvariantBroken(f"a layer of {index - first + 1} records ends at {top.index}, not at {index}")
-        self.stack.add(top, unit_indexes, sum(len(body) for ran in layer for body in ran.bodies), now)
+        self.stack.add(top, unit_indexes, sum(len(body) for ran in layer for body in ran.bodies), self._clock())
         self.proposed = index
-        self._proposed_at = boot_clock()
+        self._proposed_at = self._clock()
 
     def promise(self, work: Work, answer: Outcome | Described) -> None:
         """Answer once everything that the answer was computed on is committed, and it is known that no other node

@@ -33,6 +33,7 @@ from lfsql.net.handshake import NODE, Identity
 from lfsql.net.listener import Listener, bind
 from lfsql.node.applier import Applier
 from lfsql.node.asking import AskerLink
+from lfsql.node.batch import UnitClock
 from lfsql.node.cutting import record_bytes_max
 from lfsql.node.directory import DirectoryIdentity, data_directory
 from lfsql.node.driver import Driver, restore
@@ -185,7 +186,7 @@ class Node:
             close_peer=peers.close,
             observer=self,
         )
-        self._writer = Writer(config.name, self._thread, driver, self.progress, limits)
+        self._writer = Writer(config.name, self._thread, driver, self.progress, limits, clock_us=UnitClock())
         self._applier = Applier(self._thread, driver, self.progress, limits.apply_entries_max, self._quarantine)
         self._status = StatusService(config, self._identity, self._key, driver, self.progress)
         self.progress.on_schema_change = self._status.change

@@ -23,15 +23,17 @@ class Work:
     """One question on its way through the writer.
 
     `known_new`: this primary has seen an earlier sequence of the client, so nothing can be recorded of this one.
-    `asked_at`: when it arrived, on the clock that consensus uses.
+    `asked_at`: when it arrived, on the clock that consensus uses; now when not given.
     `stopped`: a cancel or a time limit; set by the loop, read by the engine's thread.
     """
 
     __slots__ = ("asked_at", "asker", "client", "known_new", "question", "sequence", "size", "stopped")
 
-    def __init__(self, asker: Asker, question: Submit | LookUp | Describe, size: int) -> None:
+    def __init__(
+        self, asker: Asker, question: Submit | LookUp | Describe, size: int, asked_at: float | None = None
+    ) -> None:
         self.asker = asker
-        self.asked_at = boot_clock()
+        self.asked_at = boot_clock() if asked_at is None else asked_at
         self.question = question
         self.size = size
         self.client = question.client

@@ -25,6 +25,7 @@ Leadership lost: SQLite rolls back, work in the log gets OutcomeUnknown, all oth
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
@@ -48,12 +49,12 @@ from lfsql.errors import (
     ShuttingDown,
 )
 from lfsql.node.alarm import NEVER, Alarm
-from lfsql.node.batch import Plan, Ran, Report, UnitClock, UnitRunner
+from lfsql.node.batch import Plan, Ran, Report, UnitRunner
+from lfsql.node.carrying import Carrier
 from lfsql.node.clients import Clients, Owner
 from lfsql.node.confirmations import Confirmations
 from lfsql.node.cutting import record_bytes_max
-from lfsql.node.driver import Driver
-from lfsql.node.engine_thread import Done, EngineThread
+from lfsql.node.engine_thread import Done, EngineJobs
 from lfsql.node.gathering import Gathering
 from lfsql.node.ledger import Ledger
 from lfsql.node.ownership import REBASE_SECONDS, Ownership
@@ -72,17 +73,26 @@ class Writer:
     """One node's writer.  It serves during `reign`; at all other times it refuses."""
 
     def __init__(
-        self, node: NodeId, thread: EngineThread, driver: Driver, progress: Progress, limits: NodeLimits
+        self,
+        node: NodeId,
+        thread: EngineJobs,
+        driver: Carrier,
+        progress: Progress,
+        limits: NodeLimits,
+        *,
+        clock_us: Callable[[], int],
+        draw: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        """`clock_us`: microseconds since the Unix epoch, never going back; `draw`: so many random bytes."""
         self._node = node
         self._thread = thread
         self._driver = driver
         self._progress = progress
         self._limits = limits
         self._control = RunControl(thread.engine.interrupt)
-        self._runner = UnitRunner(thread.engine, self._control, UnitClock(), record_bytes_max(limits))
+        self._runner = UnitRunner(thread.engine, self._control, clock_us, record_bytes_max(limits), draw)
         self._clients = Clients(limits.client_records_max)
-        self._ledger = Ledger(self._runner.names, Confirmations(driver))
+        self._ledger = Ledger(self._runner.names, Confirmations(driver), driver.clock)
         self._stack = self._ledger.stack
 
         self._term: Term = 0
@@ -201,19 +211,12 @@ class Writer:
 
         The engine must stand at the end of the log.  Raises what must end the node: DiskFailed and the like.
         """
-        if term != self._term:
-            self._clients.new_term()
-        self._ledger.open_reign(committed, new_term=term != self._term)
-        self._term = term
-        self._ending, self._failure, self._catch_up = None, None, False
-        self._finished = trio.Event()
-        self._reigning, self._expecting = True, True
+        self.open_reign(term, committed)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._gathered.alarm.run)
             nursery.start_soon(self._idle_alarm.run)
             nursery.start_soon(self._run_alarm.run)
             try:
-                self._pump()
                 await self._finished.wait()
             finally:
                 if not self._finished.is_set():
@@ -222,6 +225,24 @@ class Writer:
                     with trio.CancelScope(shield=True):
                         await self._finished.wait()
             nursery.cancel_scope.cancel()
+        self.raise_failure()
+
+    def open_reign(self, term: Term, committed: Index) -> None:
+        if term != self._term:
+            self._clients.new_term()
+        self._ledger.open_reign(committed, new_term=term != self._term)
+        self._term = term
+        self._ending, self._failure, self._catch_up = None, None, False
+        self._finished = trio.Event()
+        self._reigning, self._expecting = True, True
+        self._pump()
+
+    @property
+    def reigning(self) -> bool:
+        """Between open_reign() and the end of the reign; the engine is the applier's at all other times."""
+        return self._reigning
+
+    def raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
@@ -258,7 +279,7 @@ class Writer:
         commit = None if self._gathered else self._ledger.due
         works: tuple[Work, ...] = ()
         held = False
-        if self._queue and (commit is not None or not stack.is_full(trio.current_time())):
+        if self._queue and (commit is not None or not stack.is_full(self._driver.clock())):
             limits = self._limits
             works, held = self._queue.take(limits.batch_units_max, limits.batch_bytes_max, self._is_answered)
         if held:
@@ -421,7 +442,7 @@ class Writer:
             logger.warning("consensus refused %d units: %s", len(layer), answer.reason)
             self._end(NotPrimary(primary=answer.primary))
             return False
-        self._ledger.log(layer, answer.first, self._driver.consensus.last, trio.current_time())
+        self._ledger.log(layer, answer.first, self._driver.consensus.last)
         for ran in layer:
             self._clients.ran(ran.work.client, ran.work.sequence)
         return True

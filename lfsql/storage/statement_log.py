@@ -18,31 +18,29 @@ what SQLite's recovery has been tested for.
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import aiosqlite
 import apsw
 
-from lfsql.core.entry import Record, chain_hash
-from lfsql.core.ids import Hash, Index, NodeId, Position
+from lfsql.core.entry import Record
+from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.log import RECORD_OVERHEAD_BYTES
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.storage import migrations
 from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
+from lfsql.storage.log_rows import DAMAGED_MAX, follow, is_intact, links, row_of, verify
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DAMAGED_MAX: Final = 1_000
 _COMPACT_ROWS: Final = 2_000
 _ROW: Final = "log_index, term, kind, hash, body, checksum"
-_HEADER: Final = struct.Struct(">QQQ")
 
 
 class StatementLog:
@@ -190,28 +188,10 @@ class StatementLog:
 
     def _verify(self, connection: Blocking) -> None:
         """Check every record, and find `last` and `damaged`."""
-        damaged: set[Index] = set()
-        previous: Position | None = self.base
-        self.last = self.base
-        for row in connection.execute(f"SELECT {_ROW} FROM records ORDER BY log_index"):  # noqa: S608 - built of constants only
-            index = row[0]
-            if index <= self.base.index:
-                raise DataCorrupted(f"the statement log {self._path} holds record {index}, before its base")
-            missing = range(self.last.index + 1, index)
-            if missing:
-                previous = None
-            found: set[Index] = set(missing[:DAMAGED_MAX])
-            self.last = Position(index, row[1], row[3])
-            if not _is_intact(row):
-                found.add(index)
-                previous = None
-            else:
-                if previous is not None and not _links(previous.hash, row):
-                    found |= {previous.index, index} - {self.base.index}
-                previous = self.last
-            if len(damaged) < DAMAGED_MAX:
-                damaged |= found
-        self.damaged = tuple(sorted(damaged)[:DAMAGED_MAX])
+        self.last, self.damaged = verify(
+            self.base,
+            connection.execute(f"SELECT {_ROW} FROM records ORDER BY log_index"),  # noqa: S608 - built of constants only
+        )
 
     def _write(
         self,
@@ -223,11 +203,11 @@ class StatementLog:
         last = self.last
         if truncate_from is not None and truncate_from <= last.index:
             last = self._position_at(connection, truncate_from - 1)
-        after = _follow(last, records)
+        after = follow(last, records)
         with _transaction(connection):
             if truncate_from is not None:
                 connection.execute("DELETE FROM records WHERE log_index >= ?", (truncate_from,))
-            connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", map(_row, records))
+            connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", map(row_of, records))
             if hard_state is not None:
                 connection.execute(
                     "UPDATE state SET hard_state = ?, checksum = ?", (hard_state, zlib.crc32(hard_state))
@@ -248,7 +228,7 @@ class StatementLog:
             f"SELECT {_ROW} FROM records WHERE log_index BETWEEN ? AND ? ORDER BY log_index",  # noqa: S608 - built of constants only
             (first, min(last, self.last.index)),
         ):
-            if row[0] != expected or not _is_intact(row) or expected in self.damaged:
+            if row[0] != expected or not is_intact(row) or expected in self.damaged:
                 break
             size += len(row[4]) + RECORD_OVERHEAD_BYTES
             if records and size > bytes_max:
@@ -269,7 +249,7 @@ class StatementLog:
         left = tuple(index for index in self.damaged if index not in repaired)
         last = self.last
         with _transaction(connection):
-            connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", map(_row, records))
+            connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", map(row_of, records))
             for index in sorted(repaired | {index + 1 for index in repaired}):
                 if self.base.index < index <= self.last.index and not {index, index - 1} & set(left):
                     self._check_link(connection, index)
@@ -281,7 +261,7 @@ class StatementLog:
     def _check_link(self, connection: Blocking, index: Index) -> None:
         previous = self._stored_position(connection, index - 1)
         row = connection.execute(f"SELECT {_ROW} FROM records WHERE log_index = ?", (index,)).fetchone()  # noqa: S608 - built of constants only
-        if not _links(previous.hash, row):
+        if not links(previous.hash, row):
             raise InvariantBroken(f"the copy of record {index} does not fit its neighbours")
 
     def _compact(self, connection: Blocking, upto: Index) -> None:
@@ -330,41 +310,3 @@ def _transaction(connection: Blocking) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _follow(last: Position, records: Sequence[Record]) -> Position:
-    """The position after `records`.  Raises InvariantBroken when they do not continue the chain."""
-    chain: Hash = last.hash
-    index = last.index
-    term = last.term
-    for record in records:
-        index += 1
-        if record.index != index or record.term < term:
-            raise InvariantBroken(f"record {record.index} of term {record.term} cannot follow {index - 1} of {term}")
-        chain = chain_hash(chain, index, record.term, record.kind, record.body)
-        if chain != record.hash:
-            raise InvariantBroken(f"record {index} does not continue the chain")
-        term = record.term
-    return Position(index, term, chain)
-
-
-def _row(record: Record) -> tuple[object, ...]:
-    fields = (record.index, record.term, record.kind, record.hash, record.body)
-    return (*fields, _checksum(*fields))
-
-
-def _checksum(index: Index, term: int, kind: int, chain: Hash, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(chain, zlib.crc32(_HEADER.pack(index, term, kind))))
-
-
-def _links(previous: Hash, row: tuple[Any, ...]) -> bool:
-    index, term, kind, chain, body, _ = row
-    return bool(chain_hash(previous, index, term, kind, body) == chain)
-
-
-def _is_intact(row: tuple[Any, ...]) -> bool:
-    """A damaged page may hold values of any type."""
-    try:
-        return bool(_checksum(*row[:5]) == row[5])
-    except (TypeError, struct.error):
-        return False

@@ -12,6 +12,7 @@ from lfsql.core.requests import COMMITTED, Answer, Outcome, Result, Run, Submit
 from lfsql.errors import NotPrimary, OutcomeUnknown
 from lfsql.node.batch import Ran, SchemaNames
 from lfsql.node.confirmations import Confirmations
+from lfsql.node.driver import boot_clock
 from lfsql.node.ledger import Ledger
 from lfsql.node.work import Work
 
@@ -54,7 +55,7 @@ def quorum() -> Quorum:
 
 @pytest.fixture
 def ledger(quorum: Quorum) -> Ledger:
-    ledger = Ledger(SchemaNames(), Confirmations(quorum))  # type: ignore[arg-type]  # what it uses of a driver
+    ledger = Ledger(SchemaNames(), Confirmations(quorum), boot_clock)  # type: ignore[arg-type]  # what it uses of a driver
     ledger.open_reign(99, new_term=True)
     return ledger
 
@@ -116,7 +117,7 @@ def test_a_confirmation_younger_than_the_question_is_enough(ledger: Ledger, quor
 def test_a_record_proposed_after_the_question_confirms_it(ledger: Ledger, quorum: Quorum) -> None:
     reader, writer = Client(), Client()
     work, write = asks(reader, "r"), asks(writer, "w")
-    ledger.log([Ran(write, Outcome(1, COMMITTED, (Result(),)), (b"",))], 100, Position(100, 3), 0.0)
+    ledger.log([Ran(write, Outcome(1, COMMITTED, (Result(),)), (b"",))], 100, Position(100, 3))
     ledger.promise(work, ROWS)
     assert quorum.asked == []
     assert reader.heard == []
@@ -127,7 +128,7 @@ def test_a_record_proposed_after_the_question_confirms_it(ledger: Ledger, quorum
 @pytest.mark.parametrize("first", ["commit", "confirm"])
 def test_what_stands_on_an_older_record_waits_for_both(ledger: Ledger, quorum: Quorum, first: str) -> None:
     reader, writer = Client(), Client()
-    ledger.log([Ran(asks(writer, "w"), Outcome(1, COMMITTED, (Result(),)), (b"",))], 100, Position(100, 3), 0.0)
+    ledger.log([Ran(asks(writer, "w"), Outcome(1, COMMITTED, (Result(),)), (b"",))], 100, Position(100, 3))
     ledger.promise(asks(reader, "r"), ROWS)
     steps = {"commit": lambda: ledger.commit(100), "confirm": quorum.confirm}
     steps.pop(first)()
@@ -138,7 +139,7 @@ def test_what_stands_on_an_older_record_waits_for_both(ledger: Ledger, quorum: Q
 
 def test_what_reports_after_the_reign_is_not_answered_by_a_strangers_record(ledger: Ledger, quorum: Quorum) -> None:
     writer, reader = Client(), Client()
-    ledger.log([Ran(asks(writer, "w"), Outcome(1, COMMITTED, (Result(),)), (b"",))], 100, Position(100, 3), 0.0)
+    ledger.log([Ran(asks(writer, "w"), Outcome(1, COMMITTED, (Result(),)), (b"",))], 100, Position(100, 3))
     ledger.fail(OutcomeUnknown("deposed"))
     ledger.promise(asks(reader, "r"), ROWS)  # ran while this happened
     ledger.commit(100)
