@@ -24,6 +24,8 @@ pytestmark = pytest.mark.client
 SESSIONS = 1_000
 ROUNDS = 2
 """Units each session has acknowledged before the kill, and again after it."""
+UNANSWERED_S = 0.2
+"""So long the primary cannot reach a quorum, which is too short for it to step down."""
 INSERT = "INSERT INTO written (value) VALUES ($1)"
 
 
@@ -80,16 +82,23 @@ async def session(tier: Tier, number: int, seen: Seen, admit: asyncio.Semaphore)
         connection.terminate()
 
 
-async def kill_when_all_write(pid: int, seen: Seen) -> None:
+async def kill_when_all_write(primary: int, replicas: list[int], seen: Seen) -> None:
+    """The replicas stand still until the primary is dead: they wake to writes that are in no one's answer yet, and
+    have been sent again by then."""
     await seen.all_write.wait()
-    os.kill(pid, signal.SIGKILL)
+    for pid in replicas:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(UNANSWERED_S)
+    os.kill(primary, signal.SIGKILL)
+    for pid in replicas:
+        os.kill(pid, signal.SIGCONT)
     seen.killed.set()
 
 
-async def storm(tier: Tier, pid: int) -> Seen:
+async def storm(tier: Tier, primary: int, replicas: list[int]) -> Seen:
     seen, admit = Seen(), asyncio.Semaphore(20)
     sessions = (session(tier, number, seen, admit) for number in range(SESSIONS))
-    await asyncio.gather(kill_when_all_write(pid, seen), *sessions)
+    await asyncio.gather(kill_when_all_write(primary, replicas, seen), *sessions)
     return seen
 
 
@@ -99,7 +108,8 @@ def test_a_thousand_sessions_when_the_primary_is_killed(tmp_path: Path) -> None:
             # No key on value: a statement that were run twice would show.
             connection.execute("CREATE TABLE written (id bigserial PRIMARY KEY, value bigint NOT NULL)")
         primary = tier.primary()
-        seen = asyncio.run(storm(tier, int(primary["pid"])))
+        replicas = [node["pid"] for node in tier.status()["nodes"] if node["name"] != primary["name"]]
+        seen = asyncio.run(storm(tier, primary["pid"], replicas))
         with psycopg.connect(tier.dsn, autocommit=True) as connection:
             connection.execute("SET lfsql.read_consistency = 'strong'")
             rows = [row[0] for row in connection.execute("SELECT value FROM written")]
