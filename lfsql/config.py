@@ -33,6 +33,8 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=DAY_MS)]
 MillisecondsOrNone = Annotated[int, msgspec.Meta(ge=0, le=DAY_MS)]
 Bytes = Annotated[int, msgspec.Meta(ge=1024, le=GIBIBYTE)]
 FrameBytes = Annotated[int, msgspec.Meta(ge=2 << 20, le=GIBIBYTE)]
+LogBytes = Annotated[int, msgspec.Meta(ge=1 << 20, le=1 << 40)]
+LogMilliseconds = Annotated[int, msgspec.Meta(ge=1_000, le=365 * DAY_MS)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 
 MemberRole = Literal["voter", "learner", "witness"]
@@ -82,6 +84,10 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Messages to one replica that it has not yet acknowledged."""
     log_cache_bytes_max: Bytes = 64 << 20
     """Newest log records kept in memory, for replicas slightly behind."""
+    log_bytes_max: LogBytes = 1 << 30
+    """The statement log: beyond it the oldest records go, and whoever lacks them gets a snapshot."""
+    log_age_ms_max: LogMilliseconds = DAY_MS
+    """Records older than this go, when no replica on its way needs them."""
     apply_entries_max: Count = 1_024
     """Log records that a replica applies in one transaction."""
     read_threads_max: Count = 8

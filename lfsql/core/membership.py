@@ -77,3 +77,16 @@ class Configuration(msgspec.Struct, frozen=True, array_like=True):
             for member in self.members
             if member.role != LEARNER and (member.role == VOTER, member.priority) > (own.role == VOTER, own.priority)
         )
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decoder: Final = msgspec.msgpack.Decoder(Configuration)
+
+
+def encode_configuration(configuration: Configuration) -> bytes:
+    return _encode(configuration)
+
+
+def decode_configuration(encoded: bytes) -> Configuration:
+    """Raises msgspec.ValidationError or DecodeError when the bytes are no configuration, ConfigError."""
+    return _decoder.decode(encoded)

@@ -80,6 +80,7 @@ class Driver(Carrier):
         )
         self._log = log
         self._close_peer = close_peer
+        self._configuration = configuration
         self._persists_wait = trio.Event()
         self._timer = trio.CancelScope()
         self._timer_due = math.inf
@@ -91,6 +92,10 @@ class Driver(Carrier):
             self._nursery = nursery
             nursery.start_soon(self._write_log)
             nursery.start_soon(self._keep_time)
+
+    def configuration_at(self, index: Index) -> Configuration:
+        """The cluster's members as of the record at `index`."""
+        return self._configuration
 
     async def records(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
         """Records from `first` on, at least one, at most to `last`, from memory or from disk."""
@@ -172,17 +177,22 @@ class LogAtStart(Protocol):
     async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]: ...
 
 
-async def restore(log: LogAtStart, applied: Position) -> Restored:
-    """What consensus starts from: the log's end, and that everything `applied` is committed.
-
-    Raises DataCorrupted when log.db is damaged or does not hold what data.db was made from.
-    """
+def refuse_damage(log: LogAtStart) -> None:
+    """Raises DataCorrupted when records of the log are damaged."""
     if log.damaged:
         raise DataCorrupted(
             f"log.db: {len(log.damaged)} records are damaged, the first at index {log.damaged[0]}",
             hint="take the node out of `peers` and add it under a new name, see `lfsql members` in docs/commands.md: "
             "another node's files would not hold what this one promised",
         )
+
+
+async def restore(log: LogAtStart, applied: Position) -> Restored:
+    """What consensus starts from: the log's end, and that everything `applied` is committed.
+
+    Raises DataCorrupted when log.db is damaged or does not hold what data.db was made from.
+    """
+    refuse_damage(log)
     hard_state = _state_decoder.decode(log.hard_state) if log.hard_state else HardState()
     if applied.index > log.last.index or applied.index < log.base.index:
         raise DataCorrupted(

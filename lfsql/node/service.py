@@ -39,6 +39,7 @@ from lfsql.node.directory import DirectoryIdentity, data_directory
 from lfsql.node.driver import Driver, restore
 from lfsql.node.engine_thread import EngineThread
 from lfsql.node.ledger import STACK_BYTES_MAX
+from lfsql.node.log_keeping import SEGMENTS, LogKeeper
 from lfsql.node.peers import Peers
 from lfsql.node.progress import Progress
 from lfsql.node.reading import ReadService
@@ -101,7 +102,13 @@ async def _run_in(
                 thread = await stack.enter_async_context(
                     EngineThread(directory / "data.db", unit_bytes_max=config.limits.unit_bytes_max)
                 )
-                log = await stack.enter_async_context(StatementLog(directory / "log.db"))
+                log = await stack.enter_async_context(
+                    StatementLog(
+                        directory / "log.db",
+                        segment_bytes_max=config.limits.log_bytes_max // SEGMENTS,
+                        segment_ms_max=config.limits.log_age_ms_max // SEGMENTS,
+                    )
+                )
                 reads = await stack.enter_async_context(
                     LocalReads(
                         directory / "data.db",
@@ -190,6 +197,16 @@ class Node:
         self._applier = Applier(self._thread, driver, self.progress, limits.apply_entries_max, self._quarantine)
         self._status = StatusService(config, self._identity, self._key, driver, self.progress)
         self.progress.on_schema_change = self._status.change
+        keeper = LogKeeper(
+            self._log,
+            driver,
+            self.progress,
+            limits,
+            Path(config.data_dir) / "data.db",
+            peers=addresses,
+            connected=peers.connected,
+            sending=lambda: None,
+        )
         listener = Listener(
             listening,
             self._identity,
@@ -205,6 +222,7 @@ class Node:
         )
         nursery.start_soon(driver.run)
         nursery.start_soon(self._execute)
+        nursery.start_soon(keeper.run)
         nursery.start_soon(self._status.run)
         nursery.start_soon(peers.run)
         nursery.start_soon(listener.run)

@@ -326,18 +326,6 @@ class Engine:
         found: tuple[Any, ...] = rows[0]
         return Recorded(*found)
 
-    def checkpoint(self) -> Position | None:
-        """Copy the write-ahead log into the file and fsync; the position that survives a power loss then.
-
-        None when readers hold back a part of it: ask again later.  The statement log may be compacted up to this
-        position and no further.  Not inside a batch.
-        """
-        try:
-            in_log, copied = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except apsw.Error as error:
-            raise translate(error, self.connection, "") from error
-        return self.position if in_log == copied else None
-
     def interrupt(self) -> None:
         """Stop the statement that runs, from any thread; it raises QueryCanceled, for a write inside BatchLost."""
         self.connection.interrupt()

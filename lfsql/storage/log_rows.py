@@ -57,14 +57,15 @@ def follow(last: Position, records: Sequence[Record]) -> Position:
     return Position(index, term, chain)
 
 
-def verify(base: Position, rows: Iterable[Row]) -> tuple[Position, tuple[Index, ...]]:
+def verify(base: Position, rows: Iterable[Row], *, linked: bool = True) -> tuple[Position, tuple[Index, ...]]:
     """Check every row of a log that begins after `base`, in order: where it ends, and the records that are missing,
     fail their checksum or break the chain (the first DAMAGED_MAX).
 
+    `linked`: the first row must continue the chain at `base`; False when the hash there is not known.
     Raises DataCorrupted when a row stands before the base.
     """
     damaged: set[Index] = set()
-    previous: Position | None = base
+    previous: Position | None = base if linked else None
     last = base
     for row in rows:
         index = row[0]

@@ -5,9 +5,13 @@ a power loss.  A write that fails is never tried again here: after a failed fsyn
 disk, so the log refuses everything from then on and the process is to end.
 
 SQLite's transactions leave no torn tail, so a record that does not fit is damage, wherever it stands: never a
-reason to cut the log there.  Each row has a checksum, which tells a damaged row from a broken chain, and is
-checked when the log is opened and whenever a record is read.  Right copies, from wherever the owner has them, can
-be put in place of damaged ones by repair(); the node has no source for them and does not start.
+reason to cut the log there.  Each row has a checksum, which tells a damaged row from a broken chain.  The newest
+records are checked when the log is opened, so that opening takes no longer the longer the log is; the others by
+verify(), while the node runs, and each whenever it is read.  Right copies, from wherever the owner has them, can be
+put in place of damaged ones by repair(); the node has no source for them and does not start.
+
+The log is cut at its old end: compact() forgets what copies of the data hold, reset() everything, when the data came
+from elsewhere.  `base` is where it begins then, and with it goes the configuration of the cluster at that place.
 
 The file has an incarnation: a random name made with it.  A node is as good as its log, so this is what its peers
 go by; one that comes back with another log has forgotten its votes and acknowledgements, whatever its name is.
@@ -34,11 +38,16 @@ from lfsql.core.log import RECORD_OVERHEAD_BYTES
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.storage import migrations
 from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
-from lfsql.storage.log_rows import DAMAGED_MAX, follow, is_intact, links, row_of, verify
+from lfsql.storage.log_rows import DAMAGED_MAX, Row, follow, is_intact, links, row_of, verify
+from lfsql.storage.segments import SEGMENT_BYTES, SEGMENT_MS, Segment, Segments
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+TAIL_BYTES: Final = 16 << 20
+"""Of the newest records, checked on opening; and how much verify() checks in one step is a part of it."""
+_VERIFY_BYTES: Final = 1 << 20
+_COMPACT_BYTES: Final = 1 << 20
 _COMPACT_ROWS: Final = 2_000
 _ROW: Final = "log_index, term, kind, hash, body, checksum"
 
@@ -54,6 +63,8 @@ class StatementLog:
     """What the last write() put there, opaque to the log; b"" at first."""
     base: Position
     """Everything up to here is compacted away (or came as a snapshot); index 0 when nothing is."""
+    base_configuration: bytes
+    """What compact() or reset() was told of the cluster's members at `base`; b"" when neither was."""
     last: Position
     """The newest record, or `base` when there is none."""
     incarnation: str
@@ -61,10 +72,13 @@ class StatementLog:
     met: Mapping[NodeId, str]
     """The incarnations of other nodes that remember() was given, kept up to date."""
     damaged: tuple[Index, ...]
-    """Records missing, failing their checksum, or breaking the chain; the first DAMAGED_MAX.  While not empty the
-    node must not vote; read() of one raises DataCorrupted; repair() replaces them."""
+    """Records missing, failing their checksum, or breaking the chain; the first DAMAGED_MAX found.  While not empty
+    the node must not vote; read() of one raises DataCorrupted; repair() replaces them."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self, path: str | Path, *, segment_bytes_max: int = SEGMENT_BYTES, segment_ms_max: int = SEGMENT_MS
+    ) -> None:
+        """The segments' limits are the grain in which `segments` tells sizes and ages."""
         self._path = path
         self._connection: TrioConnection = connect(path, isolation_level=None, cached_statements=32)
         self._failure: Exception | None = None
@@ -73,7 +87,16 @@ class StatementLog:
         self._met: dict[NodeId, str] = {}
         self.met = MappingProxyType(self._met)
         self.base = self.last = Position()
+        self.base_configuration = b""
         self.damaged = ()
+        self._segments = Segments(segment_bytes_max, segment_ms_max)
+        self._unverified: Index = 0
+        """Records up to here have not been checked since the log was opened."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What there is, the oldest first: for whoever decides how much of it to keep."""
+        return self._segments.all()
 
     async def __aenter__(self) -> StatementLog:
         try:
@@ -126,17 +149,29 @@ class StatementLog:
         """
         await self._call(self._repair, records)
 
-    async def compact(self, upto: Index) -> None:
+    async def verify(self) -> bool:
+        """Check a further piece of what opening left unchecked, the newest first; False when nothing is left."""
+        if self._unverified <= self.base.index:
+            return False
+        await self._call(self._verify_piece)
+        return True
+
+    async def position(self, index: Index) -> Position:
+        """Of a record that is there, or of `base`.  Raises InvariantBroken when it is neither, DataCorrupted."""
+        return await self._call(self._position_at, index)
+
+    async def compact(self, upto: Index, configuration: bytes = b"") -> None:
         """Forget records up to and including `upto`, which becomes `base`; in steps that let other calls in.
 
-        Only what a copy of the data holds, fsynced, may go: see Engine.checkpoint.
+        Only what data.db holds, fsynced, may go: see `lfsql.storage.durability`.  `configuration`: the cluster's at
+        `upto`, as bytes of the owner's.
         """
         while self.base.index < upto:
-            await self._call(self._compact, min(upto, self.base.index + _COMPACT_ROWS))
+            await self._call(self._compact, upto, configuration)
 
-    async def reset(self, base: Position) -> None:
-        """Forget all records: a snapshot that stands at `base` was installed."""
-        await self._call(self._reset, base)
+    async def reset(self, base: Position, *, configuration: bytes = b"", hard_state: bytes | None = None) -> None:
+        """Forget all records: a snapshot that stands at `base` was installed.  One transaction."""
+        await self._call(self._reset, base, configuration, hard_state)
 
     async def _call(
         self, function: Callable[Concatenate[Blocking, P], T], *arguments: P.args, **options: P.kwargs
@@ -167,18 +202,19 @@ class StatementLog:
             migrations.load("log"),
         )
         rows = connection.execute(
-            "SELECT base_index, base_term, base_hash, hard_state, checksum FROM state"
+            "SELECT base_index, base_term, base_hash, hard_state, checksum, base_configuration FROM state"
         ).fetchall()
         if len(rows) != 1 or zlib.crc32(rows[0][3]) != rows[0][4]:
             raise DataCorrupted(
                 f"the statement log {self._path} has lost what this node voted for",
                 hint="The node cannot take part any more: remove it and add it again under a new name.",
             )
-        index, term, chain, self.hard_state, _ = rows[0]
+        index, term, chain, self.hard_state, _, self.base_configuration = rows[0]
         self.base = Position(index, term, chain)
         (self.incarnation,) = connection.execute("SELECT value FROM incarnation").fetchone()
         self._met.update(connection.execute("SELECT node, incarnation FROM met").fetchall())
-        self._verify(connection)
+        self._find_end(connection)
+        self._segments.load(connection, self.base.index, self.last.index)
 
     def _remember(self, connection: Blocking, node: NodeId, incarnation: str) -> str:
         with _transaction(connection):
@@ -186,12 +222,53 @@ class StatementLog:
         row = connection.execute("SELECT incarnation FROM met WHERE node = ?", (node,)).fetchone()
         return str(row[0])
 
-    def _verify(self, connection: Blocking) -> None:
-        """Check every record, and find `last` and `damaged`."""
-        self.last, self.damaged = verify(
-            self.base,
-            connection.execute(f"SELECT {_ROW} FROM records ORDER BY log_index"),  # noqa: S608 - built of constants only
+    def _find_end(self, connection: Blocking) -> None:
+        """Find `last`, and check the newest records."""
+        (oldest,) = connection.execute("SELECT min(log_index) FROM records").fetchone()
+        if oldest is not None and oldest <= self.base.index:
+            raise DataCorrupted(f"the statement log {self._path} holds record {oldest}, before its base")
+        row = connection.execute(
+            "SELECT log_index, term, hash FROM records ORDER BY log_index DESC LIMIT 1"
+        ).fetchone()
+        self.last = self.base if row is None else Position(*row)
+        first = self._reach_back(connection, self.last.index, TAIL_BYTES)
+        self._check(connection, first, self.last.index)
+        self._unverified = first - 1
+
+    def _verify_piece(self, connection: Blocking) -> None:
+        upto = min(self._unverified, self.last.index)
+        first = self._reach_back(connection, upto, _VERIFY_BYTES)
+        self._check(connection, first, upto)
+        self._unverified = first - 1
+
+    def _reach_back(self, connection: Blocking, upto: Index, bytes_max: int) -> Index:
+        """The first of the newest records up to `upto` that take `bytes_max`; it reads their sizes only."""
+        size = 0
+        first: Index = upto + 1
+        for index, body_bytes in connection.execute(
+            "SELECT log_index, length(body) FROM records WHERE log_index BETWEEN ? AND ? ORDER BY log_index DESC",
+            (self.base.index + 1, upto),
+        ):
+            size += (body_bytes or 0) + RECORD_OVERHEAD_BYTES
+            first = int(index)
+            if size > bytes_max:
+                return first
+        return min(first, self.base.index + 1)
+
+    def _check(self, connection: Blocking, first: Index, upto: Index) -> None:
+        """Add to `damaged` what is of records `first`..`upto`."""
+        base, linked = self.base, True
+        if first > base.index + 1:
+            row = self._row(connection, first - 1)
+            linked = row is not None and is_intact(row)
+            base = Position(first - 1, row[1], row[3]) if row is not None and linked else Position(first - 1)
+        rows = connection.execute(
+            f"SELECT {_ROW} FROM records WHERE log_index BETWEEN ? AND ? ORDER BY log_index",  # noqa: S608 - built of constants only
+            (first, upto),
         )
+        end, found = verify(base, rows, linked=linked)
+        missing = range(end.index + 1, upto + 1)[:DAMAGED_MAX]
+        self.damaged = tuple(sorted({*self.damaged, *found, *missing})[:DAMAGED_MAX])
 
     def _write(
         self,
@@ -207,13 +284,16 @@ class StatementLog:
         with _transaction(connection):
             if truncate_from is not None:
                 connection.execute("DELETE FROM records WHERE log_index >= ?", (truncate_from,))
+                connection.execute("DELETE FROM segments WHERE last_index >= ?", (truncate_from,))
             connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", map(row_of, records))
             if hard_state is not None:
-                connection.execute(
-                    "UPDATE state SET hard_state = ?, checksum = ?", (hard_state, zlib.crc32(hard_state))
-                )
+                self._set_hard_state(connection, hard_state)
+            closed = self._segments.write(connection, records)
         self.last = after
-        if truncate_from is not None:
+        if truncate_from is None:
+            self._segments.wrote(records, closed)
+        else:
+            self._segments.load(connection, self.base.index, self.last.index)
             self.damaged = tuple(index for index in self.damaged if index < truncate_from)
         if hard_state is not None:
             self.hard_state = hard_state
@@ -260,36 +340,79 @@ class StatementLog:
 
     def _check_link(self, connection: Blocking, index: Index) -> None:
         previous = self._stored_position(connection, index - 1)
-        row = connection.execute(f"SELECT {_ROW} FROM records WHERE log_index = ?", (index,)).fetchone()  # noqa: S608 - built of constants only
-        if not links(previous.hash, row):
+        row = self._row(connection, index)
+        if row is None or not links(previous.hash, row):
             raise InvariantBroken(f"the copy of record {index} does not fit its neighbours")
 
-    def _compact(self, connection: Blocking, upto: Index) -> None:
+    def _compact(self, connection: Blocking, upto: Index, configuration: bytes) -> None:
         if upto > self.last.index:
             raise InvariantBroken(f"record {upto} cannot be compacted: the log ends at {self.last.index}")
-        if upto > self.base.index:  # else another compaction was faster
-            self._cut(connection, self._position_at(connection, upto))
-
-    def _reset(self, connection: Blocking, base: Position) -> None:
-        self.last = base
-        self._cut(connection, base, everything=True)
-
-    def _cut(self, connection: Blocking, base: Position, *, everything: bool = False) -> None:
+        if upto <= self.base.index:
+            return  # another compaction was faster
+        base = self._position_at(connection, self._compact_step(connection, upto))
         with _transaction(connection):
-            if everything:
-                connection.execute("DELETE FROM records")
-            else:
-                connection.execute("DELETE FROM records WHERE log_index <= ?", (base.index,))
-            connection.execute(
-                "UPDATE state SET base_index = ?, base_term = ?, base_hash = ?", (base.index, base.term, base.hash)
-            )
-        self.base = base
-        self.damaged = () if everything else tuple(index for index in self.damaged if index > base.index)
+            connection.execute("DELETE FROM records WHERE log_index <= ?", (base.index,))
+            # That of `upto` in the middle of the way, too: a later one is in the log, and an earlier not in force.
+            self._begin_at(connection, base, configuration)
+        self._moved_to(base, configuration)
+
+    def _compact_step(self, connection: Blocking, upto: Index) -> Index:
+        """How far one step goes: other calls wait meanwhile, and pages of large bodies are freed one by one."""
+        size = 0
+        step = self.base.index
+        for index, body_bytes in connection.execute(
+            "SELECT log_index, length(body) FROM records WHERE log_index BETWEEN ? AND ? ORDER BY log_index LIMIT ?",
+            (self.base.index + 1, upto, _COMPACT_ROWS),
+        ):
+            size += body_bytes or 0
+            if step > self.base.index and size > _COMPACT_BYTES:
+                break
+            step = index
+        step = max(step, self.base.index + 1)
+        while step in self.damaged and step < upto:
+            step += 1
+        return step
+
+    def _reset(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes | None) -> None:
+        with _transaction(connection):
+            connection.execute("DELETE FROM records")
+            connection.execute("DELETE FROM segments")
+            self._begin_at(connection, base, configuration)
+            if hard_state is not None:
+                self._set_hard_state(connection, hard_state)
+        self.last = base
+        self._moved_to(base, configuration)
+        self.damaged = ()
+        self.hard_state = self.hard_state if hard_state is None else hard_state
+        self._segments.load(connection, base.index, base.index)
+
+    def _begin_at(self, connection: Blocking, base: Position, configuration: bytes) -> None:
+        connection.execute("DELETE FROM segments WHERE last_index <= ?", (base.index,))
+        connection.execute(
+            "UPDATE state SET base_index = ?, base_term = ?, base_hash = ?, base_configuration = ?",
+            (base.index, base.term, base.hash, configuration),
+        )
+
+    def _moved_to(self, base: Position, configuration: bytes) -> None:
+        self.base, self.base_configuration = base, configuration
+        self.damaged = tuple(index for index in self.damaged if index > base.index)
+        self._segments.cut(base.index)
+
+    def _set_hard_state(self, connection: Blocking, hard_state: bytes) -> None:
+        connection.execute("UPDATE state SET hard_state = ?, checksum = ?", (hard_state, zlib.crc32(hard_state)))
 
     def _position_at(self, connection: Blocking, index: Index) -> Position:
-        if index in self.damaged:
-            raise InvariantBroken(f"record {index} is damaged")
-        return self._stored_position(connection, index)
+        """As _stored_position, of a record that was looked at."""
+        position = self._stored_position(connection, index)
+        if index > self.base.index:
+            row = self._row(connection, index)
+            if index in self.damaged or row is None or not is_intact(row):
+                raise DataCorrupted(f"record {index} of the statement log {self._path} is damaged")
+        return position
+
+    def _row(self, connection: Blocking, index: Index) -> Row | None:
+        found: Row | None = connection.execute(f"SELECT {_ROW} FROM records WHERE log_index = ?", (index,)).fetchone()  # noqa: S608 - built of constants only
+        return found
 
     def _stored_position(self, connection: Blocking, index: Index) -> Position:
         if index == self.base.index:

@@ -355,17 +355,6 @@ def test_a_select_that_draws_and_then_fails_draws_nothing(pair: Pair) -> None:
     assert pair.primary.run(Run("SELECT last_value FROM _lfsql_sequences")).rows == ((0,),)
 
 
-def test_a_checkpoint_says_what_survives_a_power_loss(pair: Pair, tmp_path: Path) -> None:
-    make_table(pair)
-    reader = apsw.Connection(str(tmp_path / "primary.db"), flags=apsw.SQLITE_OPEN_READONLY)
-    reader.execute("BEGIN")
-    reader.execute("SELECT * FROM t").fetchall()
-    pair.execute("INSERT INTO t (b) VALUES ('x')")
-    assert pair.primary.checkpoint() is None, "a reader holds a part of the write-ahead log back"
-    reader.close()
-    assert pair.primary.checkpoint() == pair.primary.position
-
-
 @pytest.mark.parametrize("damage", ["schema", "end", "pages"])
 def test_a_damaged_file_is_a_clear_error(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "data.db"

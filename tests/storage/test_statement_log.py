@@ -16,6 +16,7 @@ from lfsql.core.entry import UNIT, Record, chain_hash
 from lfsql.core.ids import Position
 from lfsql.core.log import record_bytes
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, InvariantBroken
+from lfsql.storage import statement_log
 from lfsql.storage.statement_log import StatementLog
 from tests.storage.pair import position
 
@@ -196,6 +197,29 @@ async def test_damage_that_appears_while_running_is_noticed_by_the_read(tmp_path
         edit(tmp_path / "log.db", "UPDATE records SET body = x'' WHERE log_index = 2")
         assert await log.read(1, 3, 10**6) == (records[0],)
         assert log.damaged == (2,)
+
+
+async def test_opening_checks_the_newest_records_and_verify_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statement_log, "TAIL_BYTES", 2_000)
+    monkeypatch.setattr(statement_log, "_VERIFY_BYTES", 1_000)
+    records = chain(100, size=100)
+    async with StatementLog(tmp_path / "log.db") as log:
+        await log.write(records)
+        await log.compact(10)
+    edit(tmp_path / "log.db", "UPDATE records SET body = x'' WHERE log_index IN (20, 40, 99)")
+    edit(tmp_path / "log.db", "DELETE FROM records WHERE log_index IN (11, 30)")
+    async with StatementLog(tmp_path / "log.db") as log:
+        assert [*log.damaged] == [99]
+        pieces = 0
+        while await log.verify():
+            pieces += 1
+        assert [*log.damaged] == [11, 20, 30, 40, 99]
+        assert pieces > 10
+        with pytest.raises(DataCorrupted, match="record 40"):
+            await log.position(40)
+        assert await log.position(41) == position(records[40])
 
 
 async def test_a_lost_vote_refuses_to_open(tmp_path: Path) -> None:
