@@ -2,7 +2,7 @@
 
 It uses what a user uses (`lfsql up`, `lfsql status --json`, signals) and nothing inside, so a test that passes here
 says something about the product.  Processes are ended by their own number, the children's too, also when `lfsql up`
-itself was killed: a test must not leave orphans, whatever it proves.
+itself was killed, or the test run was: a test must not leave orphans, whatever it proves.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lfsql.errors import LfsqlError
+from lfsql.testing.leash import Leash, started_at
 
 READY_S_MAX = 30.0
 STOP_S_MAX = 20.0
@@ -50,11 +51,7 @@ def wait_until(condition: Callable[[], Any], seconds_max: float, what: str, ever
 
 def is_running(pid: int) -> bool:
     """Whether `pid` is a live process; one that ended and waits for its parent to notice is not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+    return bool(started_at(pid))
 
 
 @dataclass
@@ -65,11 +62,16 @@ class Tier:
     port: int
     process: subprocess.Popen[str]
     output: Path
-    pids: set[int] = field(default_factory=set)
+    leash: Leash = field(default_factory=Leash)
 
     @property
     def dsn(self) -> str:
         return f"postgresql://lfsql@127.0.0.1:{self.port}/lfsql"
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """All processes of the tier that were ever seen."""
+        return frozenset(self.leash.held)
 
     def status(self) -> dict[str, Any]:
         """`lfsql status --json`, whatever its exit status."""
@@ -79,8 +81,9 @@ class Tier:
             status: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
             raise TierFailed(f"lfsql status: exit {done.returncode}: {done.stdout}{done.stderr}") from None
-        self.pids |= {node["pid"] for node in status["nodes"] if node["pid"]}
-        self.pids |= {proxy["pid"] for proxy in status["proxies"] if proxy["pid"]}
+        for process in (*status["nodes"], *status["proxies"]):
+            if process["pid"]:
+                self.leash.hold(process["pid"])
         return status
 
     def node(self, name: str) -> dict[str, Any]:
@@ -116,10 +119,7 @@ class Tier:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pid in self.pids:
-            if is_running(pid) and "lfsql" in _command_line(pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        self.leash.end()
 
 
 def start_tier(directory: Path, *options: str, nodes: int = 3, port: int = 0) -> Tier:
@@ -135,6 +135,7 @@ def start_tier(directory: Path, *options: str, nodes: int = 3, port: int = 0) ->
             command, stdout=sink, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
     tier = Tier(directory, port, process, output)
+    tier.leash.hold(process.pid)
 
     def ready() -> bool:
         if process.poll() is not None:
@@ -159,10 +160,3 @@ def running_tier(directory: Path, *options: str, nodes: int = 3, port: int = 0) 
         yield tier
     finally:
         tier.end()
-
-
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
