@@ -13,7 +13,6 @@ from typing import Final
 
 from lfsql.core.entry import Value
 from lfsql.errors import FeatureNotSupported, InvalidParameterValue, UndefinedObject
-from proxy import time_zones
 from proxy.settings import SERVER_VERSION
 from proxy.sql.plan import SessionCall
 from proxy.state import SessionState
@@ -94,7 +93,7 @@ _CALLS: Final[dict[str, Callable[[SessionState, Arguments], Value]]] = {
     "pg_advisory_unlock_all": _constant(""),
     "pg_my_temp_schema": _constant(0),
     "pg_is_other_temp_schema": _constant(0),
-    "time_zone": lambda state, _arguments: time_zones.for_functions(state.settings.values["TimeZone"]),
+    "time_zone": lambda state, _arguments: state.settings.values["TimeZone"],
 }
 
 

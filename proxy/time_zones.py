@@ -1,22 +1,23 @@
 """What a TimeZone setting may say, and which zone that is: one reading, for the setting's check and all its users.
 
-What `spelled` accepts, `zone` and `for_functions` know: they may be called where nothing may fail.
+What `spelled` accepts, `zone` and SQL functions know: they may be called where nothing may fail.  A mere number is
+hours *east* of Greenwich and kept as the POSIX zone it stands for, as in PostgreSQL; everything else is as AT TIME
+ZONE reads it, but for abbreviations, which are no places.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, timedelta, timezone, tzinfo
+from datetime import UTC, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 
 from lfsql.errors import InvalidParameterValue
 from lfsql.storage.functions import zones
+from lfsql.values.datetimes import offset_text
 
-_OFFSET: Final = re.compile(r"(<[^<>]*>)?([+-]?)(\d{1,2})(?::?([0-5]\d))?\Z", re.ASCII)
+_HOURS: Final = re.compile(r"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})\Z", re.ASCII)
 _UTC: Final = frozenset({"utc", "zulu", "default", "local"})
-OFFSET_MAX: Final = timedelta(hours=24)
-"""Beyond all offsets.  PostgreSQL takes up to a week; no place on earth needs more than 14 hours."""
 CHARACTERS_MAX: Final = 255
 
 
@@ -25,19 +26,30 @@ def spelled(name: str, value: str) -> str:
     word = value.strip().strip("'")
     if word.lower() in _UTC:
         return "UTC"
-    if len(word) <= CHARACTERS_MAX:
-        if _OFFSET.match(word) is not None:
-            if abs(_offset(word)) < OFFSET_MAX:
-                return word
-            raise InvalidParameterValue(
-                f'invalid value for parameter "{name}": "{value}"',
-                detail="UTC timezone offset is out of range.",
-                hint="An offset must be less than 24 hours.",
-            )
+    if _HOURS.match(word) is not None:
+        seconds = int(float(word) * 3600)
+        if abs(seconds) >= zones.OFFSET_MAX.total_seconds():
+            raise _out_of_range(name, value)
+        if seconds % 60 == 0:
+            return f"<{offset_text(seconds)}>{offset_text(-seconds) if seconds else '-00'}"
+    elif len(word) <= CHARACTERS_MAX:
         found = zones.named(word)
         if found is not None:
             return found.key
+        offset = zones.posix_offset(word)
+        if offset is not None:
+            if abs(offset) >= zones.OFFSET_MAX:
+                raise _out_of_range(name, value)
+            return word.upper()
     raise InvalidParameterValue(f'invalid value for parameter "{name}": "{value}"')
+
+
+def _out_of_range(name: str, value: str) -> InvalidParameterValue:
+    return InvalidParameterValue(
+        f'invalid value for parameter "{name}": "{value}"',
+        detail="UTC timezone offset is out of range.",
+        hint="An offset must be less than 24 hours.",
+    )
 
 
 @lru_cache(maxsize=1_000)
@@ -46,22 +58,9 @@ def zone(kept: str) -> tzinfo:
     if kept == "UTC":
         return UTC
     found = zones.named(kept)
-    return timezone(_offset(kept)) if found is None else found
-
-
-def for_functions(kept: str) -> str:
-    """The same zone as SQL functions spell it: a name, or an ISO offset."""
-    if _OFFSET.match(kept) is None:
-        return kept
-    minutes = round(_offset(kept) / timedelta(minutes=1))
-    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
-
-
-def _offset(text: str) -> timedelta:
-    """As PostgreSQL reads them: '+2' and '2' are hours east, '<+02>-02' is POSIX, which counts westwards."""
-    found = _OFFSET.match(text)
-    if found is None:
-        raise InvalidParameterValue(f'time zone "{text}" not recognized')
-    posix, sign, hours, minutes = found.groups()
-    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
-    return -offset if (sign == "-") != (posix is not None) else offset
+    if found is not None:
+        return found
+    offset = zones.posix_offset(kept)
+    if offset is None:
+        raise InvalidParameterValue(f'time zone "{kept}" not recognized')
+    return timezone(offset)

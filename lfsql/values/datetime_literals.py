@@ -52,7 +52,7 @@ _DAYS: Final = frozenset(
     )
     for form in (name, name[:3], *short)
 )
-_ZONES: Final = {
+ABBREVIATIONS: Final = {
     # Hours east of Greenwich of the abbreviations in PostgreSQL's default set that people still write.
     "z": 0,
     "utc": 0,
@@ -282,7 +282,7 @@ class _Reader:
     def _named_zone(self, name: str) -> None:
         if self.parts.zone is not None:
             raise self.bad()
-        hours = _ZONES.get(name.lower())
+        hours = ABBREVIATIONS.get(name.lower())
         if hours is not None:
             self.parts.zone = hours * 3600
             return

@@ -21,6 +21,11 @@ _FLOAT_NAMES: Final[dict[str, float]] = {
 }
 
 
+def storable(value: float) -> float | str:
+    """The number as SQLite can hold it: of a NaN it would make NULL."""
+    return value if value == value else "NaN"
+
+
 def parse_float8(text: str, type_name: str = "double precision") -> float:
     stripped = text.strip(SPACES)
     if _FLOAT.fullmatch(stripped):

@@ -12,7 +12,7 @@ from typing import Final
 
 from lfsql.errors import FeatureNotSupported
 from lfsql.values.datetimes import parse_date, parse_time, parse_timestamp, parse_timestamptz, parse_timetz
-from lfsql.values.floats import parse_float4, parse_float8
+from lfsql.values.floats import parse_float4, parse_float8, storable
 from lfsql.values.intervals import parse_interval
 from lfsql.values.numeric import parse_numeric
 from lfsql.values.scalars import parse_bool, parse_bytea, parse_int2, parse_int4, parse_int8, parse_oid, parse_uuid
@@ -135,14 +135,14 @@ CODECS: Final[dict[int, Codec]] = {
     oids.REGCLASS: _REGISTERED,
     oids.REGTYPE: _REGISTERED,
     oids.FLOAT4: Codec(
-        _plain(lambda text: floats.storable(parse_float4(text))),
-        lambda data: floats.storable(floats.receive_float4(data)),
+        _plain(lambda text: storable(parse_float4(text))),
+        lambda data: storable(floats.receive_float4(data)),
         _print_float4,
         floats.send_float4,
     ),
     oids.FLOAT8: Codec(
-        _plain(lambda text: floats.storable(parse_float8(text))),
-        lambda data: floats.storable(floats.receive_float8(data)),
+        _plain(lambda text: storable(parse_float8(text))),
+        lambda data: storable(floats.receive_float8(data)),
         _print_float8,
         floats.send_float8,
     ),

@@ -34,11 +34,6 @@ def receive_float8(data: bytes) -> float:
     return float(_FLOAT8.unpack(exact(data, 8))[0])
 
 
-def storable(value: float) -> float | str:
-    """The number as SQLite can hold it."""
-    return value if value == value else "NaN"
-
-
 def as_float(value: Value, type_name: str = "double precision") -> float:
     if isinstance(value, float):
         return value

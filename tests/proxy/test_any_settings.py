@@ -117,7 +117,20 @@ def test_a_setting_of_the_clients_own_is_text_that_can_be_sent(name: str, value:
 
 @pytest.mark.parametrize(
     ("value", "hours"),
-    [("2", 2.0), ("+2", 2.0), ("-3", -3.0), ("<+02>-02", 2.0), ("<x>5:30", -5.5), ("23:59", 24 - 1 / 60)],
+    [
+        ("2", 2.0),
+        ("+2", 2.0),
+        ("-3", -3.0),
+        ("5.5", 5.5),
+        ("-08:00", 8.0),
+        ("02:30", -2.5),
+        ("UTC+3", -3.0),
+        ("GMT-03:30", 3.5),
+        ("abc3", -3.0),
+        ("<+02>-02", 2.0),
+        ("<x>5:30", -5.5),
+        ("23:59", -24 + 1 / 60),
+    ],
 )
 def test_offsets_are_read_as_postgresql_reads_them(value: str, hours: float) -> None:
     kept = time_zones.spelled("TimeZone", value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
@@ -31,7 +31,6 @@ from lfsql.values.reading import Reading
 INFINITE: Final = frozenset(("infinity", "-infinity"))
 EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - stored timestamps carry no zone
 JULIAN_EPOCH: Final = 1721425
-_OFFSET = re.compile(r"^(?:UTC|GMT)?([+-])?(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?$", re.IGNORECASE)
 
 
 def parse(stored: str) -> datetime:
@@ -56,23 +55,13 @@ def from_microseconds(microseconds: int) -> datetime:
 
 @lru_cache(maxsize=256)
 def zone(name: str) -> tzinfo:
-    """A time zone by name or as an offset.  Raises InvalidParameterValue."""
-    stripped = name.strip()
-    if stripped.upper() in ("UTC", "GMT", "Z", "ZULU", "UCT"):
+    """A time zone by name, abbreviation or POSIX offset.  Raises InvalidParameterValue."""
+    if name == "UTC":
         return UTC
-    match = _OFFSET.match(stripped)
-    if match is not None:
-        sign, hours, minutes, seconds = match.groups()
-        offset = timedelta(hours=int(hours), minutes=int(minutes or 0), seconds=int(seconds or 0))
-        # A bare offset is ISO's (east is positive), a POSIX name such as UTC+3 counts westwards.
-        posix = stripped[:1].upper() in ("U", "G")
-        west = (sign == "-") != posix
-        if offset >= timedelta(days=1):
-            raise InvalidParameterValue(f'time zone "{name}" not recognized', hint="Offsets are less than 24 hours.")
-        return timezone(-offset if west else offset)
-    found = zones.named(stripped)
+    found = zones.known(name)
     if found is None:
-        raise InvalidParameterValue(f'time zone "{name}" not recognized')
+        hint = "" if zones.posix_offset(name) is None else "Offsets are less than 24 hours."
+        raise InvalidParameterValue(f'time zone "{name}" not recognized', hint=hint)
     return found
 
 

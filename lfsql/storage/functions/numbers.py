@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from lfsql.errors import (
     WidthBucketError,
 )
 from lfsql.storage.functions import decimals
-from lfsql.values.floats import parse_float8
+from lfsql.values.floats import parse_float8, storable
 from lfsql.values.scalars import parse_bool, parse_int2, parse_int4, parse_int8, parse_oid
 
 _LIMITS: Final = {2: (-(2**15), 2**15 - 1), 4: (-(2**31), 2**31 - 1), 8: (-(2**63), 2**63 - 1), 0: (0, 2**32 - 1)}
@@ -51,11 +52,11 @@ def from_numeric(value: Any, width: int) -> int:
     return in_range(int(parsed.quantize(Decimal(1), rounding=ROUND_HALF_UP, context=decimals.EXACT)), width)
 
 
-def numeric_to_float(value: Any) -> float:
+def numeric_to_float(value: Any) -> float | str:
     result = float(decimals.number(value))
     if math.isinf(result) and "nf" not in str(value):
         raise NumericOutOfRange(f'"{value}" is out of range for type double precision')
-    return result
+    return storable(result)
 
 
 def float_to_numeric(value: float, digits: int) -> str:
@@ -267,33 +268,42 @@ def null_key(table: str, column: str) -> int:
     )
 
 
+def _of_floats(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NaN is a text where it is stored, and NULL where SQLite is given the number."""
+
+    def called(*values: Any) -> Any:
+        return storable(function(*(math.nan if value == "NaN" else value for value in values)))
+
+    return called
+
+
 SCALARS: Final = {
     "lfsql_null_key": null_key,
     "lfsql_int2": lambda value: in_range(value, 2),
     "lfsql_int4": lambda value: in_range(value, 4),
     "lfsql_int8": lambda value: in_range(value, 8),
     "lfsql_oid": lambda value: in_range(value, 0),
-    "lfsql_float_to_int": from_float,
+    "lfsql_float_to_int": _of_floats(from_float),
     "lfsql_numeric_to_int": from_numeric,
     "lfsql_numeric_to_float": numeric_to_float,
-    "lfsql_float_to_numeric": float_to_numeric,
+    "lfsql_float_to_numeric": _of_floats(float_to_numeric),
     "lfsql_float4": stored_float4,
     "lfsql_float8_text": float8_text,
     "lfsql_float4_text": float4_text,
     "lfsql_text_to_int": read_integer,
-    "lfsql_text_to_float8": parse_float8,
+    "lfsql_text_to_float8": lambda text: storable(parse_float8(text)),
     "lfsql_text_to_bool": parse_bool,
     "lfsql_division_by_zero": division_by_zero,
     "lfsql_quotient": quotient,
     "lfsql_remainder": remainder,
-    "lfsql_float_divide": float_divide,
-    "lfsql_float_power": float_power,
-    "lfsql_float_sqrt": float_sqrt,
-    "lfsql_float_cbrt": _cube_root,
-    "lfsql_float_exp": float_exp,
-    "lfsql_float_ln": _logarithm(math.log),
-    "lfsql_float_log10": _logarithm(math.log10),
-    "lfsql_float_round": lambda value: float(round(value)) if math.isfinite(value) else value,
+    "lfsql_float_divide": _of_floats(float_divide),
+    "lfsql_float_power": _of_floats(float_power),
+    "lfsql_float_sqrt": _of_floats(float_sqrt),
+    "lfsql_float_cbrt": _of_floats(_cube_root),
+    "lfsql_float_exp": _of_floats(float_exp),
+    "lfsql_float_ln": _of_floats(_logarithm(math.log)),
+    "lfsql_float_log10": _of_floats(_logarithm(math.log10)),
+    "lfsql_float_round": _of_floats(lambda value: float(round(value)) if math.isfinite(value) else value),
     "lfsql_shift": shift,
     "gcd": math.gcd,
     "lcm": math.lcm,

@@ -252,3 +252,12 @@ date_bin('15 minutes', timestamp '2020-02-11 15:44:17', timestamp '2001-01-01')
 pg_typeof(1)
 pg_typeof(1.5)
 pg_typeof('a'::varchar)
+timestamptz '2024-07-01 00:00+00' at time zone '-08:00', timestamp '2024-07-01 00:00' at time zone '-08:00'
+timestamptz '2024-07-01 00:00+00' at time zone '+5:30', timestamptz '2024-07-01 00:00+00' at time zone '<+02>-02'
+timestamptz '2024-07-01 00:00+00' at time zone 'UTC+3', timestamptz '2024-07-01 00:00+00' at time zone 'abc3'
+timestamptz '2024-07-01 00:00+00' at time zone 'PDT', timestamptz '2024-07-01 00:00+00' at time zone 'pst'
+timestamptz '2024-07-01 00:00+00' at time zone '+0530'
+timestamptz '2024-07-01 00:00+00' at time zone 'nowhere'
+'nan'::text::float8, 'NaN'::text::float8 > 'infinity'::text::float8, 'nan'::text::float4, 'nan'::varchar::float8 is null
+'NaN'::numeric::float8, 'nan'::text::float8::text, 'nan'::text::float8::numeric, 'nan'::text::float8 / 2, sqrt('nan'::text::float8)
+'nan'::text::float8::int
