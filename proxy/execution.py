@@ -86,16 +86,16 @@ def runs_here(state: SessionState, plan: Plan) -> bool:
     """Whether the statement is a read that need not see what this session's unit has done.
 
     Under REPEATABLE READ and SERIALIZABLE one view must serve the reads and the writes of a transaction, and only the
-    primary can give it; READ ONLY ones have their snapshot.
+    primary can give it; READ ONLY blocks have their snapshot.
     """
     if plan.catalog:
         return True
     if not is_read(plan) or state.in_unit:
         return False
     return (
-        state.status == IDLE
+        not state.in_block
         or state.settings.values["transaction_isolation"] in ("read committed", "read uncommitted")
-        or read_only(state)
+        or (state.status != IDLE and read_only(state))
     )
 
 

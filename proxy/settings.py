@@ -223,6 +223,9 @@ SETTINGS: Final[dict[str, Setting]] = {
     "lfsql.last_index": Setting("0", read_only=True, description="the newest log index this session has seen"),
 }
 
+_OF_TRANSACTIONS: Final = tuple(name for name in SETTINGS if name.startswith("transaction_"))
+"""Each begins a transaction as its `default_` says, and ends with it."""
+
 _CANONICAL: Final = {name.lower(): name for name in SETTINGS}
 _PLACEHOLDER: Final = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)+\Z")
 PLACEHOLDERS_MAX: Final = 100
@@ -298,6 +301,13 @@ class SessionSettings:
         self.defaults[name] = value
         self.values[name] = value
         self.version += 1
+        self._renew()
+
+    def _renew(self) -> None:
+        """The next transaction is what the defaults say."""
+        values = self.values
+        for name in _OF_TRANSACTIONS:
+            values[name] = values[f"default_{name}"]
 
     def show(self, name: str) -> str:
         proper = canonical(name)
@@ -374,6 +384,7 @@ class SessionSettings:
                 kept.add(name)  # a SET survives the commit, also over a SET LOCAL before it
             elif name not in kept:
                 changed += self._put(name, before)
+        self._renew()
         return changed
 
     def shown(self) -> Iterable[tuple[str, str, str]]:

@@ -14,7 +14,6 @@ from typing import Final
 
 from lfsql.errors import InvalidParameterValue
 from lfsql.storage.functions import zones
-from lfsql.values.datetimes import offset_text
 
 _HOURS: Final = re.compile(r"[+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})\Z", re.ASCII)
 _UTC: Final = frozenset({"utc", "zulu", "default", "local"})
@@ -31,7 +30,7 @@ def spelled(name: str, value: str) -> str:
         if abs(seconds) >= zones.OFFSET_MAX.total_seconds():
             raise _out_of_range(name, value)
         if seconds % 60 == 0:
-            return f"<{offset_text(seconds)}>{offset_text(-seconds) if seconds else '-00'}"
+            return zones.posix_name(seconds)
     elif len(word) <= CHARACTERS_MAX:
         found = zones.named(word)
         if found is not None:

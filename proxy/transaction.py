@@ -89,13 +89,17 @@ def begin(state: SessionState, modes: Begin) -> None:
     if state.status != IDLE:
         warn(state, "there is already a transaction in progress", ActiveTransaction.sqlstate)
         return
-    settings = state.settings
-    values = settings.values
-    settings.begin()
-    settings.set("transaction_isolation", modes.isolation or values["default_transaction_isolation"], local=True)
-    read_only = values["default_transaction_read_only"] if modes.read_only is None else _switch(modes.read_only)
-    settings.set("transaction_read_only", read_only, local=True)
+    state.settings.begin()
+    _set_modes(state, modes)
     state.status = IN_TRANSACTION
+
+
+def _set_modes(state: SessionState, modes: Begin) -> None:
+    """What is not said stays as it is: the default, or what SET TRANSACTION said before a BEGIN in the same text."""
+    if modes.isolation is not None:
+        state.settings.set("transaction_isolation", modes.isolation, local=True)
+    if modes.read_only is not None:
+        state.settings.set("transaction_read_only", _switch(modes.read_only), local=True)
 
 
 def _switch(value: bool) -> str:
@@ -111,23 +115,19 @@ def set_transaction(state: SessionState, utility: SetTransaction) -> None:
         if modes.read_only is not None:
             state.tell(settings.set("default_transaction_read_only", _switch(modes.read_only)))
         return
-    if state.status == IDLE:
+    if not state.in_block:
+        # It holds all the same, until the implicit transaction ends.
         warn(state, "SET TRANSACTION can only be used in transaction blocks", NoActiveTransaction.sqlstate)
-        return
     if state.in_unit or state.read_transaction is not None:
         if modes.isolation not in (None, settings.values["transaction_isolation"]):
             raise ActiveTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
         if modes.read_only is False and settings.values["transaction_read_only"] == "on":
             raise ActiveTransaction("transaction read-write mode must be set before any query")
-    if modes.isolation is not None:
-        settings.set("transaction_isolation", modes.isolation, local=True)
-    if modes.read_only is not None:
-        settings.set("transaction_read_only", _switch(modes.read_only), local=True)
+    _set_modes(state, modes)
 
 
 def read_only(state: SessionState) -> bool:
-    values = state.settings.values
-    return values["transaction_read_only" if state.status != IDLE else "default_transaction_read_only"] == "on"
+    return state.settings.values["transaction_read_only"] == "on"
 
 
 def check_may_write(state: SessionState, tag: str) -> None:

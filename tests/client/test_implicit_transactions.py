@@ -77,6 +77,24 @@ def test_a_pipeline_that_fails(server: Server, table: str, failing: str) -> None
         ("SELECT 1; COMMIT AND NO CHAIN; SELECT 2", ["1", "COMMIT", "2", "warned: 25P01"], "4MB"),
         ("BEGIN; ROLLBACK AND CHAIN; COMMIT", ["BEGIN", "ROLLBACK", "COMMIT"], "4MB"),
         ("SELECT 1; DISCARD ALL", ["1", "25001"], "4MB"),
+        (
+            "SET TRANSACTION READ ONLY; SHOW transaction_read_only; COMMIT; SHOW transaction_read_only",
+            ["SET", "on", "COMMIT", "off", "warned: 25P01"],
+            "4MB",
+        ),
+        ("SET TRANSACTION READ ONLY; CREATE TABLE never_made (a int)", ["SET", "25006"], "4MB"),
+        ("SET TRANSACTION READ ONLY; BEGIN; CREATE TABLE never_made (a int)", ["SET", "BEGIN", "25006"], "4MB"),
+        (
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; BEGIN; SHOW transaction_isolation; ROLLBACK",
+            ["SET", "BEGIN", "serializable", "ROLLBACK"],
+            "4MB",
+        ),
+        ("SET TRANSACTION READ ONLY", ["SET", "warned: 25P01"], "4MB"),
+        (
+            "SET default_transaction_read_only = on; SHOW transaction_read_only; COMMIT; SHOW transaction_read_only",
+            ["SET", "off", "COMMIT", "on", "warned: 25P01"],
+            "4MB",
+        ),
     ],
 )
 def test_settings_follow_the_transaction_of_their_text(
@@ -161,3 +179,17 @@ def test_a_savepoint_brings_back_the_schema(autocommit: psycopg.Connection, tabl
         autocommit.execute(statement)
     autocommit.execute(f"CREATE TABLE {table}_2 (id int, name text)")
     autocommit.execute("ROLLBACK")
+
+
+def test_a_transaction_is_read_only_by_default(autocommit: psycopg.Connection, table: str) -> None:
+    autocommit.execute("SET default_transaction_read_only = on")
+    assert autocommit.execute("SHOW transaction_read_only").fetchone() == ("on",)
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        autocommit.execute(f"CREATE TABLE {table} (id int)")
+    autocommit.execute(f"SET TRANSACTION READ WRITE; CREATE TABLE {table} (id int)")
+    autocommit.execute(f"BEGIN READ WRITE; INSERT INTO {table} VALUES (1); COMMIT AND CHAIN")
+    autocommit.execute(f"INSERT INTO {table} VALUES (2)")
+    autocommit.execute("COMMIT")
+    assert autocommit.execute("SHOW transaction_read_only").fetchone() == ("on",)
+    autocommit.execute("SET default_transaction_read_only = off")
+    assert autocommit.execute(f"SELECT count(*) FROM {table}").fetchone() == (2,)

@@ -17,6 +17,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from lfsql.values.datetime_literals import ABBREVIATIONS
+from lfsql.values.datetimes import offset_text
 
 VERSION: Final = version("tzdata")
 """Nodes compare it when they connect."""
@@ -53,6 +54,11 @@ def posix_offset(name: str) -> timedelta | None:
     sign, hours, minutes = found.groups()
     west = timedelta(hours=int(hours), minutes=int(minutes or 0))
     return west if sign == "-" else -west
+
+
+def posix_name(seconds: int) -> str:
+    """PostgreSQL's name for a zone so many seconds east of Greenwich: `<+05:30>-05:30`."""
+    return f"<{offset_text(seconds)}>{offset_text(-seconds) if seconds else '-00'}"
 
 
 def known(name: str) -> tzinfo | None:
