@@ -16,19 +16,19 @@ hold everywhere and are worth knowing before reading on:
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 from typing import Final
 
-from lfsql.core import requests
 from lfsql.core.durability import Durability
 from lfsql.core.effects import (
     NOT_PRIMARY,
+    Applied,
     Committed,
     Compacted,
     Effect,
     HardState,
     Input,
     LogRead,
+    MembersChanged,
     PeerConnected,
     PeerFaulty,
     PeerLost,
@@ -47,13 +47,13 @@ from lfsql.core.effects import (
     Tick,
     Transfer,
 )
-from lfsql.core.election import LOST, WON, Campaign, Timeouts, Watch, goes_first, is_current
-from lfsql.core.entry import Record
+from lfsql.core.election import LOST, WON, Campaign, Timeouts, Watch, goes_first, handicap, is_current
 from lfsql.core.ids import Index, NodeId, Position, Term
+from lfsql.core.inquiry import Inquiry
 from lfsql.core.leadership import OPENING, Leadership
 from lfsql.core.log import LogTail, extend
 from lfsql.core.matching import append_fault, fit
-from lfsql.core.membership import LEARNER, WITNESS, Configuration
+from lfsql.core.membership import Configuration, ConfigurationHistory
 from lfsql.core.messages import (
     Accept,
     Append,
@@ -66,17 +66,19 @@ from lfsql.core.messages import (
     Vote,
 )
 from lfsql.core.settings import ConsensusSettings
-from lfsql.errors import ConfigError, DataCorrupted, InvariantBroken
+from lfsql.errors import DataCorrupted, InvariantBroken
 
 DEFAULT_SETTINGS: Final = ConsensusSettings()
 
 
-class Consensus:
+class Consensus(Inquiry):
     """`draw` gives numbers evenly spread over [0, 1); `now` is seconds on any clock that never steps back and
     runs on while the machine sleeps (CLOCK_BOOTTIME), the same one for all calls.
 
-    Raises ConfigError when `node` is not in `configuration`, DataCorrupted when what was restored contradicts
-    itself.
+    `configuration` is in force where `restored.base` ends; what came since is in `restored`.  A node that is not in
+    it neither stands nor counts, and waits until the log makes it a member.
+
+    Raises DataCorrupted when what was restored contradicts itself.
     """
 
     def __init__(
@@ -88,15 +90,12 @@ class Consensus:
         now: float,
         settings: ConsensusSettings = DEFAULT_SETTINGS,
     ) -> None:
-        member = configuration.member(node)
-        if member is None:
-            raise ConfigError(f"node {node!r} is not in the cluster's configuration")
         self._node = node
-        self._member = member
-        self._configuration = configuration
         self._settings = settings
         self._now = now
-        self._log = LogTail(restored.base, restored.floor, restored.records, settings.tail_bytes_max)
+        history = ConfigurationHistory(configuration, restored.configurations)
+        self._log = LogTail(restored.base, restored.floor, restored.records, settings.tail_bytes_max, history)
+        self._configuration = history.current
         if not self._log.floor.index <= restored.commit <= self._log.last.index:
             raise DataCorrupted(
                 f"the log ends at {self._log.last.index} and its tail begins after {self._log.floor.index}, "
@@ -117,74 +116,10 @@ class Consensus:
 
         self._campaign: Campaign | None = None
         self._leadership: Leadership | None = None
-        timeouts = Timeouts(settings, configuration.rank(node), draw)
-        self._watch = Watch(settings, timeouts, now, stands=member.role != LEARNER)
+        self._timeouts = Timeouts(settings, self._configuration.rank(node), draw)
+        self._watch = Watch(settings, self._timeouts, now, stands=self._stands)
         self._excused = False
-
-    # -- What can be asked ---------------------------------------------------------------------------------
-
-    @property
-    def deadline(self) -> float:
-        """When the next Tick is due; infinite when none is.  Changes with every step."""
-        return self._leadership.deadline if self._leadership else self._watch.deadline
-
-    @property
-    def term(self) -> Term:
-        return self._term
-
-    @property
-    def primary(self) -> NodeId:
-        """The primary this node knows of, itself included; '' when none."""
-        return self._primary
-
-    @property
-    def ready(self) -> bool:
-        """This node is primary and its NOOP is committed: between BecamePrimary and SteppedDown."""
-        return self._leadership is not None and self._leadership.ready
-
-    @property
-    def role(self) -> str:
-        """One of the roles in `lfsql.core.requests`."""
-        if self._leadership:
-            return requests.PRIMARY
-        if self._campaign:
-            return requests.CANDIDATE
-        return {LEARNER: requests.LEARNER, WITNESS: requests.WITNESS}.get(self._member.role, requests.REPLICA)
-
-    @property
-    def last(self) -> Position:
-        """The end of this node's log, written or being written."""
-        return self._log.last
-
-    @property
-    def commit_index(self) -> Index:
-        """The highest index known to be committed by a quorum; this node may still be writing it."""
-        return self._commit
-
-    @property
-    def committed(self) -> Index:
-        """The highest index committed and on this node's disk: what the latest Committed said, and at start
-        `Restored.commit`, which no Committed announces.
-        """
-        return self._committed
-
-    @property
-    def confirmed_at(self) -> float:
-        """On a primary that is ready: a time at which it certainly still was primary, so that nothing beyond its
-        `commit_index` was committed by then.  Minus infinity on others, and before the NOOP is committed, when it
-        does not know how far its predecessors committed.
-        """
-        return self._leadership.rounds.confirmed_at if self._leadership and self._leadership.ready else -inf
-
-    def matched(self, node: NodeId) -> Index:
-        """On a primary: how far `node`'s disk is known to hold its log; 0 elsewhere or when unknown."""
-        if self._leadership is None:
-            return 0
-        return self._disk.index if node == self._node else self._leadership.replicator.matched(node)
-
-    def records(self, first: Index, last: Index) -> tuple[Record, ...] | None:
-        """The records `first`..`last` (both at most `last.index`) when all are in memory, else None."""
-        return self._log.records(first, last)
+        self._applied: Index = 0
 
     # -- One step ------------------------------------------------------------------------------------------
 
@@ -200,11 +135,15 @@ class Consensus:
             case Propose():
                 self._propose(given)
             case Persisted():
-                self._persisted(given.number)
+                self._persisted(given)
+            case Applied():
+                self._applied = max(given.index, self._applied)
+                backlog = max(self._commit - self._applied, 0)
+                self._timeouts.handicap = handicap(self._disk.write_s(self._now), backlog, self._settings)
             case Tick():
                 self._tick()
             case ReadIndex():
-                self._read_index(given.token)
+                self._read_index(self._node, given.token)
             case LogRead():
                 if self._leadership:
                     self._leadership.log_read(given)
@@ -224,13 +163,18 @@ class Consensus:
         return self._finish()
 
     def _finish(self) -> tuple[Effect, ...]:
+        if self._log.configurations.current is not self._configuration:
+            self._change_members()
         leadership = self._leadership
         if leadership:
             self._commit = max(self._commit, leadership.quorum_holds(self._disk.index))
         self._announce()
         if leadership:
             leadership.finish(self._commit, self._committed, self._now)
-        self._disk.flush(HardState(self._term, self._vote, self._commit), self._log.last.index, self._effects)
+        self._watch.set_stands(self._now, stands=self._stands)
+        self._disk.flush(
+            HardState(self._term, self._vote, self._commit), self._log.last.index, self._effects, self._now
+        )
         self._log.trim(min(self._commit, self._disk.index))
         effects = tuple(self._effects)
         self._effects.clear()
@@ -242,8 +186,25 @@ class Consensus:
             self._committed = committed
             self._effects.append(Committed(committed))
 
-    def _persisted(self, number: int) -> None:
-        self._disk.persisted(number)
+    def _change_members(self) -> None:
+        self._configuration = self._log.configurations.current
+        self._timeouts.rank = self._configuration.rank(self._node)
+        if self._leadership:
+            self._leadership.set_members(self._configuration)
+        self._effects.append(MembersChanged(self._configuration))
+
+    @property
+    def _stands(self) -> bool:
+        """A node whose vote is being taken away stands until that is committed: the record that does it may be on its
+        disk alone, and then nobody else can be elected.
+        """
+        history = self._log.configurations
+        if history.index <= self._commit:
+            return self._configuration.elects(self._node)
+        return any(configuration.elects(self._node) for configuration in history.since(self._commit))
+
+    def _persisted(self, given: Persisted) -> None:
+        self._disk.persisted(given.number, given.seconds)
         campaign = self._campaign
         if campaign and campaign.missing(self._node) and self._vote_is_durable:
             campaign.count(self._node, granted=True)
@@ -272,7 +233,7 @@ class Consensus:
         late = self._now > self.deadline + self._settings.heartbeat and not self._excused
         self._excused = late
         if self._leadership:
-            if not self._leadership.tick(self._now, late=late):
+            if not self._leadership.tick(self._now, late=late, write_s=self._disk.write_s(self._now)):
                 self._follow(self._term, "")
         elif late:
             self._watch.hold(self._now)
@@ -307,7 +268,7 @@ class Consensus:
             case RequestVote():
                 self._requested(sender, message)
             case ReadIndexRequest():
-                self._read_index_requested(sender, message.token)
+                self._read_index(sender, message.token)
             case ReadIndexAnswer():
                 self._effects.append(
                     ReadConfirmed(message.token, message.index)
@@ -317,7 +278,7 @@ class Consensus:
             case _ if message.term > self._term:
                 self._follow(message.term, "")
             case Accept() | Mismatch():
-                if self._leadership and message.term == self._term and self._configuration.member(sender):
+                if self._leadership and message.term == self._term and self._leadership.replicator.follows(sender):
                     self._leadership.answered(sender, message)
             case Vote():
                 campaign = self._campaign
@@ -325,7 +286,7 @@ class Consensus:
                     campaign.count(sender, message.granted)
                     self._weigh(campaign)
             case TimeoutNow():
-                if message.term == self._term and sender == self._primary and self._member.role != LEARNER:
+                if message.term == self._term and sender == self._primary and self._stands:
                     self._stand(pre=False, transfer=True)
 
     # -- Elections -----------------------------------------------------------------------------------------
@@ -384,9 +345,9 @@ class Consensus:
         self._extend(OPENING)
 
     def _requested(self, sender: NodeId, message: RequestVote) -> None:
-        member = self._configuration.member(sender)
-        if member is None or member.role == LEARNER or self._member.role == LEARNER:
-            return
+        """Whoever asks counts the answer by the members that it knows of; this node may not know yet that the other
+        is a member, or that it has a vote itself.  What it must know are its term, its vote and its log.
+        """
         current = is_current(message.last, self._log.last)
         if message.term > self._term and self._is_loyal(sender, message):
             granted = False
@@ -452,10 +413,17 @@ class Consensus:
     def _accept(self, sender: NodeId, message: Append, end: Index) -> None:
         """Answer at once with what is on disk; records still being written are answered for when they are."""
         if message.records and end > self._disk.index:
-            self._disk.afterwards(Send(sender, Accept(self._term, message.round, end, end)))
+            self._disk.afterwards(Send(sender, Accept(self._term, message.round, end, end, *self._fitness)))
         elif message.records or message.round:
             durable = min(max(end, self._commit), self._disk.index)
-            self._answer(sender, Accept(self._term, message.round, end, durable))
+            self._answer(sender, Accept(self._term, message.round, end, durable, *self._fitness))
+
+    @property
+    def _fitness(self) -> tuple[Index, int]:
+        """How far the database is, and what a write takes the disk, in milliseconds: for whom to hand leadership
+        to.
+        """
+        return self._applied, int(self._disk.write_s(self._now) * 1000)
 
     def _propose(self, given: Propose) -> None:
         leadership = self._leadership
@@ -477,16 +445,12 @@ class Consensus:
 
     # -- Linearizable reads --------------------------------------------------------------------------------
 
-    def _read_index(self, token: int) -> None:
+    def _read_index(self, origin: NodeId, token: int) -> None:
         if self._leadership:
-            self._leadership.read(self._node, token, self._now)
+            self._leadership.read(origin, token, self._now)
+        elif origin != self._node:
+            self._effects.append(Send(origin, ReadIndexAnswer(token, 0, granted=False)))
         elif self._primary:
             self._effects.append(Send(self._primary, ReadIndexRequest(token)))
         else:
             self._effects.append(ReadRefused(token, ""))
-
-    def _read_index_requested(self, sender: NodeId, token: int) -> None:
-        if self._leadership:
-            self._leadership.read(sender, token, self._now)
-        else:
-            self._effects.append(Send(sender, ReadIndexAnswer(token, 0, granted=False)))

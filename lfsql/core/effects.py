@@ -21,6 +21,7 @@ import msgspec
 
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position, Term
+from lfsql.core.membership import Configuration
 from lfsql.core.messages import ConsensusMessage
 
 
@@ -42,6 +43,7 @@ class Restored(msgspec.Struct, frozen=True):
     `records`: the newest records, with no gap: at least all after `commit`.  `floor`: the position just before
     the first of them, which is the log's last position when there are none.
     `commit`: the highest index known to be committed, the larger of the hard state's and the applied one.
+    `configurations`: those that records on disk up to `floor` brought, by index, the oldest first.
     """
 
     hard_state: HardState = HardState()
@@ -49,6 +51,7 @@ class Restored(msgspec.Struct, frozen=True):
     floor: Position = Position()
     records: tuple[Record, ...] = ()
     commit: Index = 0
+    configurations: tuple[tuple[Index, Configuration], ...] = ()
 
 
 # -- Inputs ------------------------------------------------------------------------------------------------
@@ -70,6 +73,9 @@ class Propose(msgspec.Struct, frozen=True, gc=False):
 
     `term` is that of the BecamePrimary under which they were made; work done under an older one is refused,
     as it was done on top of what may no longer be there.  Gives one Proposed or one ProposalRefused.
+
+    A record of kind CONFIGURATION is proposed alone, and taken when it may follow the one in force: see
+    `membership.change_fault` and `Leadership.refusal`.
     """
 
     term: Term
@@ -77,9 +83,16 @@ class Propose(msgspec.Struct, frozen=True, gc=False):
 
 
 class Persisted(msgspec.Struct, frozen=True):
-    """All Persists up to `number` are fsynced, and their `then` is sent."""
+    """All Persists up to `number` are fsynced, and their `then` is sent.  The last write took `seconds`."""
 
     number: int
+    seconds: float = 0.0
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The database stands at `index`.  Only says how good a primary this node would be: tell it now and then."""
+
+    index: Index
 
 
 class LogRead(msgspec.Struct, frozen=True, gc=False):
@@ -123,15 +136,28 @@ class ReadIndex(msgspec.Struct, frozen=True):
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """Hand leadership to `to` once it has caught up.  Ignored unless this is the primary and `to` has a vote.
+    """Hand leadership to `to` once it has caught up.  Ignored unless this is the primary and `to` a voter.
 
-    Proposals are refused meanwhile.  Given up after an election timeout.
+    Proposals are refused only while the last of it is under way, for `ConsensusSettings.transfer_pause` at most.
+    What came of it is told by PrimaryChanged, or by TransferGivenUp.
     """
 
     to: NodeId
 
 
-Input = Tick | Received | Propose | Persisted | LogRead | Compacted | PeerConnected | PeerLost | ReadIndex | Transfer
+Input = (
+    Tick
+    | Received
+    | Propose
+    | Persisted
+    | Applied
+    | LogRead
+    | Compacted
+    | PeerConnected
+    | PeerLost
+    | ReadIndex
+    | Transfer
+)
 
 
 # -- Effects -----------------------------------------------------------------------------------------------
@@ -194,10 +220,13 @@ NOT_PRIMARY: Final = "not primary"  # or not yet ready, or of another term
 TRANSFERRING: Final = "leadership is being transferred"
 BACKLOG_FULL: Final = "too many bytes wait to be committed"
 TOO_LARGE: Final = "a body is over the limit of one record"
+CHANGING: Final = "an earlier change of members is not committed yet"
 
 
 class ProposalRefused(msgspec.Struct, frozen=True):
-    """Nothing was appended.  `reason` is one of the four above; `primary` is '' when unknown."""
+    """Nothing was appended.  `reason` is one of the five above, or says what is wrong with a change of members;
+    `primary` is '' when unknown.
+    """
 
     reason: str
     primary: NodeId
@@ -228,6 +257,18 @@ class PrimaryChanged(msgspec.Struct, frozen=True):
 
     term: Term
     primary: NodeId
+
+
+class MembersChanged(msgspec.Struct, frozen=True):
+    """`configuration` is in force from now on.  It came with a record, or the one that it replaces was cut off."""
+
+    configuration: Configuration
+
+
+class TransferGivenUp(msgspec.Struct, frozen=True):
+    """The lead was to go to `to`, which did not catch up or did not take it.  This node serves on."""
+
+    to: NodeId
 
 
 class ReadConfirmed(msgspec.Struct, frozen=True):
@@ -262,6 +303,8 @@ Effect = (
     | BecamePrimary
     | SteppedDown
     | PrimaryChanged
+    | MembersChanged
+    | TransferGivenUp
     | ReadConfirmed
     | ReadRefused
     | PeerFaulty

@@ -1,8 +1,8 @@
 """When to stand for election, whom to vote for, and who has won.
 
 Two rounds: a pre-vote asks whether an election could be won, and only then the term goes up, so that a node
-that was cut off cannot depose a working primary by coming back.  Priorities only shift timeouts: who may win is
-decided by the log comparison alone.
+that was cut off cannot depose a working primary by coming back.  Priorities, a slow disk and a database that is
+behind its log only shift timeouts: who may win is decided by the log comparison alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from lfsql.core.settings import ConsensusSettings
 WON: Final = "won"
 LOST: Final = "lost"
 OPEN: Final = "open"
+
+APPLIED_PER_SECOND: Final = 10_000
+"""Records that a node is reckoned to apply in a second when it must catch up."""
 
 
 def is_current(candidate: Position, own: Position) -> bool:
@@ -35,13 +38,28 @@ def goes_first(configuration: Configuration, node: NodeId, last: Position, rival
     return (configuration.rank(node), node) < (configuration.rank(rival), rival)
 
 
+def handicap(fsync_s: float, backlog: int, settings: ConsensusSettings) -> float:
+    """For how many seconds a node should let others go first that could serve sooner: about what it takes it to apply
+    `backlog` records, and to write to its disk.  Bounded, as all others may be gone.
+    """
+    return min(fsync_s + backlog / APPLIED_PER_SECOND, settings.election_timeout_min / 2)
+
+
 class Timeouts:
-    """Random waits in seconds, each drawn anew, so that equals rarely stand at the same time."""
+    """Random waits in seconds, each drawn anew, so that equals rarely stand at the same time.
+
+    `rank` and `handicap` may change at any time.
+    """
 
     def __init__(self, settings: ConsensusSettings, rank: int, draw: Callable[[], float]) -> None:
         self._settings = settings
-        self._delay = rank * settings.rank_step
+        self.rank = rank
+        self.handicap = 0.0
         self._draw = draw
+
+    @property
+    def _delay(self) -> float:
+        return self.rank * self._settings.rank_step + self.handicap
 
     def election(self) -> float:
         """How long silence is borne, and how long a candidate waits for votes."""
@@ -74,6 +92,12 @@ class Watch:
         self._promised_until = now + settings.lease
         self.deadline = inf
         self.restart(now)
+
+    def set_stands(self, now: float, *, stands: bool) -> None:
+        """The node has come to be an elector, or is none any more."""
+        if stands != self._stands:
+            self._stands = stands
+            self.restart(now)
 
     def _wait(self, now: float, seconds: float) -> None:
         self.deadline = max(now + seconds, self._promised_until) if self._stands else inf

@@ -9,6 +9,7 @@ from typing import Final
 
 from lfsql.core.effects import (
     BACKLOG_FULL,
+    CHANGING,
     TOO_LARGE,
     TRANSFERRING,
     BecamePrimary,
@@ -17,11 +18,13 @@ from lfsql.core.effects import (
     ReadConfirmed,
     ReadRefused,
     Send,
+    TransferGivenUp,
 )
-from lfsql.core.entry import NOOP
+from lfsql.core.entry import CONFIGURATION, NOOP
+from lfsql.core.handover import GAP_BYTES_MAX, GAP_RECORDS_MAX, Handover, Preference, preferred
 from lfsql.core.ids import Index, NodeId, Term
 from lfsql.core.log import RECORD_OVERHEAD_BYTES, LogTail
-from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration
+from lfsql.core.membership import VOTER, WITNESS, Configuration, change_fault, decode_configuration
 from lfsql.core.messages import Accept, Mismatch, ReadIndexAnswer, TimeoutNow
 from lfsql.core.replication import Replicator
 from lfsql.core.rounds import Rounds
@@ -54,16 +57,17 @@ class Leadership:
         self._effects = effects
         self._noop = log.last.index + 1
         self._established = False
-        self._witness = any(m.node == node and m.role == WITNESS for m in configuration.members)
+        self._departing = False
+        """A configuration without this node's vote is committed."""
+        own = configuration.member(node)
+        self._witness = own is not None and own.role == WITNESS
         self._heartbeat_at = now
         self._quorum_from = now
         self._leased = settings.lease > 0
-        self._transfer_to: NodeId = ""
-        self._transfer_until = now
-        self._told_to_stand = False
-        followers = tuple(member.node for member in configuration.members if member.node != node)
+        self._handover = Handover(settings)
+        self._preference = Preference(settings, now)
         self.rounds = Rounds(node, configuration)
-        self.replicator = Replicator(term, followers, log, settings, effects.append)
+        self.replicator = Replicator(term, self._followers, log, settings, effects.append)
 
     @property
     def ready(self) -> bool:
@@ -72,20 +76,40 @@ class Leadership:
 
     @property
     def deadline(self) -> float:
-        return self._heartbeat_at
+        return min(self._heartbeat_at, self._handover.until)
 
-    def tick(self, now: float, *, late: bool) -> bool:
-        """False when no quorum has answered for an election timeout: the others may have a primary by now.
+    @property
+    def transferring_to(self) -> NodeId:
+        return self._handover.to
+
+    @property
+    def _followers(self) -> tuple[NodeId, ...]:
+        return tuple(member.node for member in self._configuration.members if member.node != self._node)
+
+    def set_members(self, configuration: Configuration) -> None:
+        """In force from now on: who is served, and whose answers and disks count."""
+        self._configuration = configuration
+        self.replicator.set_members(self._followers, self._log.configurations.index)
+        self.rounds.set_members(configuration)
+
+    def tick(self, now: float, *, late: bool, write_s: float = 0.0) -> bool:
+        """False when no quorum has answered for an election timeout: the others may have a primary by now.  Or when
+        this node belongs to the cluster no longer.
 
         Only availability depends on it; reads and commits have their own proof.  So a process that stood
-        still, and was too late to read the answers, gets time to read them.
+        still, and was too late to read the answers, gets time to read them.  `write_s`: what a write to this node's
+        disk takes.
         """
         if now >= self._heartbeat_at:
             self._begin_round(now)
-        if now >= self._transfer_until:
-            self._transfer_to = ""
-            if self._witness and self._established:
-                self.transfer(self._best_voter(), now)
+            if not late:
+                self._prefer(write_s, now)
+        if now >= self._handover.until:
+            self._effects.append(TransferGivenUp(self._handover.to))
+            self._handover.end()
+            self._preference.restart(now)
+        if self._departing and not self._handover.to:
+            return False
         patience = self._settings.election_timeout_max
         if late:
             self._quorum_from = max(self._quorum_from, now - patience + 2 * self._settings.heartbeat)
@@ -128,12 +152,15 @@ class Leadership:
             self._established = True
             if self.ready:
                 self._effects.append(BecamePrimary(self._term, self._noop))
+            else:
+                self.transfer(self._best_voter(), now)
         self._answer_reads()
         if self.rounds.reads_waiting and not self.rounds.asking:
             self._begin_round(now)
             self._answer_reads()
         self.replicator.pump(self.rounds.current, commit)
-        self._hand_over()
+        self._depart(now)
+        self._hand_over(now)
 
     # -- Proposals -----------------------------------------------------------------------------------------
 
@@ -144,11 +171,42 @@ class Leadership:
             return TOO_LARGE
         if size > self._settings.uncommitted_bytes_max:
             return TOO_LARGE
-        if self._transfer_to:
+        if self._handover.closed or self._departing:
             return TRANSFERRING
         if self._log.bytes_after(self._commit) + size > self._settings.uncommitted_bytes_max:
             return BACKLOG_FULL
+        if any(kind == CONFIGURATION for kind, _ in bodies):
+            return self._change_fault(bodies)
         return ""
+
+    def _change_fault(self, bodies: tuple[tuple[int, bytes], ...]) -> str:
+        """Why these members cannot be those of the cluster from now on; '' when they can.
+
+        One change at a time, and that this term's NOOP is committed (`ready`), is what safety rests on.  The rest
+        keeps the cluster working: whoever gets a vote has the log, and a majority of the new electors answers now.
+        """
+        if self._log.configurations.index > self._commit:
+            return CHANGING
+        if len(bodies) > 1:
+            return "a change of members is proposed alone"
+        try:
+            wanted = decode_configuration(bodies[0][1])
+        except ValueError as error:
+            return str(error)
+        fault = change_fault(self._configuration, wanted)
+        if fault:
+            return fault
+        behind = [node for node in wanted.electors if not (self._configuration.elects(node) or self.is_level(node))]
+        if behind:
+            return f"node '{behind[0]}' has not caught up yet"
+        answering = [node for node in wanted.electors if node == self._node or self.rounds.answers(node)]
+        if len(answering) < wanted.quorum:
+            return f"only {len(answering)} of the {len(wanted.electors)} that would have a vote answer"
+        return ""
+
+    def is_level(self, node: NodeId) -> bool:
+        """Whether a learner has caught up, so that it may have a vote."""
+        return self.replicator.matched(node) > 0 and self._near(node) and self.rounds.answers(node)
 
     # -- Linearizable reads --------------------------------------------------------------------------------
 
@@ -186,25 +244,61 @@ class Leadership:
 
     def transfer(self, to: NodeId, now: float) -> None:
         member = self._configuration.member(to)
-        possible = member is not None and member.role != LEARNER and to != self._node
-        if possible and self._established and not self._transfer_to:
-            self._transfer_to = to
-            self._transfer_until = now + self._settings.election_timeout_max
-            self._told_to_stand = False
+        possible = member is not None and member.role == VOTER and to != self._node
+        if possible and self._established and not self._handover.to:
+            self._handover.begin(to, now)
 
     def _best_voter(self) -> NodeId:
         """The voter that holds most of the log among those that still answer; '' when none does."""
         answering = [
             (self.replicator.matched(member.node), member.priority, member.node)
             for member in self._configuration.members
-            if member.role == VOTER and self.rounds.answers(member.node)
+            if member.role == VOTER and member.node != self._node and self.rounds.answers(member.node)
         ]
         return max(answering)[2] if answering else ""
 
-    def _hand_over(self) -> None:
-        caught_up = self._transfer_to and self.replicator.matched(self._transfer_to) == self._log.last.index
-        if caught_up and not self._told_to_stand:
-            self._told_to_stand = True
+    def _prefer(self, write_s: float, now: float) -> None:
+        """Hand over to a node that would lead better, or that this one must hand over to."""
+        if not self._established or self._handover.to:
+            return
+        if self._witness or self._departing:
+            self.transfer(self._best_voter(), now)
+            return
+        better = preferred(
+            self._configuration,
+            self._node,
+            lambda node: int(write_s * 1000) if node == self._node else self.replicator.fsync_ms(node),
+        )
+        best = next((node for node in better if self.is_level(node)), "")
+        stalled = write_s > self._settings.election_timeout_max
+        if self._preference.weigh(best, now) or (stalled and best):
+            self.transfer(best, now)
+
+    def _near(self, node: NodeId) -> bool:
+        """It lacks so little that it will have it in no time."""
+        matched, last = self.replicator.matched(node), self._log.last.index
+        applied = self.replicator.applied(node) or self._commit
+        return (
+            last - matched <= GAP_RECORDS_MAX
+            and self._commit - applied <= GAP_RECORDS_MAX
+            and matched >= self._log.floor.index
+            and self._log.bytes_after(matched) <= GAP_BYTES_MAX
+        )
+
+    def _depart(self, now: float) -> None:
+        """Once members without this node's vote are committed, somebody else must lead."""
+        if self._established and not self._departing and self._log.configurations.index <= self._commit:
+            self._departing = not self._configuration.elects(self._node)
+            if self._departing:
+                self._handover.end()
+                self.transfer(self._best_voter(), now)
+
+    def _hand_over(self, now: float) -> None:
+        handover = self._handover
+        if not handover.to:
+            return
+        level = self.replicator.matched(handover.to) == self._log.last.index
+        if handover.proceed(near=self._near(handover.to), level=level, now=now):
             # The message may arrive late, and whoever obeys it asks voters to break their promises.
             self._leased = False
-            self._effects.append(Send(self._transfer_to, TimeoutNow(self._term)))
+            self._effects.append(Send(handover.to, TimeoutNow(self._term)))

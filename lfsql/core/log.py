@@ -14,6 +14,7 @@ from typing import Final
 
 from lfsql.core.entry import Record, chain_hash
 from lfsql.core.ids import Index, Position, Term
+from lfsql.core.membership import ConfigurationHistory
 from lfsql.errors import DataCorrupted
 
 RECORD_OVERHEAD_BYTES: Final = 64
@@ -54,11 +55,20 @@ def chain_fault(position: Position, records: Iterable[Record]) -> str:
 
 class LogTail:
     """`base` is the position just before the oldest record on disk, `floor` just before the oldest here.
+    `configurations` has those up to `floor`; those of the records are kept up to date here.
 
     Raises DataCorrupted when the records do not continue `floor`, or `floor` lies before `base`.
     """
 
-    def __init__(self, base: Position, floor: Position, records: Iterable[Record], bytes_max: int) -> None:
+    def __init__(
+        self,
+        base: Position,
+        floor: Position,
+        records: Iterable[Record],
+        bytes_max: int,
+        configurations: ConfigurationHistory,
+    ) -> None:
+        self.configurations = configurations
         self.base = base
         self.floor = floor
         self.last = floor
@@ -69,17 +79,22 @@ class LogTail:
         fault = chain_fault(floor, kept)
         if fault or floor.index < base.index:
             raise DataCorrupted("the log on disk contradicts itself", detail=fault or "its base is after its end")
-        self.append(kept)
+        try:
+            self.append(kept)
+        except ValueError as error:
+            raise DataCorrupted("the log on disk names no members where it should", detail=str(error)) from error
 
     def append(self, records: Sequence[Record]) -> None:
         """Add records that are known to continue the log."""
         if records:
+            self.configurations.append(records)
             self._records.extend(records)
             self.bytes += sum(map(record_bytes, records))
             self.last = position_of(records[-1])
 
     def truncate(self, first: Index) -> None:
         """Drop all records from `first` on, which must be in memory."""
+        self.configurations.truncate(first)
         dropped = self._records[first - self.floor.index - 1 :]
         del self._records[first - self.floor.index - 1 :]
         self.bytes -= sum(map(record_bytes, dropped))
@@ -103,6 +118,7 @@ class LogTail:
         """The disk holds nothing up to `base` any more."""
         if base.index > self.base.index:
             self.base = base
+            self.configurations.compact(base.index)
             gone = self._records[: max(base.index - self.floor.index, 0)]
             self.bytes -= sum(map(record_bytes, gone))
             self._forget(len(gone))

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lfsql.core.durability import Durability
-from lfsql.core.entry import Record
+from lfsql.core.entry import CONFIGURATION, Record
 from lfsql.core.ids import Index, Position
 from lfsql.core.log import LogTail, chain_fault, position_of
+from lfsql.core.membership import decode_configuration
 from lfsql.core.messages import Append
 from lfsql.errors import DataCorrupted, InvariantBroken
 
@@ -24,6 +25,12 @@ def append_fault(message: Append) -> str:
         return f"its records follow record {message.previous.index}, which cannot exist"
     if message.records and message.records[-1].term > message.term:
         return f"it was sent in term {message.term} with a record of term {message.records[-1].term}"
+    for record in message.records:
+        if record.kind == CONFIGURATION:
+            try:
+                decode_configuration(record.body)
+            except ValueError as error:
+                return f"record {record.index} names no members: {error}"
     return chain_fault(message.previous, message.records)
 
 

@@ -57,13 +57,17 @@ class Append(msgspec.Struct, frozen=True, array_like=True, tag=62):
 class Accept(msgspec.Struct, frozen=True, array_like=True, tag=63):
     """The Append that ended at `index` fits; the sender's disk holds the primary's log up to `durable`.
 
-    `durable` below `index`: the rest is being written and will be reported by a further Accept.
+    `durable` below `index`: the rest is being written and will be reported by a further Accept.  How good a primary
+    the sender would be: its database stands at `applied`, and its disk takes `fsync_ms` for a write; 0 where it does
+    not tell.
     """
 
     term: Term
     round: int
     index: Index
     durable: Index
+    applied: Index = 0
+    fsync_ms: int = 0
 
 
 class Mismatch(msgspec.Struct, frozen=True, array_like=True, tag=64):

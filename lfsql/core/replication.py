@@ -12,7 +12,7 @@ as its previous one, so a gap is answered by a Mismatch, and that leads back to 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lfsql.core.effects import Effect, LogRead, NeedSnapshot, ReadLog, Send
@@ -33,7 +33,8 @@ class Progress:
 
     `matched`: its disk holds the primary's log up to here; never goes down.  `next`: the first record not yet
     sent.  `previous`: the position before `next` when it was read from disk.  `reading`: the first index of
-    the ReadLog that is out, 0 when none is.  `commit_sent`: the commit index it was last told.
+    the ReadLog that is out, 0 when none is.  `commit_sent`: the commit index it was last told.  `leaves_at`: the
+    record that took it out of the members, 0 for a member.  `applied` and `fsync_ms`: see Accept.
     """
 
     def __init__(self, next_index: Index) -> None:
@@ -43,6 +44,9 @@ class Progress:
         self.previous = Position()
         self.reading: Index = 0
         self.commit_sent: Index = 0
+        self.leaves_at: Index = 0
+        self.applied: Index = 0
+        self.fsync_ms = 0
         self.in_flight: deque[tuple[Index, int]] = deque()
         self.in_flight_bytes = 0
 
@@ -87,6 +91,25 @@ class Replicator:
     def matched(self, node: NodeId) -> Index:
         return self._followers[node].matched if node in self._followers else 0
 
+    def set_members(self, followers: Sequence[NodeId], index: Index) -> None:
+        """The record at `index` made `followers` the members.  One that leaves is served until it knows: it would
+        otherwise go on asking for votes, and its owner would not learn that it may be switched off.
+        """
+        for node, progress in self._followers.items():
+            progress.leaves_at = 0 if node in followers else progress.leaves_at or index
+        for node in followers:
+            self._followers.setdefault(node, Progress(self._log.last.index + 1))
+
+    def follows(self, node: NodeId) -> bool:
+        return node in self._followers
+
+    def applied(self, node: NodeId) -> Index:
+        """How far its database is, as it last told."""
+        return self._followers[node].applied if node in self._followers else 0
+
+    def fsync_ms(self, node: NodeId) -> int:
+        return self._followers[node].fsync_ms if node in self._followers else 0
+
     def heartbeat(self, round_: int, commit: Index) -> None:
         """Ask every follower for a sign of life, and whether it has all that it was sent."""
         for node, progress in self._followers.items():
@@ -100,19 +123,24 @@ class Replicator:
 
     def connected(self, node: NodeId, round_: int, commit: Index) -> None:
         """What was on its way is lost, and the follower may have been restarted."""
-        self.lost(node)
-        if node in self._followers:
-            self._ask(node, self._followers[node], round_, commit)
+        progress = self._followers.get(node)
+        if progress is not None:
+            progress.probe_from((progress.matched or self._log.last.index) + 1)
+            self._ask(node, progress, round_, commit)
 
     def lost(self, node: NodeId) -> None:
         """Stop streaming to it."""
         progress = self._followers.get(node)
-        if progress is not None:
+        if progress is not None and progress.leaves_at:
+            del self._followers[node]
+        elif progress is not None:
             progress.probe_from((progress.matched or self._log.last.index) + 1)
 
     def accepted(self, node: NodeId, message: Accept) -> None:
         progress = self._followers[node]
         progress.on_disk(message.durable)
+        if message.round:
+            progress.applied, progress.fsync_ms = message.applied, message.fsync_ms
         if progress.state != STREAM:
             agreed = max(message.index, progress.matched)
             if agreed >= self._log.base.index:
@@ -160,6 +188,8 @@ class Replicator:
             previous = self._previous(progress)
             if news and previous is not None:
                 self._append(node, progress, previous, (), 0, commit)
+        for node in [node for node, progress in self._followers.items() if _has_left(progress)]:
+            del self._followers[node]
 
     def _stream(self, node: NodeId, progress: Progress, round_: int, commit: Index) -> None:
         while (
@@ -204,3 +234,8 @@ class Replicator:
         end = previous.index + len(records)
         progress.commit_sent = max(progress.commit_sent, min(commit, end))
         self._emit(Send(node, Append(self._term, previous, records, min(commit, end), round_)))
+
+
+def _has_left(progress: Progress) -> bool:
+    """It is no member any more, and has been told."""
+    return 0 < progress.leaves_at <= min(progress.matched, progress.commit_sent)

@@ -55,8 +55,16 @@ class Rounds:
         """It has answered the newest confirmed round."""
         return self._answered.get(node, 0) >= self.confirmed > 0
 
+    def set_members(self, configuration: Configuration) -> None:
+        """From now on its electors are counted.  What is confirmed stays so: any of their majorities has a node in
+        common with any of the majorities before.
+        """
+        self._configuration = configuration
+        self._confirm()
+
     def _confirm(self) -> None:
-        self.confirmed = int(self._configuration.reached(lambda node: self._answered.get(node, 0)))
+        reached = int(self._configuration.reached(lambda node: self._answered.get(node, 0)))
+        self.confirmed = max(self.confirmed, reached)
         while self._open and self._open[0][0] <= self.confirmed:
             self.confirmed_at = self._open.popleft()[1]
 

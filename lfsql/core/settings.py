@@ -18,6 +18,11 @@ class ConsensusSettings(msgspec.Struct, frozen=True):
 
     `takeover_spread`: when the primary's link closes, the voters of equal rank stand for election within this
     time, so that they rarely split the vote.  `rank_step`: how much later each lower rank stands.
+
+    `transfer_pause`: how long proposals are refused while leadership is handed over; when nobody has taken it by then
+    the primary serves on.  `transfer_patience`: how long the other may take to catch up before that.
+    `preference_patience`: how long a better node must have been ready to lead before the primary hands over to it by
+    itself, and how long a primary leads at least before it does.
     """
 
     heartbeat: float = 0.1
@@ -27,6 +32,9 @@ class ConsensusSettings(msgspec.Struct, frozen=True):
     rank_step: float = 0.05
     lease: float = 0.0
     drift: float = 0.1
+    transfer_pause: float = 0.15
+    transfer_patience: float = 10.0
+    preference_patience: float = 5.0
 
     message_bytes_max: int = 512 * 1024
     in_flight_bytes_max: int = 4 * 1024 * 1024
@@ -45,6 +53,8 @@ class ConsensusSettings(msgspec.Struct, frozen=True):
             raise ConfigError("clock drift is a fraction")
         if min(self.takeover_spread, self.rank_step) < 0:
             raise ConfigError("takeover_spread and rank_step must not be negative")
+        if min(self.transfer_pause, self.transfer_patience, self.preference_patience) <= 0:
+            raise ConfigError("the times of a transfer must be positive")
         sizes = (self.message_bytes_max, self.in_flight_messages_max, self.reads_waiting_max, self.record_bytes_max)
         if min(sizes) < 1:
             raise ConfigError("a limit must be at least 1")

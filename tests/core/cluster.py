@@ -40,9 +40,9 @@ from lfsql.core.effects import (
     Tick,
     Transfer,
 )
-from lfsql.core.entry import UNIT
+from lfsql.core.entry import CONFIGURATION, UNIT
 from lfsql.core.ids import Index, NodeId
-from lfsql.core.membership import Configuration, Member
+from lfsql.core.membership import Configuration, Member, encode_configuration
 from lfsql.core.messages import ConsensusMessage
 from lfsql.core.settings import ConsensusSettings
 from tests.core.disk import SimulatedDisk
@@ -83,15 +83,17 @@ class Cluster:
         settings: ConsensusSettings,
         network: Network,
         clock_drift: float = 0.0,
+        spare: tuple[NodeId, ...] = (),
     ) -> None:
+        """`spare`: nodes that run and are no members yet."""
         self.random = Random(seed)
         self.configuration = Configuration(members)
         self.settings = settings
         self.network = network
         self.now = 0.0
         self.nodes = {
-            member.node: SimulatedNode(member.node, 1 + self.random.uniform(-clock_drift, clock_drift))
-            for member in members
+            name: SimulatedNode(name, 1 + self.random.uniform(-clock_drift, clock_drift))
+            for name in (*(member.node for member in members), *spare)
         }
         self.invariants = Invariants()
         self.cut: set[tuple[NodeId, NodeId]] = set()
@@ -99,6 +101,7 @@ class Cluster:
         self.reads_confirmed = 0
         self.confirmations = 0
         self.proposed = 0
+        self.changes = 0
         self.snapshots_needed: list[NodeId] = []
         self.sent: list[tuple[float, NodeId, NodeId, ConsensusMessage]] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -307,6 +310,13 @@ class Cluster:
             if node.consensus is not None and node.consensus.ready and node.paused is None
         ]
         return max(ready, key=lambda node: node.consensus.term if node.consensus else 0, default=None)
+
+    def change_members(self, name: NodeId, configuration: Configuration) -> tuple[Effect, ...]:
+        node = self.nodes[name]
+        if node.consensus is None or node.paused is not None:
+            return ()
+        body = (CONFIGURATION, encode_configuration(configuration))
+        return self.step(node, Propose(node.consensus.term, (body,)))
 
     def propose(self, name: NodeId, bodies: tuple[bytes, ...]) -> tuple[Effect, ...]:
         node = self.nodes[name]

@@ -6,9 +6,10 @@ from collections import deque
 from random import Random
 
 from lfsql.core.effects import HardState, Persist, Restored
-from lfsql.core.entry import Record
+from lfsql.core.entry import CONFIGURATION, Record
 from lfsql.core.ids import Index, Position
 from lfsql.core.log import position_of
+from lfsql.core.membership import Configuration, decode_configuration
 
 
 class SimulatedDisk:
@@ -17,6 +18,7 @@ class SimulatedDisk:
     def __init__(self) -> None:
         self.hard_state = HardState()
         self.base = Position()
+        self.base_configuration: tuple[tuple[Index, Configuration], ...] = ()
         self.records: list[Record] = []
         self.applied: Index = 0
         self.writing: deque[Persist] = deque()
@@ -73,8 +75,14 @@ class SimulatedDisk:
         """Drop all records up to `index`, which must be on disk."""
         count = index - self.base.index
         if count > 0:
+            self.base_configuration = self._configurations(count)[-1:]
             self.base = position_of(self.records[count - 1])
             del self.records[:count]
+
+    def _configurations(self, count: int) -> tuple[tuple[Index, Configuration], ...]:
+        """Those in force from the base on, as the first `count` records brought them."""
+        brought = [record for record in self.records[:count] if record.kind == CONFIGURATION]
+        return (*self.base_configuration, *((record.index, decode_configuration(record.body)) for record in brought))
 
     def restore(self, random: Random) -> Restored:
         """What a node reads at start: the tail from somewhere before the commit index on."""
@@ -82,4 +90,5 @@ class SimulatedDisk:
         assert commit <= self.last.index
         skip = random.randrange(commit - self.base.index + 1)
         floor = position_of(self.records[skip - 1]) if skip else self.base
-        return Restored(self.hard_state, self.base, floor, tuple(self.records[skip:]), commit)
+        configurations = self._configurations(skip)
+        return Restored(self.hard_state, self.base, floor, tuple(self.records[skip:]), commit, configurations)

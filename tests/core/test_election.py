@@ -92,10 +92,10 @@ def test_a_single_node_elects_itself() -> None:
     assert node.consensus.confirmed_at == pytest.approx(0.6)
 
 
-def test_a_learner_never_stands_nor_votes() -> None:
-    node = Lone(members=(*THREE, Member("n4", LEARNER)), node="n4")
+@pytest.mark.parametrize("members", [THREE, (*THREE, Member("n4", LEARNER))])
+def test_a_learner_or_a_stranger_never_stands(members: tuple[Member, ...]) -> None:
+    node = Lone(members=members, node="n4")
     assert node.consensus.deadline == inf
-    assert node.hear("n2", RequestVote(1, Position())) == ()
     node.follow()
     assert node.step(PeerLost("n2")) == (PrimaryChanged(1, ""),)
     assert node.consensus.deadline == inf
@@ -103,11 +103,12 @@ def test_a_learner_never_stands_nor_votes() -> None:
     assert node.consensus.role == "learner"
 
 
-def test_nobody_votes_for_a_learner_or_a_stranger() -> None:
-    node = Lone(members=(*THREE, Member("n4", LEARNER)))
-    for candidate in ("n4", "n9"):
-        assert node.hear(candidate, RequestVote(9, Position())) == ()
-    assert node.consensus.term == 0
+@pytest.mark.parametrize("node", ["n1", "n4", "n9"])
+def test_whoever_is_asked_for_a_vote_gives_it(node: str) -> None:
+    """Who asks has the newer members: by those the one may be a candidate and the other an elector."""
+    lone = Lone(members=(*THREE, Member("n4", LEARNER)), node=node)
+    assert lone.asked("n5", 2).granted
+    assert not lone.asked("n2", 2).granted
 
 
 def test_a_vote_of_a_learner_is_not_counted() -> None:

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from lfsql.core.effects import Proposed
 from lfsql.core.membership import LEARNER, VOTER, WITNESS, Member
 from lfsql.core.settings import ConsensusSettings
 from tests.core.cluster import Cluster, Network
@@ -78,7 +79,29 @@ def trouble(cluster: Cluster, random: Random, tokens: count[int]) -> None:
         cluster.propose(target, bodies)
 
 
-def one_run(shape: str, lease: float, seed: int) -> Cluster:
+def meddle(cluster: Cluster, random: Random) -> None:
+    """An operator changes the members, whoever they are: whether that may be is for the nodes to say."""
+    primary = cluster.primary()
+    if primary is None or primary.consensus is None:
+        return
+    before = primary.consensus.configuration
+    name = random.choice(list(cluster.nodes))
+    known = before.member(name)
+    if known is None:
+        wanted = before.with_member(Member(name, LEARNER, becomes=VOTER))
+    elif not known.is_elector and random.random() < 0.7:
+        wanted = before.with_member(Member(name, known.becomes, random.randrange(3)))
+    elif sum(member.role == VOTER and member.node != name for member in before.members) < 2:
+        return
+    elif random.random() < 0.3 and known.has_data:
+        wanted = before.with_member(Member(name, LEARNER, becomes=VOTER))
+    else:
+        wanted = before.without(name)
+    cluster.changes += any(isinstance(effect, Proposed) for effect in cluster.change_members(primary.name, wanted))
+
+
+def one_run(shape: str, lease: float, seed: int, spare: tuple[str, ...] = ()) -> Cluster:
+    """With `spare` nodes members come and go."""
     random = Random(f"{shape} {lease} {seed}")
     rough = Network(
         lost=random.choice([0.0, 0.02, 0.2]),
@@ -87,13 +110,15 @@ def one_run(shape: str, lease: float, seed: int) -> Cluster:
         fsync_max=random.choice([0.01, 0.1, 0.5]),
         late_tick_max=random.choice([0.001, 0.3]),
     )
-    settings = ConsensusSettings(lease=lease, drift=0.1, **SMALL)
-    cluster = Cluster(random.randrange(2**32), SHAPES[shape], settings, rough, clock_drift=0.04)
+    settings = ConsensusSettings(lease=lease, drift=0.1, preference_patience=1.0, **SMALL)
+    cluster = Cluster(random.randrange(2**32), SHAPES[shape], settings, rough, clock_drift=0.04, spare=spare)
     tokens = count()
     try:
         for _ in range(60):
             cluster.run(random.choice([0.01, 0.05, 0.3]))
             trouble(cluster, random, tokens)
+            if spare:
+                meddle(cluster, random)
         cluster.logs_match()
         cluster.repair()
         assert cluster.run(6, lambda: cluster.primary() is not None), "no primary"
@@ -103,10 +128,11 @@ def one_run(shape: str, lease: float, seed: int) -> Cluster:
         assert primary.consensus is not None
         cluster.propose(primary.name, (b"the last",))
         last = primary.consensus.last.index
-        assert cluster.run(2, lambda: all(node.disk.applied == last for node in cluster.nodes.values()))
+        members = [cluster.nodes[member.node] for member in primary.consensus.configuration.members]
+        assert cluster.run(2, lambda: all(node.disk.applied >= last for node in members))
         cluster.logs_match()
         before = cluster.reads_confirmed
-        cluster.read("n1", next(tokens))
+        cluster.read(members[0].name, next(tokens))
         assert cluster.run(1, lambda: cluster.reads_confirmed > before), "no read was confirmed"
     except Exception as fault:
         fault.add_note(f"{shape=} {lease=} {seed=} at {cluster.now:.6f}")
@@ -121,6 +147,14 @@ def test_safe_in_trouble_and_alive_after_it(shape: str, lease: float) -> None:
     assert sum(cluster.reads_confirmed for cluster in runs) > 60
     assert sum(cluster.invariants.highest for cluster in runs) > 600
     assert sum(cluster.confirmations for cluster in runs) > 600
+
+
+@pytest.mark.parametrize("shape", ["one", "three", "priorities", "witness", "five"])
+@pytest.mark.parametrize("lease", [0.0, 0.3])
+def test_members_come_and_go_in_trouble(shape: str, lease: float) -> None:
+    runs = [one_run(shape, lease, seed, spare=("s1", "s2", "s3")) for seed in range(30)]
+    assert sum(cluster.changes for cluster in runs) > 100
+    assert sum(cluster.invariants.highest for cluster in runs) > 600
 
 
 def test_a_seed_is_a_run() -> None:

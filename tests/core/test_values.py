@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lfsql.core import messages, requests
 from lfsql.core.ids import Position
 from lfsql.core.log import RECORD_OVERHEAD_BYTES, LogTail, chain_fault, extend, position_of
-from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member
+from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, ConfigurationHistory, Member
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import ConfigError, DataCorrupted
 from tests.core.lone import records
@@ -128,7 +128,11 @@ SIZE = RECORD_OVERHEAD_BYTES + 10
 
 
 def tail(*terms: int, bytes_max: int = 10**6) -> LogTail:
-    return LogTail(Position(), Position(), records(*terms, body=b"0123456789"), bytes_max)
+    return LogTail(Position(), Position(), records(*terms, body=b"0123456789"), bytes_max, history())
+
+
+def history() -> ConfigurationHistory:
+    return ConfigurationHistory(Configuration((Member("n1"),)))
 
 
 def test_extending_continues_the_chain() -> None:
@@ -205,6 +209,6 @@ def test_compacting_moves_the_base_and_what_is_in_memory_behind_it() -> None:
 def test_a_tail_that_contradicts_itself_is_refused() -> None:
     log = records(1, 1)
     with pytest.raises(DataCorrupted, match="contradicts itself"):
-        LogTail(Position(), Position(), log[1:], 1)
+        LogTail(Position(), Position(), log[1:], 1, history())
     with pytest.raises(DataCorrupted, match="contradicts itself"):
-        LogTail(position_of(log[1]), position_of(log[0]), (), 1)
+        LogTail(position_of(log[1]), position_of(log[0]), (), 1, history())
