@@ -80,7 +80,6 @@ class Driver(Carrier):
         )
         self._log = log
         self._close_peer = close_peer
-        self._configuration = configuration
         self._persists_wait = trio.Event()
         self._timer = trio.CancelScope()
         self._timer_due = math.inf
@@ -95,7 +94,7 @@ class Driver(Carrier):
 
     def configuration_at(self, index: Index) -> Configuration:
         """The cluster's members as of the record at `index`."""
-        return self._configuration
+        return self.consensus.configuration_at(index)
 
     async def records(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]:
         """Records from `first` on, at least one, at most to `last`, from memory or from disk."""
