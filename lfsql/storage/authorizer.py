@@ -16,6 +16,7 @@ text begins with `TRUSTED`; the proxy removes that comment from the start of wha
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
 import apsw
@@ -76,6 +77,30 @@ _TEMPORARY: Final = frozenset(
 _ROW_CHANGES: Final = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
 
 
+@dataclass(slots=True)
+class Intent:
+    """What the statement that was prepared last is about to do, as far as SQLite says."""
+
+    kind: int = 0
+    """INSERT, UPDATE or DELETE, by SQLite's number; 0 for none of them."""
+    target: str = ""
+    """The table that it changes itself."""
+    updated: set[str] = field(default_factory=set)
+    """Columns of it that are set, in lower case."""
+    read: set[str] = field(default_factory=set)
+    """Tables, in lower case."""
+    selects: int = 0
+    """Queries within; two or more rows of VALUES count as one."""
+    others: bool = False
+    """Further tables are changed: by triggers, or by foreign keys' actions."""
+    triggered: bool = False
+    """A trigger or a view takes part."""
+    created: str = ""
+    """A table that it makes."""
+    maintains: bool = False
+    """ANALYZE or REINDEX: no rows of a table change."""
+
+
 class Authorizer:
     """One per connection.  Prepare between begin() and end(); read the findings after."""
 
@@ -87,15 +112,15 @@ class Authorizer:
         """Why the last denial; SQLite itself says no more than "not authorized"."""
         self.changes_schema = False
         self.calls_writer = False
-        self.indirect = False
-        """A trigger or a view takes part."""
+        self.intent = Intent()
 
     def begin(self, sql: str) -> None:
         """A client's statement is about to be prepared."""
         self.judging = True
         self.trusted = sql.startswith(TRUSTED)
         self.denied = None
-        self.changes_schema = self.calls_writer = self.indirect = False
+        self.changes_schema = self.calls_writer = False
+        self.intent = Intent()
 
     def end(self) -> None:
         self.judging = False
@@ -103,15 +128,35 @@ class Authorizer:
     def __call__(
         self, action: int, first: str | None, second: str | None, database: str | None, via: str | None
     ) -> int:
-        if not self.judging or action in (apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE):
+        if not self.judging:
+            return apsw.SQLITE_OK
+        if action in (apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE):
+            self.intent.selects += 1
             return apsw.SQLITE_OK
         if via is not None:
-            self.indirect = True
+            self.intent.triggered = True
+        if action == apsw.SQLITE_READ:
+            self.intent.read.add((first or "").lower())
+        elif action in _ROW_CHANGES:
+            self._note_change(action, first or "", second or "")
+        elif action == apsw.SQLITE_CREATE_TABLE:
+            self.intent.created = first or ""
+        elif action in (apsw.SQLITE_ANALYZE, apsw.SQLITE_REINDEX):
+            self.intent.maintains = True
         denied = self._judge(action, first or "", second or "")
         if denied is None:
             return apsw.SQLITE_OK
         self.denied = denied
         return apsw.SQLITE_DENY
+
+    def _note_change(self, action: int, table: str, column: str) -> None:
+        intent = self.intent
+        if not intent.target:
+            intent.kind, intent.target = action, table
+        if table != intent.target:
+            intent.others = True
+        elif action == apsw.SQLITE_UPDATE:
+            intent.updated.add(column.lower())
 
     def _judge(self, action: int, first: str, second: str) -> LfsqlError | None:
         if action == apsw.SQLITE_READ:

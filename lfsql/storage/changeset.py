@@ -10,17 +10,21 @@ until the unit ends, records nothing for a table without a primary key unless as
 dropped that it has recorded.
 
 The schema's changes are not row changes.  A unit that changes it also adds the hash of the schema's text.
-What no hook sees: the contents of sqlite_sequence and of virtual tables (whose shadow tables are seen).  Of a
-table with a VIRTUAL generated column, whose values the hook cannot give, only which rows changed is counted.
+What it leaves out: sqlite_sequence, and the contents of virtual tables (whose shadow tables it sees).  Of a table
+with a VIRTUAL generated column, whose values the hook cannot give, only which rows are there is counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
 import apsw
 import msgspec
+
+from lfsql.storage.rerun import Row
+from lfsql.storage.row_changes import SEQUENCES, Change, Recording
 
 DIGEST_BYTES: Final = 16
 _MODULUS: Final = 1 << (8 * DIGEST_BYTES)
@@ -35,6 +39,8 @@ class EffectDigest:
     def __init__(self, connection: apsw.Connection) -> None:
         self.total = 0
         self.watching = False
+        self.recording: Recording | None = None
+        """Takes down the changes of the statement that runs."""
         connection.preupdate_hook(self._changed, id=_HOOK)
 
     def restart(self) -> None:
@@ -47,14 +53,33 @@ class EffectDigest:
     def _changed(self, update: apsw.PreUpdate) -> None:
         if self.watching and update.database_name == "main":
             kind = update.op
-            old: object
-            new: object
+            old: Row | None
+            new: Row | None
+            table = update.table_name
             try:
                 old = None if kind == "INSERT" else update.old
                 new = None if kind == "DELETE" else update.new
-            except apsw.RangeError:  # a VIRTUAL generated column
-                old, new = update.rowid, update.rowid_new
-            self.total += _hash((update.table_name, kind, old, new))
+            except apsw.RangeError:
+                self._changed_untold(table, kind, update.rowid, update.rowid_new)
+                return
+            if table != SEQUENCES:
+                self.total += _hash((table, kind, old, new))
+            if self.recording is not None:
+                self.recording.add(Change(table, kind, update.rowid, update.rowid_new, old, new))
+
+    def _changed_untold(self, table: str, kind: str, rowid: int, rowid_new: int) -> None:
+        """A row of a table with a VIRTUAL generated column, counted so that only the net effect matters."""
+        if kind != "INSERT":
+            self.total -= _hash((table, rowid))
+        if kind != "DELETE":
+            self.total += _hash((table, rowid_new))
+        if self.recording is not None:
+            self.recording.add(Change(table, kind, rowid, rowid_new, None, None))
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Count changes in that the hook did not tell of."""
+        for table, kind, _, _, old, new in changes:
+            self.total += _hash((table, kind, old, new))
 
     def add_schema(self, connection: apsw.Connection, prepare_flags: int) -> None:
         """Count the schema as it stands now in."""

@@ -5,9 +5,10 @@ defaults and triggers alike, and date functions stay legal in indexes and genera
 the date functions with our own, which loses that legality, and rewriting SQL text, which misses what defaults,
 views and triggers call.
 
-*Chance.*  random() and randomblob() draw from a generator that is restarted for each statement from the unit's
-seed and the statement's number among those logged.  A restart per statement, and not one stream per unit, keeps
-what is never logged (reads, failed statements, a cursor read half) from shifting the draws of what is.
+*Chance.*  random() and randomblob() draw from a generator that is restarted for each parameter set of a statement,
+from the unit's seed and the set's number among those logged.  A restart, and not one stream per unit, keeps what is
+never logged (reads, failed statements, a cursor read half) from shifting the draws of what is; a restart per set, and
+not per statement, so that a long list of sets may be cut for the log anywhere.
 """
 
 from __future__ import annotations
@@ -55,28 +56,34 @@ class UnitClock(apsw.VFS):
 
 
 class StatementRandom:
-    """SplitMix64, restarted for each statement."""
+    """SplitMix64, restarted for each run of a statement.  Few draw anything, so a restart is only noted."""
 
     def __init__(self) -> None:
         self._state = 0
+        self._restarted: tuple[int, int, int] | None = None
         self.drawn = False
         """Something was drawn since the last restart."""
 
-    def restart(self, seed: int, statement: int, read: int = 0) -> None:
-        """`statement`: its number among those logged; `read`: counts the unlogged ones before it."""
-        self._state = _mix(_mix((seed + statement * _GOLDEN) & _MASK) + read * _GOLDEN)
+    def restart(self, seed: int, logged: int, read: int = 0) -> None:
+        """`logged`: parameter sets logged before; `read`: counts the unlogged statements since."""
+        self._restarted = (seed, logged, read)
         self.drawn = False
 
     def save(self) -> int:
+        if self._restarted is not None:
+            seed, logged, read = self._restarted
+            self._state = _mix(_mix((seed + logged * _GOLDEN) & _MASK) + read * _GOLDEN)
+            self._restarted = None
         return self._state
 
     def resume(self, state: int) -> None:
         self._state = state
+        self._restarted = None
 
     def integer(self) -> int:
         """A signed 64-bit integer, as random() gives."""
         self.drawn = True
-        self._state = (self._state + _GOLDEN) & _MASK
+        self._state = (self.save() + _GOLDEN) & _MASK
         value = _mix(self._state)
         return value - (1 << 64) if value >> 63 else value
 
@@ -117,7 +124,7 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-LOG_FORMAT: Final = 1
+LOG_FORMAT: Final = 2
 """Counts up when a log written by this program would have another effect when applied by an older one."""
 
 

@@ -36,7 +36,7 @@ import msgspec
 
 from lfsql.core.entry import CONFIGURATION, NOOP, UNIT, Record, Unit, decode_unit
 from lfsql.core.ids import Index, Position
-from lfsql.core.requests import Operation, Result, Run, RunMany
+from lfsql.core.requests import Operation, Result
 from lfsql.errors import (
     DataCorrupted,
     DiskFailed,
@@ -54,7 +54,9 @@ from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.limits import SEARCH_S_MAX, patience
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import DAMAGED_HINT, LENGTH_BYTES_MAX, open_for_writing
-from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, BatchLost, OpenUnit
+from lfsql.storage.row_changes import ROWS_BEGIN
+from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, OpenUnit
+from lfsql.storage.unit_reads import BatchLost
 
 __all__ = ["REBUILD_BEGIN", "REBUILD_END", "TRUSTED", "BatchLost", "Described", "Engine", "Recorded"]
 
@@ -134,6 +136,8 @@ class Engine:
         self._register_counts()
         self.has_virtual_tables = False
         """What they buffer must be written out after each statement, see OpenUnit."""
+        self.has_consequences = False
+        """There are triggers or foreign keys."""
         self._look_at_schema()
         self._unit: OpenUnit | None = None
         self._closed: list[Unit] = []
@@ -165,7 +169,7 @@ class Engine:
 
     def restart_results(self) -> None:
         """A Submit begins: the rows of its operations together must stay within RESULT_BYTES_MAX."""
-        self._open().restart_results()
+        self._open().reads.restart_results()
 
     def limit_values(self, bytes_max: int = LENGTH_BYTES_MAX) -> None:
         """From now on a statement that meets or makes a larger text, blob or row fails with LimitExceeded, caused by
@@ -284,12 +288,17 @@ class Engine:
     def _apply_unit(self, index: Index, pieces: Sequence[Unit]) -> None:
         """`pieces`: the unit as it was cut for the log; the last carries the effect of all."""
         last = pieces[-1]
+        statements = [statement for piece in pieces for statement in piece.statements]
         self._unit = OpenUnit(self, last.client, last.sequence, last.clock_us, last.seed, protected=False)
         try:
-            for piece in pieces:
-                for statement in piece.statements:
-                    sets = statement.parameter_sets
-                    self._unit.run(Run(statement.sql, sets[0]) if len(sets) == 1 else RunMany(statement.sql, sets))
+            # Of row changes SQLite does not see what they mean for foreign keys, so it must not count only the rest.
+            by_rows = any(statement.sql == ROWS_BEGIN for statement in statements)
+            if by_rows:
+                self.execute("PRAGMA defer_foreign_keys=ON")
+            for statement in statements:
+                self._unit.apply(statement)
+            if by_rows:
+                self.execute("PRAGMA defer_foreign_keys=OFF")
             done = self.close_unit(last.result)
         except (DiskFailed, DiskFull, DataCorrupted, InvariantBroken):
             raise
@@ -356,13 +365,13 @@ class Engine:
 
     def _look_at_schema(self) -> None:
         self._inspector.forget()
-        self.has_virtual_tables = bool(
-            self._own_cursor.execute(
-                "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0 LIMIT 1",
-                None,
-                prepare_flags=INTERNAL,
-            ).fetchall()
-        )
+        ((virtual, consequences),) = self._own_cursor.execute(
+            "SELECT total(type = 'table' AND rootpage = 0),"
+            " total(type = 'trigger' OR instr(upper(sql), 'REFERENCES')) FROM main.sqlite_schema",
+            None,
+            prepare_flags=INTERNAL,
+        ).fetchall()
+        self.has_virtual_tables, self.has_consequences = bool(virtual), bool(consequences)
 
     def lost(self) -> None:
         """The transaction is gone: stand as before begin()."""

@@ -17,6 +17,7 @@ from lfsql.core.requests import ColumnDescription
 from lfsql.errors import StatementSyntax
 from lfsql.storage.authorizer import Authorizer
 from lfsql.storage.faults import translate
+from lfsql.storage.row_order import depends_on_order
 
 INSPECTED_MAX: Final = 4096
 INSPECTED_TEXT_MAX: Final = 16_384
@@ -40,6 +41,10 @@ class Inspected(msgspec.Struct, frozen=True, gc=False):
     changes_schema: bool
     indirect: bool
     """A trigger, or a foreign key's action, may change further rows."""
+    order_dependent: bool = False
+    """What it does may depend on the order of a scan: the log must hold its row changes, not its text."""
+    creates: str = ""
+    """The table that CREATE TABLE ... AS makes and fills."""
 
 
 class Inspector:
@@ -60,13 +65,15 @@ class Inspector:
 
         def trace(cursor: apsw.Cursor, text: str, _bindings: object) -> bool:
             authorizer = self._authorizer
+            intent = authorizer.intent
             readonly = cursor.is_readonly or bool(cursor.is_explain)
             found.append(
                 Inspected(
                     writes=not readonly or (authorizer.calls_writer and not cursor.is_explain),
                     readonly=readonly,
                     changes_schema=authorizer.changes_schema and not cursor.is_explain,
-                    indirect=authorizer.indirect,
+                    indirect=intent.triggered,
+                    creates=intent.created if intent.selects and not intent.triggered else "",
                 )
             )
             _refuse_more(sql, text)
@@ -74,6 +81,9 @@ class Inspector:
 
         self._prepare(sql, trace)
         result = found[0] if found else Inspected(False, True, False, False)
+        if result.writes and not result.changes_schema:
+            ordered = depends_on_order(self._connection, sql, self._authorizer.intent)
+            result = msgspec.structs.replace(result, order_dependent=ordered)
         if len(sql) <= INSPECTED_TEXT_MAX:
             if len(self.known) >= INSPECTED_MAX:
                 self.known.clear()

@@ -12,14 +12,15 @@ Virtual tables such as FTS5 buffer their writes until a savepoint or the commit.
 primary and a replica, so where there are virtual tables each statement ends with one, or their contents would
 come to differ, and the digest of them at once.
 
-Portals are cursors left open on reads.  SQLite does not define what an open cursor sees of later changes, and
-PostgreSQL says: nothing.  So before anything is written the open ones are read to their end, within a limit.
+A statement whose effect may depend on the order in which rows are visited is logged as the rows it changed
+(`lfsql.storage.row_changes`), all others as text.  While a table is rebuilt all go as text: the copy's order is told.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
@@ -39,31 +40,28 @@ from lfsql.core.requests import (
     SetSavepoint,
 )
 from lfsql.errors import (
-    DuplicateCursor,
+    Diverged,
     IntegrityViolation,
     InvariantBroken,
     LfsqlError,
     LimitExceeded,
     ProtocolViolation,
-    UndefinedCursor,
     UndefinedSavepoint,
 )
 from lfsql.storage.authorizer import INTERNAL
 from lfsql.storage.faults import foreign_key_violation, target, translate
 from lfsql.storage.foreign_keys import find_violation
 from lfsql.storage.inspection import Inspected
-from lfsql.storage.portal import Portal, collect, in_chunks, rows_bytes
+from lfsql.storage.portal import rows_bytes
 from lfsql.storage.rerun import Rerun
+from lfsql.storage.row_changes import ROWS_BEGIN, ROWS_END, UNCOUNTED, Recording, created_with_rows
+from lfsql.storage.unit_reads import BatchLost, UnitReads
 from lfsql.storage.violations import explain
 
 if TYPE_CHECKING:
     from lfsql.storage.engine import Engine
 
-RESULT_BYTES_MAX: Final = 64 << 20
-"""Of the rows that one Submit gives, and of what open portals hold together."""
-
 SAVEPOINTS_MAX: Final = 1_000
-PORTALS_MAX: Final = 200
 
 EXPLAINED_S_MAX: Final = 0.25
 """A statement that ran longer before it violated a constraint is not run again to find the row."""
@@ -74,19 +72,6 @@ REBUILD_END: Final = "PRAGMA lfsql_rebuild=end"
 _UNIT: Final = "_lfsql_unit"
 _STATEMENT: Final = "_lfsql_statement"
 _FLUSH: Final = "_lfsql_flush"
-_ALL: Final = 1 << 62
-
-
-class BatchLost(Exception):
-    """SQLite rolled the whole transaction back, every unit since begin() with it.
-
-    The engine stands as before begin(): the writer runs the survivors again.  `fault`, also the __cause__,
-    belongs to the unit that was open.  Never seen by a client.
-    """
-
-    def __init__(self, fault: LfsqlError) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
 
 
 class _Mark:
@@ -98,6 +83,7 @@ class _Mark:
         self.savepoint = savepoint
         """SQLite's name for it."""
         self.recorded = len(unit.statements)
+        self.recorded_sets = unit.recorded_sets
         self.recorded_bytes = unit.recorded_bytes
         self.rows_changed = unit.rows_changed
         self.rebuilding = unit.rebuilding
@@ -119,14 +105,16 @@ class OpenUnit:
         self.clock_us = clock_us
         self.seed = seed
         self.statements: list[Statement] = []
+        self.recorded_sets = 0
+        """Parameter sets of `statements`, of which each has its own random numbers."""
         self.recorded_bytes = 0
         self.rows_changed = 0
         self.last_changes = 0
         """What changes() gives: rows the newest logged statement changed itself."""
         self.rebuilding = False
-        self._results_left = RESULT_BYTES_MAX if protected else _ALL
-        self._reads = 0
-        self._portals: dict[int, Portal] = {}
+        self._by_rows = False
+        """Between ROWS_BEGIN and ROWS_END of the log."""
+        self.reads = UnitReads(engine, seed, limited=protected)
         engine.clock.clock_us = clock_us
         engine.connection.set_last_insert_rowid(0)
         engine.effect.restart()
@@ -145,11 +133,9 @@ class OpenUnit:
         if type(operation) is RunMany:
             return self._run_many(operation)
         if type(operation) is Fetch:
-            return self._fetch(operation.portal, operation.rows_max)
+            return self.reads.fetch(operation.portal, operation.rows_max)
         if type(operation) is ClosePortal:
-            portal = self._portals.pop(operation.portal, None)
-            if portal is not None:
-                portal.close()
+            self.reads.close(operation.portal)
         elif type(operation) is SetSavepoint:
             self._set_savepoint(operation.name)
         elif type(operation) is ReleaseSavepoint:
@@ -164,12 +150,10 @@ class OpenUnit:
             return self._rebuild(sql)
         inspected = self.engine.inspect(sql)
         if not inspected.writes:
-            return self._read(operation)
+            return self.reads.read(operation, self.recorded_sets)
         rows, changed = self._write(sql, (operation.parameters,), inspected)
         if operation.portal and operation.rows_max and len(rows) > operation.rows_max:
-            portal = self._open_portal(operation.portal, Portal(sql, None, 0))
-            portal.rows = rows
-            return Result(self._take(portal, operation.rows_max), changed, more=True)
+            return self.reads.keep(operation.portal, rows, operation.rows_max, changed)
         return Result(tuple(rows), changed)
 
     def _run_many(self, operation: RunMany) -> Result:
@@ -187,14 +171,14 @@ class OpenUnit:
         """(rows, rows the statement changed itself).  On error the statement is undone, or BatchLost."""
         engine = self.engine
         connection = engine.connection
-        if self._portals:
-            self._settle_portals()
+        self.reads.settle()
         newest = self._marks[-1] if self._marks else self._bottom
         guarded = self._protected and len(self.statements) > newest.recorded
         mark = _Mark("", _STATEMENT, self) if guarded else newest
         if guarded:
             engine.execute(f"SAVEPOINT {_STATEMENT}")
         self._restart_random()
+        recording = self._start_recording(inspected)
         before = connection.total_changes()
         waiting = iter(sets)
         began = time.monotonic()
@@ -202,18 +186,21 @@ class OpenUnit:
             cursor = engine.cursor
             if len(sets) == 1:
                 cursor.execute(sql, next(waiting))
-                rows = self._collect(cursor)
+                rows = self.reads.collect(cursor)
                 changed = connection.changes() if connection.total_changes() != before else 0
             else:
                 rows, changed = self._execute_many(sql, waiting, inspected, before)
             if engine.has_virtual_tables:
                 engine.execute(f"SAVEPOINT {_FLUSH}")
                 engine.execute(f"RELEASE {_FLUSH}")
-            self._record(Statement(sql, sets))
+            self._record(
+                Statement(sql, sets), recording, inspected.creates, connection.total_changes() - before, changed
+            )
         except Exception as error:
+            engine.effect.recording = None
             quick = time.monotonic() - began < EXPLAINED_S_MAX
-            failed = sets[len(sets) - length_hint(waiting) - 1]
-            raise self._undo(error, Statement(sql, (failed,)), mark, explained=quick) from error
+            ran = max(len(sets) - length_hint(waiting) - 1, 0)
+            raise self._undo(error, Statement(sql, (sets[ran],)), mark, ran, explained=quick) from error
         if guarded:
             engine.execute(f"RELEASE {_STATEMENT}")
         self.rows_changed += connection.total_changes() - before
@@ -227,22 +214,64 @@ class OpenUnit:
     ) -> tuple[list[Row], int]:
         engine = self.engine
         connection = engine.connection
+        numbered = self._numbered(waiting)
         if not inspected.indirect and sql.lstrip()[:6].upper() == "INSERT":
-            engine.cursor.executemany(sql, waiting)
-            return self._collect(engine.cursor), connection.total_changes() - before
+            engine.cursor.executemany(sql, numbered)
+            return self.reads.collect(engine.cursor), connection.total_changes() - before
         # total_changes() would count what triggers and foreign key actions change too.
         changed = 0
-        for parameters in waiting:
+        for parameters in numbered:
             earlier = connection.total_changes()
             engine.cursor.execute(sql, parameters).fetchall()
             if connection.total_changes() != earlier:
                 changed += connection.changes()
         return [], changed
 
-    def _restart_random(self) -> None:
-        self.engine.random.restart(self.seed, len(self.statements))
+    def _numbered(self, sets: Iterator[Row]) -> Iterator[Row]:
+        """The sets, each with the random numbers of its place."""
+        restart, seed, logged = self.engine.random.restart, self.seed, self.recorded_sets
+        for parameters in sets:
+            restart(seed, logged)
+            logged += 1
+            yield parameters
 
-    def _record(self, statement: Statement) -> None:
+    def _restart_random(self, sets: int = 0) -> None:
+        """`sets`: of the statement at hand that have run."""
+        self.engine.random.restart(self.seed, self.recorded_sets + sets)
+
+    # -- What the log will say -----------------------------------------------------------------------------
+
+    def _start_recording(self, inspected: Inspected) -> Recording | None:
+        if not inspected.order_dependent or not self._protected or self.rebuilding:
+            return None
+        recording = self.engine.effect.recording = Recording(self.engine.connection)
+        return recording
+
+    def _record(
+        self, statement: Statement, recording: Recording | None, creates: str, rows_changed: int, changed: int
+    ) -> None:
+        """The statement ran: log its text, or the rows it changed."""
+        if recording is None and not (creates and self._protected):
+            self._log(statement)
+            return
+        engine = self.engine
+        engine.effect.recording = None
+        made: Statement | None = None
+        if recording is None:
+            created = created_with_rows(engine.connection, creates)
+            if created is None:
+                self._log(statement)
+                return
+            made, changes = created
+            recording = Recording(engine.connection)
+            recording.changes += changes
+            engine.effect.add(changes)
+        instead = recording.statements(rows_changed, changed)
+        for each in [statement] if instead is None else [made, *instead] if made is not None else instead:
+            self._log(each)
+
+    def _log(self, statement: Statement) -> None:
+        self.recorded_sets += len(statement.parameter_sets)
         self.recorded_bytes += len(statement.sql) + rows_bytes(statement.parameter_sets)
         if self.recorded_bytes > self.engine.unit_bytes_max:
             raise LimitExceeded(
@@ -251,14 +280,17 @@ class OpenUnit:
             )
         self.statements.append(statement)
 
-    def _undo(self, error: Exception, statement: Statement, mark: _Mark, *, explained: bool) -> LfsqlError:
-        """Take the failed statement back.  Raises BatchLost when SQLite took back more."""
+    def _undo(self, error: Exception, statement: Statement, mark: _Mark, ran: int, *, explained: bool) -> LfsqlError:
+        """Take the failed statement back, whose `ran` parameter sets before this one had run.
+
+        Raises BatchLost when SQLite took back more.
+        """
         engine = self.engine
         fault = translate(error, engine.connection, statement.sql)
         # Looking for the row rolls a schema change back, which virtual tables with open changes do not like.
         looked_for = explained and self._protected and not engine.has_virtual_tables
         if looked_for and isinstance(fault, IntegrityViolation) and engine.connection.in_transaction:
-            fault = explain(fault, error, Rerun(engine.connection, statement, self._restart_random))
+            fault = explain(fault, error, Rerun(engine.connection, statement, partial(self._restart_random, ran)))
         if not engine.connection.in_transaction:
             engine.lost()
             raise BatchLost(fault) from error
@@ -277,6 +309,7 @@ class OpenUnit:
             engine.rollback()
             raise BatchLost(fault) from error
         del self.statements[mark.recorded :]
+        self.recorded_sets = mark.recorded_sets
         self.recorded_bytes = mark.recorded_bytes
         self.rows_changed = mark.rows_changed
         engine.effect.total = mark.total
@@ -286,111 +319,6 @@ class OpenUnit:
         if self.rebuilding != mark.rebuilding:
             self.rebuilding = mark.rebuilding
             engine.enforce_foreign_keys(not mark.rebuilding)
-
-    # -- Reading -------------------------------------------------------------------------------------------
-
-    def _read(self, operation: Run) -> Result:
-        engine = self.engine
-        engine.random.restart(self.seed, len(self.statements), self._reads + 1)
-        changes = engine.connection.total_changes()
-        if operation.portal:
-            cursor = engine.connection.cursor()
-            portal = self._open_portal(operation.portal, Portal(operation.sql, cursor, 0))
-            try:
-                cursor.execute(operation.sql, operation.parameters)
-            except Exception as error:
-                del self._portals[operation.portal]
-                raise self._read_failed(error, operation.sql) from error
-            portal.random_state = engine.random.save()
-            self._reads += 1
-            return self._fetch(operation.portal, operation.rows_max)
-        try:
-            engine.cursor.execute(operation.sql, operation.parameters)
-            rows = self._collect(engine.cursor)
-        except Exception as error:
-            raise self._read_failed(error, operation.sql) from error
-        self._reads += engine.random.drawn
-        if engine.connection.total_changes() != changes:
-            raise InvariantBroken(f"a statement taken for a read changed rows: {operation.sql[:200]}")
-        return Result(tuple(rows))
-
-    def _read_failed(self, error: Exception, sql: str) -> LfsqlError:
-        fault = translate(error, self.engine.connection, sql)
-        if not self.engine.connection.in_transaction:
-            self.engine.lost()
-            raise BatchLost(fault) from error
-        return fault
-
-    def _collect(self, cursor: apsw.Cursor) -> list[Row]:
-        """All rows of a statement that runs, within what its Submit may still give."""
-        return collect(cursor, self._give)
-
-    def restart_results(self) -> None:
-        """A Submit begins: what it may give is counted anew."""
-        self._results_left = RESULT_BYTES_MAX
-
-    def _give(self, size: int) -> None:
-        self._results_left -= size
-        if self._results_left < 0:
-            what = f"the results of what is sent together take more than {RESULT_BYTES_MAX} bytes"
-            raise LimitExceeded(what, hint="Use LIMIT, or read outside of the transaction.")
-
-    # -- Portals -------------------------------------------------------------------------------------------
-
-    def _open_portal(self, number: int, portal: Portal) -> Portal:
-        if number in self._portals:
-            raise DuplicateCursor(f"portal {number} is open already")
-        if len(self._portals) >= PORTALS_MAX:
-            raise LimitExceeded(f"more than {PORTALS_MAX} cursors are open in one transaction")
-        self._portals[number] = portal
-        return portal
-
-    def _fetch(self, number: int, rows_max: int) -> Result:
-        portal = self._portals.get(number)
-        if portal is None:
-            raise UndefinedCursor(f"portal {number} does not exist")
-        wanted = rows_max or _ALL
-        if portal.cursor is not None and len(portal.rows) <= wanted:
-            # One more than wanted tells whether more follow.
-            self._read_ahead(portal, wanted + 1, RESULT_BYTES_MAX)
-        rows = self._take(portal, wanted)
-        self._give(rows_bytes(rows))
-        return Result(rows, 0, more=bool(portal.rows))
-
-    def _take(self, portal: Portal, rows_max: int) -> tuple[Row, ...]:
-        rows = tuple(portal.rows[:rows_max])
-        del portal.rows[:rows_max]
-        return rows
-
-    def _read_ahead(self, portal: Portal, rows_wanted: int, bytes_max: int) -> int:
-        """Read until `rows_wanted` rows are held or no more follow; returns the bytes read."""
-        cursor = portal.cursor
-        if cursor is None:
-            return 0
-        random = self.engine.random
-        random.resume(portal.random_state)
-        size = 0
-        try:
-            for chunk, chunk_size in in_chunks(cursor, rows_wanted - len(portal.rows)):
-                portal.rows += chunk
-                size += chunk_size
-                if size > bytes_max:
-                    raise LimitExceeded(
-                        f"the result takes more than {bytes_max} bytes", hint="Fetch fewer rows at a time."
-                    )
-        except Exception as error:
-            portal.close()
-            raise self._read_failed(error, portal.sql) from error
-        portal.random_state = random.save()
-        if len(portal.rows) < rows_wanted:
-            portal.close()
-        return size
-
-    def _settle_portals(self) -> None:
-        """Before a write: what open portals still have to give is read now."""
-        left = RESULT_BYTES_MAX
-        for portal in self._portals.values():
-            left -= self._read_ahead(portal, _ALL, left)
 
     # -- Savepoints ----------------------------------------------------------------------------------------
 
@@ -413,23 +341,59 @@ class OpenUnit:
 
     def _rollback_to_savepoint(self, name: str) -> None:
         number = self._find(name)
-        self._close_portals()
+        self.reads.close_all()
         self._go_back(self._marks[number], release=False)
         del self._marks[number + 1 :]
+
+    # -- Row changes from the log ----------------------------------------------------------------------------
+
+    def apply(self, statement: Statement) -> None:
+        """A statement of the log, on a unit that is not protected.  Raises Diverged when a row is not as it was."""
+        sql, sets = statement.sql, statement.parameter_sets
+        if sql == ROWS_BEGIN:
+            self._log(statement)
+            self._switch_rows(True)
+        elif not self._by_rows:
+            self.run(Run(sql, sets[0]) if len(sets) == 1 else RunMany(sql, sets))
+        elif sql == ROWS_END:
+            self._log(statement)
+            self._switch_rows(False)
+            rows_changed, self.last_changes, last_rowid = (int(str(value)) for value in sets[0])
+            self.rows_changed += rows_changed
+            self.engine.connection.set_last_insert_rowid(last_rowid)
+        else:
+            self._apply_rows(statement)
+
+    def _apply_rows(self, statement: Statement) -> None:
+        connection = self.engine.connection
+        before = connection.total_changes()
+        try:
+            self.engine.cursor.executemany(statement.sql, statement.parameter_sets, prepare_flags=INTERNAL)
+        except Exception as error:
+            raise translate(error, connection, statement.sql) from error
+        found = connection.total_changes() - before
+        if found != len(statement.parameter_sets) and statement.sql not in UNCOUNTED:
+            raise Diverged(f"{found} of {len(statement.parameter_sets)} rows were found: {statement.sql[:200]}")
+        self._log(statement)
+
+    def _switch_rows(self, by_rows: bool) -> None:
+        self._by_rows = by_rows
+        if self.engine.has_consequences:
+            self.engine.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, int(not by_rows))
+            self.engine.enforce_foreign_keys(not by_rows and not self.rebuilding)
 
     # -- Rebuilding a table --------------------------------------------------------------------------------
 
     def _rebuild(self, sql: str) -> Result:
         if (sql == REBUILD_BEGIN) == self.rebuilding:
             raise InvariantBroken(f"{sql}: out of turn")
-        if self._portals:
-            self._settle_portals()
+        self.reads.settle()
         if sql == REBUILD_END:
             self._end_rebuild()
         else:
             self.rebuilding = True
             self.engine.enforce_foreign_keys(False)
-        self.statements.append(Statement(sql))
+        self._log(Statement(sql))
         return Result()
 
     def _end_rebuild(self) -> None:
@@ -443,10 +407,10 @@ class OpenUnit:
     def close(self, result: bytes) -> Unit:
         """Raises ForeignKeyViolation: the unit is still open then."""
         engine = self.engine
-        self._close_portals()
+        self.reads.close_all()
         if self.rebuilding:
             self._end_rebuild()
-            self.statements.append(Statement(REBUILD_END))
+            self._log(Statement(REBUILD_END))
         if engine.connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
             raise self._deferred_violation()
         schema_changed = engine.schema_index != self._bottom.schema_index
@@ -477,19 +441,15 @@ class OpenUnit:
 
     def abandon(self) -> None:
         """Raises BatchLost when SQLite could not keep the rest."""
-        self._close_portals()
+        self.reads.close_all()
         self.engine.effect.stop()
         self._go_back(self._bottom, release=True)
 
     def drop(self) -> None:
         """The transaction is gone, or about to be: let go of what is outside of it."""
-        self._close_portals()
+        self.reads.close_all()
         self.engine.effect.stop()
-        if self.rebuilding:
+        if self.rebuilding or self._by_rows:
             self.rebuilding = False
+            self._switch_rows(False)
             self.engine.enforce_foreign_keys(True)
-
-    def _close_portals(self) -> None:
-        for portal in self._portals.values():
-            portal.close()
-        self._portals.clear()

@@ -27,7 +27,7 @@ def rebuild_statements(relation: Relation, draft: TableDraft, schema: Schema) ->
     if kept:
         targets = ", ".join(quote(column.name) for column in kept)
         sources = ", ".join(str(_source(column)) for column in kept)
-        statements.append(f"INSERT INTO {new} ({targets}) SELECT {sources} FROM {table}")
+        statements.append(f"INSERT INTO {new} ({targets}) SELECT {sources} FROM {table}{_in_order(relation, draft)}")
     was_automatic = is_automatic(relation.sql)
     rowid = draft.rowid
     automatic = rowid is not None and bool(rowid.identity)
@@ -44,6 +44,13 @@ def rebuild_statements(relation: Relation, draft: TableDraft, schema: Schema) ->
     statements += draft.sidecar()
     statements += _sequences(relation, draft, schema)
     return statements
+
+
+def _in_order(relation: Relation, draft: TableDraft) -> str:
+    """Rows without a key of their own get new rowids: on every node the same, in the order of the old ones."""
+    taken = {column.name.lower() for column in relation.columns}
+    free = [name for name in ("_rowid_", "rowid", "oid") if name not in taken]
+    return f" ORDER BY {free[0]}" if free and not draft.without_rowid else ""
 
 
 def _source(column: DraftColumn) -> str | None:

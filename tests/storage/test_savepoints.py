@@ -15,6 +15,7 @@ from lfsql.errors import (
     UniqueViolation,
 )
 from lfsql.storage import unit as unit_module
+from lfsql.storage import unit_reads
 from lfsql.storage.engine import Engine
 from tests.storage.pair import CLOCK_US, Pair, rows
 
@@ -206,7 +207,7 @@ def test_portals_end_with_a_rollback_to_a_savepoint_and_with_the_unit(open_pair:
 
 
 def test_results_and_portals_are_bounded(open_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit_module, "RESULT_BYTES_MAX", 10_000)
+    monkeypatch.setattr(unit_reads, "RESULT_BYTES_MAX", 10_000)
     run = open_pair.primary.run
     open_pair.primary.restart_results()
     many = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 1000) SELECT x FROM c"
@@ -223,7 +224,7 @@ def test_results_and_portals_are_bounded(open_pair: Pair, monkeypatch: pytest.Mo
 def test_results_that_are_sent_together_are_bounded_together(
     open_pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unit_module, "RESULT_BYTES_MAX", 10_000)
+    monkeypatch.setattr(unit_reads, "RESULT_BYTES_MAX", 10_000)
     engine = open_pair.primary
     engine.restart_results()
     for _ in range(2):
