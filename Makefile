@@ -12,9 +12,11 @@ UP ?=
 PYTEST ?=
 # Least coverage, in percent, of each pure part; 0 turns the gate off.
 COVERAGE_MIN ?= 90
+# Options of `make chaos`, e.g. `make chaos CHAOS="--seconds 60 --seed 7"`; ten minutes of a new seed without.
+CHAOS ?=
 PURE := lfsql/core lfsql/values proxy/pg proxy/sql
 
-.PHONY: up test lint types coverage bench clean
+.PHONY: up test lint types coverage bench chaos clean
 
 up: $(INSTALLED)
 	@exec $(BIN)/lfsql up $(UP)
@@ -41,6 +43,10 @@ coverage: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m bench.compare
+
+# Real processes, clients and faults; what this machine does not permit (partitions, full disks) is left out and said.
+chaos: $(INSTALLED_DEV)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

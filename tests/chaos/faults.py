@@ -1,0 +1,191 @@
+"""What goes wrong, at random, under one seed: each fault is begun, lasts for a while, and is healed.
+
+A few overlap.  Between bouts of them all is healed, and a write must succeed in bounded time: a tier that keeps its
+promises by standing still has not kept them all.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+import psycopg
+
+from tests.chaos.disk import SmallDisk
+from tests.chaos.network import Network
+from tests.chaos.nodes import PROXY, Tier, wait_for
+
+ACTIVE_MAX = 2
+BOUT_S = 12.0
+RECOVERY_S_MAX = 20.0
+"""From healing all to the first acknowledged write."""
+
+Heal = Callable[[], None]
+
+
+class NotRecovered(Exception):
+    """All faults are healed, and still no write succeeds."""
+
+
+def ask_primary(tier: Tier) -> str | None:
+    """Who is primary, as the proxy sees it; None when it does not say at once."""
+    try:
+        with psycopg.connect(tier.dsn, autocommit=True, connect_timeout=2) as connection:
+            row = connection.execute("SELECT name FROM lfsql.nodes WHERE role = 'primary'").fetchone()
+            return str(row[0]) if row else None
+    except psycopg.Error:
+        return None
+
+
+@dataclass
+class Faults:
+    """`say` is told of everything that is done."""
+
+    tier: Tier
+    disk: SmallDisk | None
+    random: Random
+    say: Callable[[str], None]
+    recoveries_s: list[float] = field(default_factory=list)
+    _active: list[tuple[float, int, str, Heal]] = field(default_factory=list)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def run(self, until: float) -> None:
+        """Until a moment of the monotonic clock; everything is healed then.  Raises NotRecovered."""
+        while time.monotonic() < until:
+            bout = min(until, time.monotonic() + BOUT_S * (0.5 + self.random.random()))
+            while time.monotonic() < bout:
+                if len(self._active) < ACTIVE_MAX:
+                    self._begin()
+                wait_for(0.2 + 2 * self.random.random(), bout)
+                self._heal(time.monotonic())
+            self.recover()
+
+    def recover(self) -> None:
+        """Heal all and wait for a write.  Raises NotRecovered."""
+        self._heal(float("inf"))
+        self.tier.start_all()
+        began = time.monotonic()
+        while True:
+            try:
+                with psycopg.connect(self.tier.dsn, autocommit=True, connect_timeout=2) as connection:
+                    connection.execute("INSERT INTO lists VALUES ('recovered', '') ON CONFLICT DO NOTHING")
+                break
+            except psycopg.Error as error:
+                if time.monotonic() - began > RECOVERY_S_MAX:
+                    raise NotRecovered(
+                        f"no write within {RECOVERY_S_MAX} s of the end of all faults: {error}"
+                    ) from error
+                wait_for(0.1, began + RECOVERY_S_MAX)
+        self.recoveries_s.append(time.monotonic() - began)
+        self.say(f"all healed; a write took {self.recoveries_s[-1]:.2f} s")
+
+    def _begin(self) -> None:
+        kinds = [self._kill_one, self._kill_one, self._stop_one, self._stop_one, self._kill_all]
+        if self.tier.network is not None:
+            kinds += [self._isolate, self._isolate_from_peers, self._cut_one_way]
+        if self.disk is not None:
+            kinds.append(self._fill_disk)
+        if self.random.random() < 0.05:
+            kinds = [self._kill_proxy]
+        begun = self.random.choice(kinds)()
+        if begun is not None:
+            what, seconds, heal = begun
+            self.say(f"{what} for {seconds:.1f} s")
+            heapq.heappush(self._active, (time.monotonic() + seconds, next(self._numbers), what, heal))
+
+    def _heal(self, now: float) -> None:
+        while self._active and self._active[0][0] <= now:
+            _, _, what, heal = heapq.heappop(self._active)
+            heal()
+            self.say(f"healed: {what}")
+
+    def _victim(self) -> str:
+        """The primary as often as all others together."""
+        primary = ask_primary(self.tier) if self.random.random() < 0.5 else None
+        return primary or self.random.choice(self.tier.names)
+
+    # -- Each returns what it did, for how long, and how to undo it; or None when it cannot be done now. --
+
+    def _kill_one(self) -> tuple[str, float, Heal] | None:
+        victim = self._victim()
+        self.tier.signal(victim, signal.SIGKILL)
+        return f"killed {victim}", 4 * self.random.random(), lambda: self.tier.start(victim)
+
+    def _kill_all(self) -> tuple[str, float, Heal] | None:
+        for name in self.tier.names:
+            self.tier.signal(name, signal.SIGKILL)
+
+        def start() -> None:
+            for name in self.tier.names:
+                self.tier.start(name)
+
+        return "killed all nodes", 2 * self.random.random(), start
+
+    def _kill_proxy(self) -> tuple[str, float, Heal] | None:
+        self.tier.signal(PROXY, signal.SIGKILL)
+        return "killed the proxy", self.random.random(), lambda: self.tier.start(PROXY)
+
+    def _stop_one(self) -> tuple[str, float, Heal] | None:
+        victim = self._victim()
+        if victim in self.tier.stopped:
+            return None
+        self.tier.signal(victim, signal.SIGSTOP)
+        seconds = 5 * self.random.random() ** 2
+        return f"stopped {victim}", seconds, lambda: self.tier.signal(victim, signal.SIGCONT)
+
+    def _cut(self, paths: list[tuple[int, int]]) -> Heal:
+        network = self._network
+        for sender, receiver in paths:
+            network.cut(sender, receiver)
+
+        def join() -> None:
+            for sender, receiver in paths:
+                network.join(sender, receiver)
+
+        return join
+
+    @property
+    def _network(self) -> Network:
+        if self.tier.network is None:
+            raise NotRecovered("there is no network to cut")
+        return self.tier.network
+
+    def _seconds_cut(self) -> float:
+        return 0.5 + 5 * self.random.random()
+
+    def _isolate(self) -> tuple[str, float, Heal] | None:
+        victim = self._victim()
+        place = self.tier.place(victim)
+        others = [other for other in self._network.namespaces if other != place]
+        heal = self._cut([(place, other) for other in others] + [(other, place) for other in others])
+        return f"cut off {victim}", self._seconds_cut(), heal
+
+    def _isolate_from_peers(self) -> tuple[str, float, Heal] | None:
+        victim = self._victim()
+        place = self.tier.place(victim)
+        others = [self.tier.place(name) for name in self.tier.names if name != victim]
+        heal = self._cut([(place, other) for other in others] + [(other, place) for other in others])
+        return f"cut off {victim} from its peers, not from the proxy", self._seconds_cut(), heal
+
+    def _cut_one_way(self) -> tuple[str, float, Heal] | None:
+        sender, receiver = self.random.sample([*self.tier.names], 2)
+        heal = self._cut([(self.tier.place(sender), self.tier.place(receiver))])
+        return f"cut {sender} -> {receiver}", self._seconds_cut(), heal
+
+    def _fill_disk(self) -> tuple[str, float, Heal] | None:
+        disk = self.disk
+        if disk is None:
+            return None
+        disk.fill()
+        name = disk.path.name
+
+        def free() -> None:
+            disk.free()
+            self.tier.start(name)
+
+        return f"filled the disk of {name}", 0.5 + 4 * self.random.random(), free
