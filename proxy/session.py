@@ -60,7 +60,7 @@ from proxy.settings import REPORTED
 from proxy.simple import simple_query
 from proxy.startup import PROTOCOL, read_startup
 from proxy.state import FAILED, SessionState
-from proxy.transaction import fail
+from proxy.transaction import fail, send_on
 from proxy.unit import SEND_BYTES
 
 if TYPE_CHECKING:
@@ -362,6 +362,7 @@ class Session:
             return
         try:
             await _EXTENDED[kind](state, message)
+            await send_on(state)
         except ClientGone:
             raise
         except Exception as error:  # a fault of ours costs a client one statement, not its session

@@ -230,8 +230,10 @@ _CANONICAL: Final = {name.lower(): name for name in SETTINGS}
 _PLACEHOLDER: Final = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)+\Z")
 PLACEHOLDERS_MAX: Final = 100
 VALUE_CHARACTERS_MAX: Final = 10_000
-CHANGES_MAX: Final = 100_000
-"""In one transaction: each is remembered until it ends."""
+UNDO_CHARACTERS_MAX: Final = 8 << 20
+"""Of what one transaction has set, to be undone when it ends."""
+_CHANGE_CHARACTERS: Final = 100
+"""Of a change, beside the value before it."""
 
 
 def canonical(name: str) -> str:
@@ -275,10 +277,14 @@ def _is_utf8(value: str) -> bool:
     return True
 
 
+def _change_characters(before: str | None) -> int:
+    return _CHANGE_CHARACTERS + len(before or "")
+
+
 class SessionSettings:
     """One session's values.  `values` is read directly on the hot path; change it through the methods only."""
 
-    __slots__ = ("_undo", "defaults", "values", "version")
+    __slots__ = ("_undo", "_undo_characters", "defaults", "values", "version")
 
     def __init__(self, defaults: Mapping[str, str]) -> None:
         """`defaults`: settings whose default differs from the built-in one (proxy configuration, startup)."""
@@ -288,6 +294,7 @@ class SessionSettings:
         """Grows with every change: caches of derived values compare it."""
         self._undo: list[tuple[str, str | None, bool]] | None = None
         """(name, value before, local) of each change in this transaction; None while there is none."""
+        self._undo_characters = 0
         for name, value in defaults.items():
             self.set_default(name, value)
 
@@ -336,6 +343,7 @@ class SessionSettings:
         changed: list[str] = []
         while len(undo) > mark:
             name, before, _ = undo.pop()
+            self._undo_characters -= _change_characters(before)
             changed += self._put(name, before)
         return changed
 
@@ -349,8 +357,10 @@ class SessionSettings:
         before = self.values.get(proper)
         if self._undo is None:
             self._undo = []
-        if len(self._undo) >= CHANGES_MAX:
-            raise LimitExceeded(f"a transaction may change settings at most {CHANGES_MAX} times")
+        self._undo_characters += _change_characters(before)
+        if self._undo_characters > UNDO_CHARACTERS_MAX:
+            self._undo_characters -= _change_characters(before)
+            raise LimitExceeded(f"what a transaction sets may take at most {UNDO_CHARACTERS_MAX} characters")
         self._undo.append((proper, before, local))
         return self._put(proper, kept)
 
@@ -377,6 +387,7 @@ class SessionSettings:
         if self._undo is None:
             return []
         undo, self._undo = self._undo, None
+        self._undo_characters = 0
         changed: list[str] = []
         kept: set[str] = set()
         for name, before, local in reversed(undo):

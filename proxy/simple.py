@@ -10,7 +10,7 @@ from proxy.planning import LONG_CHARACTERS, prepare, split_text
 from proxy.sql.plan import Kind
 from proxy.sql.planner import Dialect, Source
 from proxy.state import FAILED, SessionState
-from proxy.transaction import check_not_failed, end_implicit
+from proxy.transaction import check_not_failed, end_implicit, send_on
 
 
 async def statements(text: str, dialect: Dialect) -> list[Source]:
@@ -66,5 +66,6 @@ async def _run(state: SessionState, found: list[Source]) -> bool:
             if plan.parameters:
                 raise UndefinedParameter("there is no parameter $1")
             await execute(state, prepared, (), SIMPLE)
+        await send_on(state)
         await state.pace()
     return told

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from math import inf
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import trio
 
@@ -65,6 +65,18 @@ class ReadPolicy:
         return LagLimits(self.lag_ms_max, self.lag_entries_max, None, required)
 
 
+class Saved(NamedTuple):
+    """A savepoint."""
+
+    name: str
+    mark: int
+    """In the settings' undo log."""
+    portal: int
+    """The number of the next portal."""
+    before_writes: bool
+    """Nothing of its transaction had gone to the primary, or waited to."""
+
+
 class SessionState:
     """See the module's docstring.  `client` names this session on the primary, unique among all proxies."""
 
@@ -82,10 +94,10 @@ class SessionState:
         self.status = IDLE
         self.several = False
         """The text that is carried out has several statements: where no block is open it counts as one."""
-        self.savepoints: list[tuple[str, int, int]] = []
-        """(name, mark in the settings' undo log, number of the next portal), outermost first."""
+        self.savepoints: list[Saved] = []
+        """Outermost first."""
         self.prelude: list[Operation] = []
-        """Savepoint operations before the first write: sent along with it, or never."""
+        """The savepoints that stand before the first write, as `savepoints` does: sent along with it, or never."""
         self.read_transaction: ReadTransaction | None = None
         """The one snapshot of a READ ONLY transaction."""
         self.own_schema: Schema | None = None
@@ -184,13 +196,10 @@ class SessionState:
             self.outbox.write(encode.parameter_status(name, self.settings.values.get(name, "")))
 
     def add_operation(self, operation: Operation) -> None:
-        """An operation whose success the client hears of by other means."""
-        if self.in_unit:
-            step = Step((operation,), told_nothing)
-            self.unit.add(step, writes=False)
-            self.outbox.expect(step)
-        else:
-            self.prelude.append(operation)
+        """An operation of the unit, whose success the client hears of by other means."""
+        step = Step((operation,), told_nothing)
+        self.unit.add(step, writes=False)
+        self.outbox.expect(step)
 
     def add_portal(self, portal: Portal) -> None:
         portal.number = self.next_portal

@@ -1,7 +1,7 @@
 """A session's transaction: PostgreSQL's block states over the unit on the primary.
 
 A block costs the primary nothing until its first write: BEGIN, reads and savepoints before it are answered here.
-Between BEGIN and the first write the savepoints set so far wait in `prelude` and travel with that write.
+Between BEGIN and the first write the savepoints that stand wait in `prelude` and travel with that write.
 
 Outside of a block, everything up to a Sync, or one simple query's text, is an implicit transaction.  It has no state
 of its own: a unit with work in it is one, and `end_implicit` commits it.
@@ -19,6 +19,7 @@ from lfsql.errors import (
     LfsqlError,
     NoActiveTransaction,
     ReadOnlyTransaction,
+    SerializationFailure,
     UndefinedSavepoint,
 )
 from proxy.pg import encode
@@ -38,7 +39,7 @@ from proxy.sql.utility import (
 from proxy.sql.utility import (
     RollbackToSavepoint as RollbackTo,
 )
-from proxy.state import FAILED, IDLE, IN_TRANSACTION, SessionState
+from proxy.state import FAILED, IDLE, IN_TRANSACTION, Saved, SessionState
 from proxy.writing import flush_unit
 
 if TYPE_CHECKING:
@@ -248,15 +249,18 @@ def savepoint(state: SessionState, name: str) -> None:
         raise NoActiveTransaction("SAVEPOINT can only be used in transaction blocks")
     if len(state.savepoints) >= SAVEPOINTS_MAX:
         raise ActiveTransaction(f"a transaction may have at most {SAVEPOINTS_MAX} savepoints")
-    state.savepoints.append((name, state.settings.mark(), state.next_portal))
-    state.add_operation(SetSavepoint(name))
+    state.savepoints.append(Saved(name, state.settings.mark(), state.next_portal, before_writes=not state.in_unit))
+    if state.in_unit:
+        state.add_operation(SetSavepoint(name))
+    else:
+        state.prelude.append(SetSavepoint(name))
 
 
 def _find(state: SessionState, name: str, statement: str) -> int:
     if state.status == IDLE:
         raise NoActiveTransaction(f"{statement} can only be used in transaction blocks")
     for place in range(len(state.savepoints) - 1, -1, -1):
-        if state.savepoints[place][0] == name:
+        if state.savepoints[place].name == name:
             return place
     raise UndefinedSavepoint(f'savepoint "{name}" does not exist')
 
@@ -264,23 +268,45 @@ def _find(state: SessionState, name: str, statement: str) -> int:
 def release(state: SessionState, name: str) -> None:
     place = _find(state, name, "RELEASE SAVEPOINT")
     del state.savepoints[place:]
-    state.add_operation(ReleaseSavepoint(name))
+    if state.in_unit:
+        state.add_operation(ReleaseSavepoint(name))
+    else:
+        del state.prelude[place:]
 
 
 async def rollback_to(state: SessionState, name: str) -> None:
     place = _find(state, name, "ROLLBACK TO SAVEPOINT")
-    _, mark, portal = state.savepoints[place]
+    saved = state.savepoints[place]
+    gone = state.status == FAILED and not state.unit.held
+    if gone and not saved.before_writes:
+        raise SerializationFailure(
+            f'savepoint "{name}" is gone: the error before has undone the whole transaction',
+            hint="Run the transaction again.",
+        )
     del state.savepoints[place + 1 :]
-    state.add_operation(RollbackToSavepoint(name))
+    if gone:
+        # Nothing was written before it: the transaction goes on as it was then.
+        _forget_unit(state)
+        state.prelude.extend(SetSavepoint(each.name) for each in state.savepoints)
+    elif state.in_unit:
+        state.add_operation(RollbackToSavepoint(name))
+    else:
+        del state.prelude[place + 1 :]
     if state.unit.held:
         await flush_unit(state, HOLD)
-    await end_portals(state, committed=False, since=portal)
+    await end_portals(state, committed=False, since=saved.portal)
     if state.schema_changed or state.own_schema is not None:
         # What the transaction's schema is now, the primary knows.
         state.schema_changed = True
-    state.tell(state.settings.back_to(mark))
+    state.tell(state.settings.back_to(saved.mark))
     if state.status == FAILED:
         state.status = IN_TRANSACTION
+
+
+async def send_on(state: SessionState) -> None:
+    """Statements that wait to be sent, or answers that wait behind them, have become many: no more gather."""
+    if state.unit.full or state.outbox.crowded:
+        await flush_unit(state, HOLD)
 
 
 def check_not_failed(state: SessionState, utility: Utility | None) -> None:

@@ -26,6 +26,8 @@ STEPS_MAX = 1_000
 """Statements gathered before they are sent on without waiting for the Sync."""
 BYTES_MAX = 1 << 20
 """The same in bytes of parameters and text."""
+ANSWER_BYTES: Final = 64
+"""Of an answer, beside its bytes."""
 SEND_BYTES: Final = 128 * 1024
 """Answers gathered before they are sent on and the client's own speed decides."""
 
@@ -60,17 +62,25 @@ def operation_bytes(operation: Operation) -> int:
 class Outbox:
     """Bytes for the client, in order.  Behind a step everything waits for that step's result."""
 
-    __slots__ = ("bytes", "ready", "waiting")
+    __slots__ = ("bytes", "ready", "waiting", "waiting_bytes")
 
     def __init__(self) -> None:
         self.ready: list[bytes] = []
         self.bytes = 0
         """Of what is ready."""
         self.waiting: list[bytes | Step] = []
+        self.waiting_bytes = 0
+        """Of the answers that wait behind a step, with what an answer takes at least."""
+
+    @property
+    def crowded(self) -> bool:
+        """So much waits behind a step that it must be sent for its result."""
+        return self.waiting_bytes >= BYTES_MAX
 
     def write(self, data: bytes) -> None:
         if self.waiting:
             self.waiting.append(data)
+            self.waiting_bytes += len(data) + ANSWER_BYTES
         else:
             self.ready.append(data)
             self.bytes += len(data)
@@ -95,6 +105,7 @@ class Outbox:
             self.ready.append(data)
             self.bytes += len(data)
         self.waiting.clear()
+        self.waiting_bytes = 0
         if not failed and not (complete and told == len(results)):
             raise InvariantBroken(f"{len(results)} results, {told} of the waiting steps told")
 

@@ -20,6 +20,8 @@ from lfsql.node.work import Work
 from lfsql.node.write_queue import WriteQueue
 
 QUEUE_MAX: Final = 1_000
+QUEUE_BYTES_MAX: Final = 64 << 20
+"""Beyond it nothing more is queued; the last one may pass it, so that a lone one always fits."""
 
 REBASE_SECONDS: Final = 0.03
 """After so long without a word from its owner, a transaction makes way for the COMMIT of what lies below it."""
@@ -61,8 +63,8 @@ class Ownership:
     def ask(self, work: Work) -> None:
         """Queue the next part of the transaction, or refuse it."""
         queue = self.present.queue
-        if len(queue) >= QUEUE_MAX:
-            self._refuse(work, QueueFull(f"{QUEUE_MAX} requests of one transaction wait"))
+        if len(queue) >= QUEUE_MAX or sum(each.size for each in queue) >= QUEUE_BYTES_MAX:
+            self._refuse(work, QueueFull(f"{len(queue)} requests of one transaction wait"))
         else:
             queue.append(work)
 

@@ -145,3 +145,29 @@ def test_a_copy_in_one_message_lets_others_have_their_turn(table: str, client: R
     client.until(b"Z")
     watch.end()
     assert watch.longest_s < WAIT_S_MAX / 5
+
+
+@pytest.mark.parametrize(
+    ("begins", "sent", "times"),
+    [
+        (("INSERT INTO {t} VALUES (1)",), ("SHOW ALL",), 30_000),
+        (("BEGIN", "INSERT INTO {t} VALUES (1)"), ("SAVEPOINT a", "RELEASE a"), 80_000),
+    ],
+)
+def test_what_waits_behind_a_write_is_bounded(
+    table: str, client: Raw, watch: Watch, begins: tuple[str, ...], sent: tuple[str, ...], times: int
+) -> None:
+    """One pipeline, whose Sync comes late."""
+    run(client, f"CREATE TABLE {table} (id int)")
+    texts = (*begins, *sent)
+    for number, sql in enumerate(texts):
+        client.send(message(b"P", f"s{number}\0{sql.format(t=table)}\0".encode() + b"\0\0"))
+    once = [bind(f"s{number}".encode()) + EXECUTE for number in range(len(texts))]
+    data = b"".join(once[: len(begins)]) + b"".join(once[len(begins) :]) * times + SYNC
+    ahead = threading.Thread(target=client.send, args=(data,))
+    ahead.start()
+    while (found := client.receive()) is not None and found[0] != b"Z":
+        assert found[0] != b"E", found
+    ahead.join()
+    watch.end()
+    assert watch.resident_most - watch.resident_before < 24 << 20

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from lfsql.errors import CannotChangeNow, InvalidParameterValue, LimitExceeded, UndefinedObject
-from proxy.settings import CHANGES_MAX, PLACEHOLDERS_MAX, REPORTED, SETTINGS, SessionSettings, canonical, duration_ms
+from proxy.settings import (
+    PLACEHOLDERS_MAX,
+    REPORTED,
+    SETTINGS,
+    UNDO_CHARACTERS_MAX,
+    VALUE_CHARACTERS_MAX,
+    SessionSettings,
+    canonical,
+    duration_ms,
+)
 
 
 def fresh() -> SessionSettings:
@@ -171,10 +180,19 @@ def test_an_implicit_transaction_begins_by_itself(local: bool, committed: bool, 
 
 def test_what_a_transaction_remembers_is_bounded() -> None:
     settings = fresh()
-    for number in range(CHANGES_MAX):
-        settings.set("application_name", str(number))
-    with pytest.raises(LimitExceeded):
-        settings.set("application_name", "one more")
+
+    def until_full() -> int:
+        for number in range(UNDO_CHARACTERS_MAX):
+            try:
+                settings.set("application_name", f"{number}".rjust(VALUE_CHARACTERS_MAX))
+            except LimitExceeded:
+                return number
+        raise AssertionError("there is no limit")
+
+    at_first = until_full()
+    assert UNDO_CHARACTERS_MAX * 0.9 < at_first * VALUE_CHARACTERS_MAX <= UNDO_CHARACTERS_MAX + VALUE_CHARACTERS_MAX
+    settings.back_to(at_first // 2)  # what is undone makes room
+    assert abs(until_full() - at_first / 2) < 3
     settings.end(committed=False)
     assert settings.show("application_name") == ""
     settings.set("application_name", "x")

@@ -53,6 +53,19 @@ def test_a_result_too_many_or_too_few_is_a_bug_and_said_so() -> None:
             outbox.resolve(results, failed=False)
 
 
+def test_many_answers_behind_a_step_are_a_crowd() -> None:
+    outbox = Outbox()
+    outbox.write(b"x" * BYTES_MAX)
+    crowded = [outbox.crowded]
+    outbox.expect(step("one"))
+    while not crowded[-1] and len(crowded) < BYTES_MAX:
+        outbox.write(b"")
+        crowded.append(outbox.crowded)
+    assert crowded[-1]
+    outbox.resolve((Result(),), failed=False)
+    assert (crowded[0], outbox.crowded) == (False, False)
+
+
 def test_a_unit_is_full_by_number_and_by_size() -> None:
     unit = Unit()
     fullness = []
