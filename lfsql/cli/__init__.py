@@ -1,4 +1,4 @@
-"""The command line: `lfsql up`, `node`, `proxy`, `status`, `members`.
+"""The command line: `lfsql up`, `node`, `proxy`, `status`, `members`, `verify`.
 
 The one place that knows both the nodes and the proxy.  Heavy parts are imported by the command that needs them, so
 that `lfsql --help` and a mistake in the arguments answer at once.
@@ -117,6 +117,26 @@ def members(config: Path) -> None:
     from lfsql.cli.members import run_members
 
     run_members(config)
+
+
+@main.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    default=DIRECTORY,
+    show_default=True,
+    help="The directory of `lfsql up`, or one node's data directory, at rest.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(directory: Path, *, as_json: bool) -> None:
+    """Check that the nodes hold what they must: logs, databases, and that these are equal.
+
+    Exit status 0 when nothing is wrong, else 1.
+    """
+    from lfsql.cli.verify import run_verify
+
+    sys.exit(run_verify(directory, as_json=as_json))
 
 
 def _log_to_stderr() -> None:

@@ -88,6 +88,21 @@ def _electors(members: dict[NodeId, str]) -> set[NodeId]:
 
 
 @contextmanager
+def stopped_directory(path: Path) -> Iterator[DirectoryIdentity]:
+    """Keep nodes from starting in an existing directory, for somebody who looks at it.
+
+    Raises DirectoryInUse, ConfigError when it is no node's.
+    """
+    if not (path / IDENTITY).exists():
+        raise ConfigError(f"{path} is no node's data directory")
+    with _locked(path) as directory:
+        try:
+            yield msgspec.json.decode((directory / IDENTITY).read_bytes(), type=DirectoryIdentity)
+        except msgspec.MsgspecError as error:
+            raise ConfigError(f"data_dir: {path / IDENTITY} is damaged: {error}") from error
+
+
+@contextmanager
 def _locked(directory: Path) -> Iterator[Path]:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ tables without a primary key, sqlite_sequence, and the order; applying a changes
 What the hook does not tell is asked for afterwards: the numbers in sqlite_sequence, and the rows of a table with a
 VIRTUAL generated column, whose values it cannot give; those go as their net effect.  Not in this form, and so as
 text: what writes to virtual tables, whose contents are made by their own code, a table without rowid that has a
-VIRTUAL column, a table whose columns take all names of the rowid, and more than RECORDED_BYTES_MAX of changes.
+VIRTUAL column, a table whose columns take all names of the rowid, and changes too large for their unit.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Change(NamedTuple):
 
 
 class Recording:
-    """The changes of one statement.  `complete` is False once there are too many: then they are forgotten."""
+    """The changes of one statement.  `complete` is False once they take more than `bytes_max`, and are forgotten."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, bytes_max: int) -> None:
         self._connection = connection
-        self._bytes_left = RECORDED_BYTES_MAX
+        self._bytes_left = min(bytes_max, RECORDED_BYTES_MAX)
         self.changes: list[Change] = []
         self.complete = True
         self._numbers = _numbers(connection)
@@ -119,23 +119,23 @@ class Recording:
                 yield _SET_NUMBER, (name, number)
 
 
-def created_with_rows(connection: apsw.Connection, name: str) -> tuple[Statement, list[Change]] | None:
-    """CREATE TABLE ... AS as the table's text and its rows, of which no hook tells.  None: they cannot be told."""
+def created_with_rows(connection: apsw.Connection, name: str, recording: Recording) -> Statement | None:
+    """The text of a table that CREATE TABLE ... AS made; its rows, of which no hook tells, go to `recording`.
+
+    None when they cannot be told.
+    """
     table = _look_at(connection, name)
     if not table.rowid:
         return None
     ((sql,),) = own(
         connection, "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE", (name,)
     )
-    changes: list[Change] = []
-    size = 0
     for row in connection.execute(table.select_all, prepare_flags=INTERNAL):
-        size += _ROW_BYTES + rows_bytes((row,))
-        if size > RECORDED_BYTES_MAX:
-            return None
         rowid = int(str(row[0]))
-        changes.append(Change(table.name, "INSERT", rowid, rowid, None, row[1:]))
-    return Statement(str(sql)), changes
+        recording.add(Change(table.name, "INSERT", rowid, rowid, None, row[1:]))
+        if not recording.complete:
+            return None
+    return Statement(str(sql))
 
 
 # -- Tables --------------------------------------------------------------------------------------------------

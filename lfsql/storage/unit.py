@@ -244,30 +244,34 @@ class OpenUnit:
     def _start_recording(self, inspected: Inspected) -> Recording | None:
         if not inspected.order_dependent or not self._protected or self.rebuilding:
             return None
-        recording = self.engine.effect.recording = Recording(self.engine.connection)
+        recording = self.engine.effect.recording = self._new_recording()
         return recording
+
+    def _new_recording(self) -> Recording:
+        # In the log the changes take no more than half of what they take in memory: so that they always fit.
+        return Recording(self.engine.connection, (self.engine.unit_bytes_max - self.recorded_bytes) // 2)
 
     def _record(
         self, statement: Statement, recording: Recording | None, creates: str, rows_changed: int, changed: int
     ) -> None:
         """The statement ran: log its text, or the rows it changed."""
-        if recording is None and not (creates and self._protected):
-            self._log(statement)
-            return
         engine = self.engine
         engine.effect.recording = None
         made: Statement | None = None
-        if recording is None:
-            created = created_with_rows(engine.connection, creates)
-            if created is None:
-                self._log(statement)
-                return
-            made, changes = created
-            recording = Recording(engine.connection)
-            recording.changes += changes
-            engine.effect.add(changes)
-        instead = recording.statements(rows_changed, changed)
-        for each in [statement] if instead is None else [made, *instead] if made is not None else instead:
+        if recording is None and creates and self._protected:
+            recording = self._new_recording()
+            made = created_with_rows(engine.connection, creates, recording)
+            if made is None:
+                recording = None
+            else:
+                engine.effect.add(recording.changes)
+        instead = None if recording is None else recording.statements(rows_changed, changed)
+        if instead is None:
+            self._log(statement)
+            return
+        if made is not None:
+            self._log(made)
+        for each in instead:
             self._log(each)
 
     def _log(self, statement: Statement) -> None:

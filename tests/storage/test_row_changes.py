@@ -18,6 +18,7 @@ from lfsql.core.entry import UNIT, Unit, decode_unit, encode_unit
 from lfsql.core.requests import Run, RunMany
 from lfsql.errors import Diverged, InsufficientPrivilege, IntegrityViolation, UniqueViolation
 from lfsql.storage import row_changes
+from lfsql.storage.engine import Engine
 from lfsql.storage.row_changes import ROWS_BEGIN, ROWS_END
 from tests.storage.pair import Pair, dump, position, rows
 
@@ -221,6 +222,22 @@ def test_too_many_changes_go_as_text(reversed_pair: Pair, monkeypatch: pytest.Mo
     assert by_rows(reversed_pair)
     reversed_pair.execute("INSERT INTO keyed (a, b) SELECT id, value FROM parent, lfsql_series(100, 200, 1)")
     assert not by_rows(reversed_pair)
+
+
+def test_changes_that_do_not_fit_into_their_unit_go_as_text(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "small.db", unit_bytes_max=20_000)
+    engine.begin()
+    engine.open_unit("client", 1, 1, 1)
+    engine.run(Run("CREATE TABLE t (a, b)"))
+    engine.run(Run("INSERT INTO t SELECT value, 'x' FROM lfsql_series(1, 30, 1)"))
+    copies = [Run("INSERT INTO t SELECT a, b FROM t"), Run("CREATE TABLE u AS SELECT * FROM t")]
+    for copy in copies:
+        engine.run(copy)
+    unit = engine.close_unit()
+    assert unit.statements[-1].sql == copies[1].sql
+    assert ROWS_BEGIN in {statement.sql for statement in unit.statements}
+    engine.rollback()
+    engine.close()
 
 
 def test_a_failed_statement_leaves_nothing_recorded(reversed_pair: Pair) -> None:

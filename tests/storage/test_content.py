@@ -1,0 +1,95 @@
+"""The content hash: equal where the contents are, whatever the pages look like; different for any difference."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import apsw
+import pytest
+
+from lfsql.errors import DataCorrupted
+from lfsql.storage.content import content_hash, find_damage, read_position
+from lfsql.storage.engine import Engine
+from tests.storage.pair import Pair
+from tests.storage.test_row_changes import reverse
+
+
+def content(engine: Engine) -> bytes:
+    return content_hash(engine.connection, lambda: None)
+
+
+def test_nodes_that_applied_the_same_have_the_same_content_whatever_their_files_look_like(tmp_path: Path) -> None:
+    pair = reverse(Pair(tmp_path))
+    pair.execute("CREATE VIRTUAL TABLE found USING fts5(body)", "CREATE TABLE u (rowid, _rowid_, oid)")
+    pair.execute("INSERT INTO found VALUES ('a b'), ('b c')", "INSERT INTO u VALUES (3, 2, 1), (1, 2, 3)")
+    pair.execute("INSERT INTO child (n) SELECT n FROM parent", "DELETE FROM loose WHERE a = 1")
+    pair.replica.connection.execute("ANALYZE")
+    assert content(pair.primary) == content(pair.replica)
+    assert find_damage(pair.replica.connection) == ""
+    assert read_position(pair.replica.connection) == pair.replica.position
+    pair.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE loose SET a = 1.0 WHERE a = 1",
+        "UPDATE loose SET a = '2' WHERE a = 2",
+        "DELETE FROM audit WHERE rowid = 1",
+        "UPDATE keyed SET b = 7 WHERE a = 'y'",
+        "UPDATE computed SET b = 9 WHERE a = 1",
+        "UPDATE sqlite_sequence SET seq = seq + 1",
+        "UPDATE loose SET rowid = 99 WHERE rowid = 1",
+        "CREATE INDEX i ON loose (b)",
+        "DROP TABLE late",
+        "INSERT INTO _lfsql_clients VALUES ('other', 1, 1, x'')",
+        "UPDATE _lfsql_state SET clock_us = clock_us + 1",
+    ],
+)
+def test_any_difference_is_a_different_content(tmp_path: Path, change: str) -> None:
+    pair = reverse(Pair(tmp_path))
+    before = content(pair.replica)
+    assert before == content(pair.primary)
+    pair.replica.connection.execute(change)
+    assert content(pair.replica) != before
+    pair.close()
+
+
+def test_a_page_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "data.db")
+    engine.connection.execute("CREATE TABLE t (a); CREATE INDEX i ON t (a)")
+    engine.connection.execute(
+        "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 5000)"
+        " INSERT INTO t SELECT hex(randomblob(50)) FROM n"
+    )
+    engine.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    roots = dict(engine.connection.execute("SELECT name, rootpage FROM sqlite_schema WHERE tbl_name = 't'"))
+    engine.close()
+    whole = (tmp_path / "data.db").read_bytes()
+
+    def opened_with_a_damaged_page(number: int) -> apsw.Connection:
+        at = (number - 1) * 4096
+        (tmp_path / "data.db").write_bytes(whole[:at] + b"\xff" * 64 + whole[at + 64 :])
+        return apsw.Connection(str(tmp_path / "data.db"), flags=apsw.SQLITE_OPEN_READONLY)
+
+    with contextlib.closing(opened_with_a_damaged_page(roots["t"])) as connection:
+        with pytest.raises(DataCorrupted, match="to its end"):
+            content_hash(connection, lambda: None)
+        assert find_damage(connection) != ""
+    with contextlib.closing(opened_with_a_damaged_page(roots["i"])) as connection:
+        content_hash(connection, lambda: None)
+        assert find_damage(connection) != "", "an index is looked at too"
+
+
+def test_the_pace_is_asked_for_and_may_stop_it(tmp_path: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    pair = reverse(Pair(tmp_path))
+    with pytest.raises(Stopped):
+        content_hash(pair.primary.connection, stop)
+    pair.close()
