@@ -105,8 +105,7 @@ def test_every_command_and_option_is_documented(name: str, command: click.Comman
 
 
 def test_no_command_is_documented_that_is_not_there() -> None:
-    assert re.findall(r"^## lfsql (\w+)$", COMMANDS, re.MULTILINE) == ["up", "node", "proxy", "status", "members"]
-    assert sorted(main.commands) == ["members", "node", "proxy", "status", "up"]
+    assert sorted(re.findall(r"^## lfsql ([\w-]+)$", COMMANDS, re.MULTILINE)) == sorted(main.commands)
 
 
 def test_every_sqlstate_and_class_is_documented() -> None:
