@@ -118,9 +118,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     peers: tuple[Member, ...]
     cluster_key_file: str
     data_dir: str = "."
-    heartbeat_ms: Milliseconds = 150
-    election_timeout_ms_min: Milliseconds = 600
-    election_timeout_ms_max: Milliseconds = 1_200
+    heartbeat_ms: Milliseconds = 125
+    election_timeout_ms_min: Milliseconds = 400
+    election_timeout_ms_max: Milliseconds = 800
     limits: NodeLimits = msgspec.field(default_factory=NodeLimits)
 
     def __post_init__(self) -> None:

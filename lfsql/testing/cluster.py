@@ -63,6 +63,8 @@ class Tier:
     process: subprocess.Popen[str]
     output: Path
     leash: Leash = field(default_factory=Leash)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """Nodes that start_node() started; not children of `lfsql up`, which does not stop them."""
 
     @property
     def dsn(self) -> str:
@@ -105,8 +107,18 @@ class Tier:
         os.kill(pid, number)
         return pid
 
+    def start_node(self, name: str) -> None:
+        """Start a node that has ended again, by itself as an operator would."""
+        command = [sys.executable, "-m", "lfsql", "node", "--config", str(self.directory / name / "node.toml")]
+        with (self.directory / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603  # our own program
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.leash.hold(process.pid)
+        self.started.append(process)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Stop the whole tier in order; the exit status of `lfsql up`."""
+        """Stop the whole tier in order, nodes that were started again apart; the exit status of `lfsql up`."""
         self.process.send_signal(number)
         return self.process.wait(STOP_S_MAX)
 
@@ -120,6 +132,8 @@ class Tier:
                 self.process.kill()
                 self.process.wait()
         self.leash.end()
+        for process in self.started:
+            process.wait()
 
 
 def start_tier(directory: Path, *options: str, nodes: int = 3, port: int = 0) -> Tier:
