@@ -25,6 +25,8 @@ from proxy.execution import Telling, execute, row_writer, rows_now, rows_of, tel
 from proxy.pg import encode
 from proxy.pg.oids import ELEMENTS, JSON, NAMES, TEXT
 from proxy.planning import arguments, current, prepare
+from proxy.receipt import COLUMNS as ROUTE_COLUMNS
+from proxy.receipt import last_route
 from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.sql.utility import (
     CloseCursor,
@@ -169,6 +171,8 @@ async def _tell_list(
 
 
 def show_columns(utility: ShowSetting) -> tuple[ResultColumn, ...]:
+    if utility.name == "lfsql.last_route":
+        return ROUTE_COLUMNS
     return SHOW_ALL if utility.name == "all" else (ResultColumn(utility.name, TEXT),)
 
 
@@ -176,8 +180,7 @@ def _shown(state: SessionState, utility: ShowSetting) -> list[Row]:
     if utility.name == "all":
         return [(name, value, description) for name, value, description in state.settings.shown()]
     if utility.name == "lfsql.last_route":
-        node, role, index, reason = state.last_route
-        return [(json.dumps({"node": node, "role": role, "index": index, "reason": reason}),)]
+        return [last_route(state).row]
     if utility.name == "lfsql.last_index":
         return [(str(state.seen_index),)]
     return [(state.settings.show(utility.name),)]

@@ -22,6 +22,7 @@ from proxy.pg.rows import row_encoder
 from proxy.pg.types import expand_formats
 from proxy.planning import arguments, current, follow, replan
 from proxy.reading import SchemaMoved, local_node, read, read_now
+from proxy.receipt import read_at, tell
 from proxy.sql.memo import keep
 from proxy.sql.plan import ANY_SCHEMA, Kind, Plan, ResultColumn
 from proxy.state import IDLE, SessionState, cancellable
@@ -122,6 +123,7 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
                 return await transaction.open(state, plan, values)
             rows = read_now(state, plan, plan.statements[0], values)
             if rows is not None:
+                tell(state)
                 return ListRows(rows)
             return await read(state, plan, plan.statements[0], values)
         except SchemaMoved as moved:
@@ -145,6 +147,8 @@ class Snapshot:
         in_force = self._transaction.schema_index if own is None else own.index
         if plan.schema_index not in (ANY_SCHEMA, in_force):
             raise SchemaMoved(self._transaction.schema_index)
+        node, role, level = state.snapshot_route
+        read_at(state, node, role, self._transaction.index, monotonic(), level, "snapshot")
         sql = plan.statements[0]
         rows = self._transaction.try_inline(sql, values)
         if rows is not None:
@@ -180,7 +184,7 @@ async def snapshot(state: SessionState) -> Snapshot | None:
         opening = partial(node.reads.open_transaction, wait_ms_max=state.statement_ms_max)
         state.read_transaction = await cancellable(state, opening)
         state.seen_index = max(state.seen_index, state.read_transaction.index)
-        state.last_route = (node.name, node.role, state.read_transaction.index, "snapshot")
+        state.snapshot_route = (node.name, node.role, state.policy.level)
     return Snapshot(state.read_transaction)
 
 
@@ -258,18 +262,12 @@ async def add_step(
     if unit.full:
         await flush_unit(state, HOLD)
         await state.flush()
-    state.last_route = (primary_name(state), "primary", 0, plan.reason or plan.kind.value)
 
 
 def operations(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> tuple[Operation, ...]:
     """What the primary must run for the statement.  The last one's result is the statement's."""
     *before, last = prepared.plan.statements
     return (*map(Run, before), Run(last, arguments(state, prepared, parameters)))
-
-
-def primary_name(state: SessionState) -> str:
-    primary = state.worker.topology.primary
-    return primary.name if primary is not None else ""
 
 
 async def rows_now(

@@ -64,6 +64,7 @@ def answer(state: SessionState, messages: list[SessionMessage]) -> tuple[bytes, 
 
 
 def _usable(state: SessionState, plan: Plan) -> bool:
+    state.refresh()
     return (
         plan.kind is Kind.READ
         and not plan.catalog
@@ -75,8 +76,7 @@ def _usable(state: SessionState, plan: Plan) -> bool:
         and state.status == IDLE
         and not state.unit.steps
         and not state.unit.held
-        and state.settings.settled
-        and state.settings.values["default_transaction_read_only"] == "off"
+        and state.plain
     )
 
 

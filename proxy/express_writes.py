@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Final
 
 from lfsql.core.requests import ABORTED, COMMIT, COMMITTED, HOLD, OPEN, ROLLBACK, Answer, Cancel, Outcome, Submit
 from lfsql.errors import InvariantBroken, LfsqlError, StalePlan
-from proxy.execution import description, is_read, operations, primary_name, row_writer, tag_of
+from proxy.execution import description, is_read, operations, row_writer, tag_of
 from proxy.express import is_described, query_plan
 from proxy.functions import CHANGES_SESSION
 from proxy.pg import encode
 from proxy.pg.messages import Bind, Query, SessionMessage
 from proxy.planning import bind
+from proxy.receipt import written_at
 from proxy.sql.plan import Kind, Plan
 from proxy.sql.utility import Commit, Rollback
-from proxy.state import FAILED, IDLE, SessionState
+from proxy.state import IDLE, IN_TRANSACTION, SessionState
 from proxy.transaction import over, over_at_once, read_only
 from proxy.writing import after_loss, error_of, is_elsewhere, settle, submit
 
@@ -138,7 +139,7 @@ class Asked:
                 over_at_once(state, committed=outcome.state == COMMITTED)
         if plan.utility is not None:
             return self._head + state.outbox.take() + encode.command_complete(_TAGS[end])
-        state.last_route = (primary_name(state), "primary", 0, plan.reason or plan.kind.value)
+        written_at(state, self._node.name, outcome.index, plan)
         result = outcome.results[-1]
         if not plan.returns_rows:
             return self._head + encode.command_complete(tag_of(plan, result.rows_changed))
@@ -194,11 +195,11 @@ class Asked:
 def ask(state: SessionState, messages: list[SessionMessage], heard: Callable[[bytes | None], None]) -> Asked | None:
     """Send the one request that `messages` are to the primary; None when they are not of the plain kind, or it cannot
     be done at once: nothing has happened then."""
+    state.refresh()
     unit = state.unit
     if (
-        state.status == FAILED
+        not _is_plain_session(state)
         or unit.steps
-        or (state.status == IDLE and (unit.held or not state.settings.settled))
         or state.prelude
         or not _no_portals(state)
         or state.schema_changed
@@ -206,7 +207,6 @@ def ask(state: SessionState, messages: list[SessionMessage], heard: Callable[[by
         or state.read_transaction is not None
         or state.statement_ms_max
         or state.lock_ms_max
-        or read_only(state)
     ):
         return None
     node = unit.node if unit.held else state.worker.topology.primary
@@ -263,6 +263,14 @@ def _request(state: SessionState, messages: list[SessionMessage], heard: Callabl
     if plan.returns_rows:
         row_writer(state, plan, formats)  # formats that do not exist must be found before anything runs
     return asked, operations(state, prepared, parameters), COMMIT if state.status == IDLE else HOLD
+
+
+def _is_plain_session(state: SessionState) -> bool:
+    if state.status == IDLE:
+        return state.plain and not state.unit.held
+    values = state.settings.values
+    in_block = state.status == IN_TRANSACTION
+    return in_block and not read_only(state) and values["lfsql.notice_route"] == "off"
 
 
 def _no_portals(state: SessionState) -> bool:

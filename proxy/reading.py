@@ -23,10 +23,11 @@ from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, Re
 from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale, UndefinedObject
 from proxy.hints import policy_of
 from proxy.joined import Question
+from proxy.receipt import INLINE, read_at, read_inline
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
-from proxy.waiting import wait_change, wait_primary
+from proxy.waiting import wait_change, wait_primary, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
         memo.long_runs = 0
         if index > state.seen_index:
             state.seen_index = index
-        state.last_route = (node.name, node.role, index, "inline")
+        read_inline(state, node, index, now, policy.level)
         return rows
     return None
 
@@ -200,12 +201,12 @@ async def _try(
         return None
     if reads is None:
         needed = min(required, at) if policy.level == "any" else required
-        return await _over_link(state, sql, arguments, node, needed, plan.schema_index)
+        return await _over_link(state, sql, arguments, node, needed, policy.level, plan.schema_index)
     if not plan.memo.skips:
         rows = reads.try_inline(sql, arguments)
         if rows is not None:
             plan.memo.long_runs = 0
-            _note(state, node, at, "inline")
+            _note(state, node, at, policy.level, INLINE)
             return ListRows(rows)
         plan.memo.ran_long()
     plan.memo.skips -= 1
@@ -217,7 +218,7 @@ async def _try(
     except BaseException:
         node.outstanding -= 1
         raise
-    _note(state, node, cursor.index, "thread")
+    _note(state, node, cursor.index, policy.level, "thread")
     return LocalRows(state, node, cursor)
 
 
@@ -243,7 +244,7 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
         node.outstanding -= 1
     if plan.schema_index >= 0 and answer.schema_index != plan.schema_index:
         raise SchemaMoved(answer.schema_index)
-    _note(state, node, answer.index, "joined with the catalogs")
+    _note(state, node, answer.index, policy_of(state, plan).level, "joined with the catalogs")
     return ListRows(answer.rows)
 
 
@@ -314,9 +315,9 @@ def data_file(node: Node) -> Path:
     return Path(node.data_dir) / "data.db"
 
 
-def _note(state: SessionState, node: Node, index: Index, reason: str) -> None:
+def _note(state: SessionState, node: Node, index: Index, level: str, reason: str) -> None:
     state.seen_index = max(state.seen_index, index)
-    state.last_route = (node.name, node.role, index, reason)
+    read_at(state, node.name, node.role, index, monotonic(), level, reason)
 
 
 async def _when_lagging(
@@ -348,7 +349,10 @@ async def _when_lagging(
     if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
         raise SchemaMoved(node.schema_index)
     try:
-        return await _over_link(state, sql, arguments, node, max(needed, plan.schema_index), plan.schema_index)
+        with waiting(state):
+            return await _over_link(
+                state, sql, arguments, node, max(needed, plan.schema_index), policy.level, plan.schema_index
+            )
     except LinkLost:
         return None
 
@@ -362,9 +366,13 @@ async def _over_link(
     arguments: tuple[Value, ...],
     node: Node,
     min_index: Index,
+    level: str | None = None,
     schema_index: Index = ANY_SCHEMA,
 ) -> RowSource:
-    """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`."""
+    """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`.
+
+    `level`: of the receipt; None when it is no statement's.
+    """
     link = node.link
     if link is None:
         raise LinkLost(f"there is no link to node '{node.name}'")
@@ -391,7 +399,8 @@ async def _over_link(
     except BaseException:
         node.outstanding -= 1
         raise
-    _note(state, node, answer.index, "link")
+    if level is not None:
+        _note(state, node, answer.index, level, "link")
     if not answer.more:
         node.outstanding -= 1
         return ListRows(list(answer.rows))

@@ -219,6 +219,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "lfsql.dialect": Setting("postgresql", _choice("postgresql", "sqlite"), description="the SQL spoken"),
     "lfsql.min_index": Setting("0", _lag_integer, description="reads see at least this log index"),
     "lfsql.failover_wait_ms": Setting("10000", _lag_integer, description="how long a write waits for a primary"),
+    "lfsql.notice_route": Setting("off", _boolean, description="tell where each statement ran in a NOTICE"),
     "lfsql.last_route": Setting("", read_only=True, description="where the previous statement ran, and why"),
     "lfsql.last_index": Setting("0", read_only=True, description="the newest log index this session has seen"),
 }
@@ -388,6 +389,7 @@ class SessionSettings:
             return []
         undo, self._undo = self._undo, None
         self._undo_characters = 0
+        self.version += 1  # what is derived from the settings also tells whether they are settled
         changed: list[str] = []
         kept: set[str] = set()
         for name, before, local in reversed(undo):

@@ -20,6 +20,7 @@ from proxy import time_zones
 from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
+from proxy.receipt import Glance, Route
 from proxy.settings import SessionSettings, duration_ms
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows
 from proxy.unit import Outbox, Step, Unit, told_nothing
@@ -100,6 +101,8 @@ class SessionState:
         """The savepoints that stand before the first write, as `savepoints` does: sent along with it, or never."""
         self.read_transaction: ReadTransaction | None = None
         """The one snapshot of a READ ONLY transaction."""
+        self.snapshot_route = ("", "", "")
+        """Its node, the node's role and the level it was taken at."""
         self.own_schema: Schema | None = None
         """The schema inside a transaction that has changed it."""
         self.schema_changed = False
@@ -109,8 +112,10 @@ class SessionState:
         self.next_portal = 0
         self.seen_index: Index = 0
         """The newest log index this session has read or written: its reads never go behind it."""
-        self.last_route: tuple[str, str, Index, str] = ("", "", 0, "")
-        """(node, role, index, reason) of the previous statement."""
+        self.receipt: Route | Glance = Route()
+        """Of the previous statement, see `receipt.last_route`."""
+        self.waited_s = 0.0
+        """How long the statement that runs now has waited for the cluster."""
         self.cancel: Callable[[], None] | None = None
         """Stops what runs now; None while nothing that can be stopped runs."""
         self.stop_at = inf
@@ -145,6 +150,12 @@ class SessionState:
         self.idle_ms_max = duration_ms(values["idle_in_transaction_session_timeout"])
         self.failover_s = int(values["lfsql.failover_wait_ms"]) / 1000
         self.local = values["lfsql.durability"] == "local"
+        self.plain = (
+            values["lfsql.notice_route"] == "off"
+            and values["default_transaction_read_only"] == "off"
+            and self.settings.settled
+        )
+        """Nothing is set that a short way through the proxy would not heed."""
         self.dialect: Dialect = "sqlite" if values["lfsql.dialect"] == "sqlite" else "postgresql"
 
     def refresh(self) -> None:

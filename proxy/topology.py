@@ -22,6 +22,7 @@ from lfsql.errors import LinkLost, NoPrimary
 if TYPE_CHECKING:
     from lfsql.net.link import Link
     from lfsql.storage.reads import LocalReads
+    from proxy.receipt import Tally
 
 READABLE: Final = frozenset({PRIMARY, REPLICA, LEARNER, CANDIDATE})
 """Roles of nodes that have data to read; how fresh it is, each read checks.  A quarantined node says UNREACHABLE."""
@@ -41,6 +42,7 @@ class Node:
         "confirmed_at",
         "data_dir",
         "heard_at",
+        "inline",
         "link",
         "name",
         "outstanding",
@@ -67,6 +69,8 @@ class Node:
         self.pid = 0
         self.outstanding = 0
         """Reads sent to it that have not ended."""
+        self.inline: dict[str, Tally] = {}
+        """Reads answered at once from its file, in its present role, by their level."""
 
     def readable(self, now: float) -> bool:
         vouched_at = self.confirmed_at if self.role == PRIMARY else self.heard_at
@@ -105,7 +109,9 @@ class Topology:
             # Deposed perhaps: it can commit nothing, and its data is judged as that of any other copy.
             role = REPLICA
         changed = node.role != role or node.term != heartbeat.term
-        node.role = role
+        if node.role != role:
+            node.role = role
+            node.inline = {}
         node.term = heartbeat.term
         if role == PRIMARY and heartbeat.term >= self.term:
             self.term = heartbeat.term
@@ -132,6 +138,12 @@ class Topology:
                     if node.link is not None:
                         # What waits to be sent is for nobody any more, and must not be there when it wakes up.
                         node.link.close(LinkLost(f"node '{node.name}' is silent"))
+
+    def freshness(self, index: Index, now: float) -> tuple[float | None, int]:
+        """How many seconds stale a copy at `index` can be, None when that is not known, and how many entries."""
+        if index >= self.history.commit_index and self.heard_at > 0:
+            return now - self.heard_at, 0
+        return self.history.staleness(index, now), max(0, self.history.commit_index - index)
 
     def committed(self, index: Index) -> None:
         """An outcome told of a commit: the node's next heartbeat can only say the same or more."""

@@ -37,6 +37,7 @@ from lfsql.storage.reads import LocalReads
 from proxy.catalogs import Catalogs
 from proxy.pg.settings import EncodeSettings
 from proxy.reactor import Reactor
+from proxy.receipt import Routes, answered_here
 from proxy.schemas import Schemas
 from proxy.settings import SETTINGS
 from proxy.sql.cache import PlanCache
@@ -101,6 +102,7 @@ class Worker:
         self.schemas = Schemas(self)
         self.plans = PlanCache(self.limits.plan_cache_entries_max, self.limits.plan_cache_bytes_max)
         self.catalogs = Catalogs()
+        self.routes = Routes()
         self.reactor = Reactor()
         self.started_at: str = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         self._identity = identity
@@ -260,7 +262,9 @@ class Worker:
         schema = await self.schemas.get(state)
         query, limit = plan.statements[-1], state.statement_ms_max
         running = partial(self.catalogs.run, query, values, schema, self.facts(state), run_ms_max=limit)
-        return ListRows(await cancellable(state, running))
+        rows = await cancellable(state, running)
+        answered_here(state, "system catalogs")
+        return ListRows(rows)
 
     def facts(self, state: SessionState) -> Facts:
         """What the catalogs tell beyond the schema."""
@@ -299,6 +303,7 @@ class Worker:
             primary=topology.primary.name if topology.primary is not None else "",
             term=topology.term,
             commit_index=topology.commit_index,
+            routes=self.routes.rows(),
         )
 
     # -- tasks ---------------------------------------------------------------------------------------------

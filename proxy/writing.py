@@ -46,6 +46,7 @@ from lfsql.errors import (
     StalePlan,
     all_errors,
 )
+from proxy.receipt import written_at
 from proxy.sql.plan import ANY_SCHEMA
 from proxy.state import TIMED_OUT, SessionState, cancellable
 from proxy.unit import Step
@@ -267,6 +268,9 @@ async def flush_unit(state: SessionState, end: int) -> None:
     if not unit.held:
         unit.writes = False
     state.worker.schemas.heard(outcome.schema_index)
+    told = next((step.plan for step in reversed(steps) if step.plan is not None), None)
+    if told is not None and outcome.fault is None:
+        written_at(state, unit.node.name, outcome.index, told)
     if outcome.fault is not None:
         error = error_of(outcome.fault)
         error.context = _context(steps, len(results))

@@ -17,9 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psycopg
 import psycopg.conninfo
+import psycopg.rows
 import pytest
 
 from lfsql.testing.cluster import Tier, running_tier
@@ -58,6 +60,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         return
     with running_tier(tmp_path_factory.mktemp("tier") / "data") as tier:
         yield Server("127.0.0.1", tier.port, "lfsql", "lfsql", tier)
+
+
+def route_of(connection: psycopg.Connection[Any]) -> dict[str, object]:
+    """Where the connection's previous statement ran: its receipt, by column."""
+    shown = connection.cursor(row_factory=psycopg.rows.dict_row).execute("SHOW lfsql.last_route").fetchone()
+    assert shown is not None
+    return dict(shown)
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import psycopg
 import pytest
 
 from lfsql.testing.cluster import wait_until
-from tests.client.conftest import Server
+from tests.client.conftest import Server, route_of
 
 pytestmark = pytest.mark.client
 
@@ -50,11 +48,11 @@ def test_a_session_reads_its_own_writes_and_says_where(lfsql_server: Server, tab
         for count in range(1, 41):
             session.execute(f"INSERT INTO {table} VALUES (%s)", (count,))
             assert session.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
-            shown = session.execute("SHOW lfsql.last_route").fetchone()
             index = session.execute("SHOW lfsql.last_index").fetchone()
-            assert shown is not None
             assert index is not None
-            assert json.loads(shown[0])["index"] <= int(index[0])
+            at = route_of(session)["applied_index"]
+            assert isinstance(at, int)
+            assert at <= int(index[0])
 
 
 def test_a_token_carries_causality_to_another_session(lfsql_server: Server, table: str) -> None:
@@ -78,9 +76,7 @@ def test_one_long_run_of_a_shape_leaves_the_short_ones_inline(lfsql_server: Serv
 
         def ran(above: int) -> str:
             connection.execute(f"SELECT id FROM {table} WHERE id > {above}").fetchall()
-            told = connection.execute("SHOW lfsql.last_route").fetchone()
-            assert told is not None
-            return str(json.loads(told[0])["reason"])
+            return str(route_of(connection)["reason"])
 
         wait_until(lambda: ran(19_999) == "inline", 10, "a copy on this host has the rows")
         assert ran(5) == "thread"

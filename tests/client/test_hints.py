@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import psycopg
 import pytest
 
-from tests.client.conftest import Server
+from tests.client.conftest import Server, route_of
 
 pytestmark = pytest.mark.client
-
-
-def route_of(connection: psycopg.Connection) -> dict[str, object]:
-    shown = connection.execute("SHOW lfsql.last_route").fetchone()
-    assert shown is not None
-    found: dict[str, object] = json.loads(shown[0])
-    return found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from tests.client.conftest import Server
+from tests.client.conftest import Server, route_of
 
 pytestmark = pytest.mark.client
 
@@ -185,8 +185,7 @@ def test_they_go_where_reads_go(
     filled.execute(f"SET lfsql.max_lag_ms = {0 if level == 'any' else 1000}")
     found = filled.execute(f"SELECT count(*) FROM {table}, pg_namespace WHERE nspname = 'public'").fetchone()
     assert found == (3,) or level in ("any", "bounded")
-    shown = filled.execute("SHOW lfsql.last_route").fetchone()
-    assert shown is not None
-    assert "joined with the catalogs" in shown[0]
-    if route != "auto":
-        assert f'"role": "{route}"' in shown[0]
+    told = route_of(filled)
+    assert told["reason"] == "joined with the catalogs"
+    assert told["level"] == level
+    assert route in ("auto", told["role"])

@@ -80,6 +80,7 @@ def session() -> tuple[SessionState, FakeWorker, FakeLink]:
         client="c",
         sequence=3,
         seen_index=0,
+        waited_s=0.0,
         failover_s=5.0,
         stop_at=float("inf"),
         statement_ms_max=0,

@@ -11,7 +11,7 @@ import pytest
 from lfsql.errors import InvalidParameterValue, UndefinedColumn, UndefinedFunction, UndefinedObject, UndefinedTable
 from proxy.sql import catalog
 from proxy.sql.catalog.definitions import relations
-from proxy.sql.catalog.facts import Cursor, Facts, Node, Prepared, Proxy, Role, Session, Setting
+from proxy.sql.catalog.facts import Cursor, Facts, Node, Prepared, Proxy, Role, Route, Session, Setting
 from proxy.sql.catalog.functions import size_pretty
 from proxy.sql.catalog.rows import Rows
 from proxy.sql.catalog.spelling import shown
@@ -30,6 +30,7 @@ FACTS = Facts(
         Node("n2", "replica", "127.0.0.1:7002", healthy=False, lag_ms=3_723_004.5),
     ),
     proxies=(Proxy(12, "127.0.0.1:5432"),),
+    routes=(Route("n2", "replica", "session", "inline", 7, 1.5), Route("", "proxy", "", "system catalogs", 1)),
     primary="n1",
     term=3,
     commit_index=120,
@@ -358,6 +359,10 @@ def test_the_console_shows_the_cluster(filled: apsw.Connection) -> None:
         ("n2", "catchup", "01:02:03.004500")
     ]
     assert ask(filled, "SELECT name, setting FROM lfsql.settings") == [("lfsql.dialect", "postgresql")]
+    assert ask(filled, "SELECT node, level, statements, staleness_ms_max FROM lfsql.routes") == [
+        ("n2", "session", 7, 1.5),
+        (None, None, 1, 0.0),
+    ]
     assert ask(filled, "SELECT name, source, enumvals FROM pg_settings") == [
         ("lfsql.dialect", "default", '["postgresql","sqlite"]'),
         ("work_mem", "session", None),

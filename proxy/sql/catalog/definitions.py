@@ -33,6 +33,8 @@ nodes 15001 r: name text!, address text, role text!, healthy bool!, term int8, a
 proxies 15002 r: pid int4, address text
 cluster 15003 r: primary_node text, term int8, commit_index int8, schema_index int8
 settings 15004 r: name text!, setting text, description text
+routes 15005 r: node text, role text, level text, reason text, statements int8!, staleness_ms_max float8,
+    lag_entries_max int8, wait_ms_total float8, wait_ms_max float8
 """
 """The `lfsql` schema: the tier's state, for an administrator with nothing but a PostgreSQL client."""
 

@@ -71,6 +71,21 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """A row of lfsql.routes.  '' where nothing is to be named."""
+
+    node: str
+    role: str
+    level: str
+    reason: str
+    statements: int
+    staleness_ms_max: float = 0.0
+    lag_entries_max: int = 0
+    wait_ms_total: float = 0.0
+    wait_ms_max: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Proxy:
     pid: int
     address: str
@@ -113,6 +128,7 @@ class Facts:
     commit_index: int = 0
     prepared: tuple[Prepared, ...] = ()
     cursors: tuple[Cursor, ...] = ()
+    routes: tuple[Route, ...] = ()
 
 
 LIVE_RELATIONS: Final = frozenset(
@@ -127,6 +143,7 @@ LIVE_RELATIONS: Final = frozenset(
         ("lfsql", "proxies"),
         ("lfsql", "cluster"),
         ("lfsql", "settings"),
+        ("lfsql", "routes"),
     }
 )
 """Relations whose rows come from facts that change while the schema does not."""

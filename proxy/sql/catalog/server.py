@@ -78,6 +78,7 @@ def live_rows(facts: Facts) -> Rows:
             for each in facts.settings
             if each.name.startswith("lfsql.")
         ),
+        "routes": _routes(facts),
     }
     rows: Rows = {(PG_CATALOG, name): complete(PG_CATALOG, name, each) for name, each in catalog.items()}
     rows.update({(LFSQL, name): complete(LFSQL, name, each) for name, each in console.items()})
@@ -183,6 +184,21 @@ def _interval(milliseconds: float) -> str:
     minutes, rest = divmod(milliseconds / 1000, 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours:02}:{minutes:02}:{rest:09.6f}"
+
+
+def _routes(facts: Facts) -> Iterator[Mapping[str, Value]]:
+    for each in facts.routes:
+        yield {
+            "node": each.node or None,
+            "role": each.role or None,
+            "level": each.level or None,
+            "reason": each.reason or None,
+            "statements": each.statements,
+            "staleness_ms_max": each.staleness_ms_max,
+            "lag_entries_max": each.lag_entries_max,
+            "wait_ms_total": each.wait_ms_total,
+            "wait_ms_max": each.wait_ms_max,
+        }
 
 
 def _nodes(facts: Facts) -> Iterator[Mapping[str, Value]]:
