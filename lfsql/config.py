@@ -107,9 +107,11 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """node.toml: one node.
 
-    `peers` lists every member of the cluster, this node included, with the same names and roles on all of them.
-    `heartbeat_ms` is how often the primary speaks when it has nothing to say; a replica that heard nothing for a time
-    drawn between the two election timeouts asks for an election.
+    `peers` lists the members that the cluster begins with, this node included, with the same names and roles on all
+    of them; afterwards the log says who belongs, and this is where to look for them first.  `joins`: the cluster is
+    there already, and this node waits until `lfsql add-node` has made it a member. `heartbeat_ms` is how often the
+    primary speaks when it has nothing to say; a replica that heard nothing for a time drawn between the two
+    election timeouts asks for an election.
     """
 
     name: str
@@ -118,6 +120,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     peers: tuple[Member, ...]
     cluster_key_file: str
     data_dir: str = "."
+    joins: bool = False
     heartbeat_ms: Milliseconds = 125
     election_timeout_ms_min: Milliseconds = 400
     election_timeout_ms_max: Milliseconds = 800
@@ -132,6 +135,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ConfigError(f"peers: this node, '{self.name}', is not among them")
         if not any(peer.role == "voter" for peer in self.peers):
             raise ConfigError("peers: expected at least one with role 'voter'")
+        if self.joins and not any(peer.role == "voter" for peer in self.peers if peer.name != self.name):
+            raise ConfigError("peers: expected a voter of the cluster that this node joins")
         if self.heartbeat_ms * 3 > self.election_timeout_ms_min:
             raise ConfigError(
                 f"election_timeout_ms_min: expected at least three heartbeats ({self.heartbeat_ms * 3}), "
@@ -160,8 +165,10 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def members(self) -> dict[str, str]:
-        """The role of each member: what all nodes must agree on before any may count votes."""
-        return {peer.name: peer.role for peer in sorted(self.peers, key=lambda peer: peer.name)}
+        """The role of each member that the cluster begins with: what all nodes must agree on before any may count
+        votes.  Empty for a node that joins later."""
+        founders = [] if self.joins else sorted(self.peers, key=lambda peer: peer.name)
+        return {peer.name: peer.role for peer in founders}
 
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The command line: `lfsql up`, `node`, `proxy`, `status`, `members`, `verify`.
+"""The command line: `lfsql up`, `node`, `proxy`, `status`, `verify`.
 
 The one place that knows both the nodes and the proxy.  Heavy parts are imported by the command that needs them, so
 that `lfsql --help` and a mistake in the arguments answer at once.
@@ -105,18 +105,6 @@ def status(directory: Path, address: str | None, *, as_json: bool) -> None:
     from lfsql.cli.status import run_status
 
     sys.exit(run_status(directory, address, as_json=as_json))
-
-
-@main.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The node's node.toml.")
-def members(config: Path) -> None:
-    """Accept that `peers` in a node's configuration changed, while the node is stopped.
-
-    For every node, and the vote of one node at a time: see docs/commands.md.
-    """
-    from lfsql.cli.members import run_members
-
-    run_members(config)
 
 
 @main.command()

@@ -71,6 +71,15 @@ class Inquiry:
         """What is in force where the log ends at `index`, which is not before the log's base."""
         return self._log.configurations.at(index)
 
+    def configuration_index_at(self, index: Index) -> Index:
+        """Of the record that brought the members in force at `index`; 0 for those this node was started with."""
+        return self._log.configurations.index_at(index)
+
+    def has_left(self, node: NodeId) -> bool:
+        """It was a member, as far as this log goes back, and is none."""
+        history = self._log.configurations
+        return self._configuration.member(node) is None and any(old.member(node) for old in history.since(0))
+
     @property
     def transferring_to(self) -> NodeId:
         """On a primary: whom it is handing leadership to, '' for nobody."""

@@ -167,6 +167,10 @@ class ConfigurationHistory:
         """What is in force when the log ends at `index`; of an index before all that is known, the oldest known."""
         return next((found for at, found in reversed(self._entries) if at <= index), self._entries[0][1])
 
+    def index_at(self, index: Index) -> Index:
+        """Of the record that brought what is in force at `index`; 0 when none did that is known here."""
+        return next((at for at, _ in reversed(self._entries) if at <= index), 0)
+
     def since(self, index: Index) -> Iterator[Configuration]:
         """What is in force at `index`, and all that came after it."""
         for number, (_, configuration) in enumerate(self._entries):

@@ -197,6 +197,40 @@ class CurrentIndex(msgspec.Struct, frozen=True, array_like=True, tag=29):
     request: int
 
 
+# Orders: what an operator has done by a command.  Each is answered by one Done.
+
+
+class TransferLead(msgspec.Struct, frozen=True, array_like=True, tag=30):
+    """To the primary: hand the lead to `to`, '' for the voter that can take it soonest."""
+
+    request: int
+    to: NodeId = ""
+
+
+class AddMember(msgspec.Struct, frozen=True, array_like=True, tag=31):
+    """To the primary: make a node a member, or change what is known of one.  It comes as a learner, and becomes what
+    `role` says (as in `lfsql.config`) once it has caught up."""
+
+    request: int
+    node: NodeId
+    address: str
+    role: str
+    priority: int
+
+
+class RemoveMember(msgspec.Struct, frozen=True, array_like=True, tag=32):
+    """To the primary, which may be the one that goes: it hands the lead over afterwards."""
+
+    request: int
+    node: NodeId
+
+
+class Drain(msgspec.Struct, frozen=True, array_like=True, tag=33):
+    """To any node: hand the lead over if it has it, and stop."""
+
+    request: int
+
+
 # -- Answers -----------------------------------------------------------------------------------------------
 
 
@@ -242,6 +276,22 @@ class Described(msgspec.Struct, frozen=True, array_like=True, tag=42):
     fault: Fault | None = None
 
 
+class Done(msgspec.Struct, frozen=True, array_like=True, tag=46):
+    """What became of an order, in words.  With `fault` nothing was done, unless that says otherwise."""
+
+    request: int
+    text: str = ""
+    fault: Fault | None = None
+
+
+class Belongs(msgspec.Struct, frozen=True, array_like=True):
+    """A member as proxies need to know it: `has_data` when there is something to read."""
+
+    node: NodeId
+    address: str
+    has_data: bool
+
+
 class NodeStatus(msgspec.Struct, frozen=True):
     """One row of `lfsql status`."""
 
@@ -275,6 +325,9 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     `confirmed_ago_ms`: of a primary, how long before the sending a quorum is known to have held it for one; up to
     then nothing beyond `commit_index` was committed.  A duration, since clocks of two machines are not compared.
     None when it cannot tell, and of all others.
+
+    `members`: who belongs to the cluster as of the record at `members_index`, which is 0 for those that it began
+    with.
     """
 
     node: NodeId
@@ -286,6 +339,8 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     schema_index: Index
     pid: int = 0
     confirmed_ago_ms: int | None = None
+    members_index: Index = 0
+    members: tuple[Belongs, ...] = ()
 
 
 class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):
@@ -294,6 +349,8 @@ class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):
     pid: int
     address: str
 
+
+Order = TransferLead | AddMember | RemoveMember | Drain
 
 Question = (
     Submit
@@ -307,5 +364,6 @@ Question = (
     | LookUp
     | ProxyHello
     | CurrentIndex
+    | Order
 )
-Answer = Outcome | Rows | Described | Status | Heartbeat
+Answer = Outcome | Rows | Described | Status | Heartbeat | Done

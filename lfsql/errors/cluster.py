@@ -101,6 +101,12 @@ class LinkRefused(LfsqlError):
     sqlstate = "08004"
 
 
+class OrderRefused(ClusterError):
+    """What an operator ordered cannot be done as things are; nothing was.  The message says why."""
+
+    sqlstate = "55006"
+
+
 class OutcomeUnknown(ClusterError):
     """The primary went away between sending a write and hearing its fate; the log knows."""
 

@@ -50,9 +50,10 @@ class Identity(msgspec.Struct, frozen=True):
 
     `node`: the node's name, '' for a proxy or a command.  `fingerprint` is of what two ends must have in common to
     compute the same from the same log: SQLite and how it was built, SQL functions, time zones, log format.  '' is not
-    compared.  `members`: the role of every member of the cluster, as this node's configuration has it; quorums of two
-    different lists need not meet.  `incarnation` is of the node's log.db: another one under the same name has
-    forgotten what the first promised.  Nodes give all three.
+    compared.  `incarnation` is of the node's log.db: another one under the same name has forgotten what the first
+    promised.  Nodes give both.  `members`: the role of every member that the cluster is to begin with, as long as
+    this node's log tells no others; quorums of two different lists need not meet.  `address`: where a node can be
+    reached, as it says itself.
     """
 
     cluster_id: str
@@ -61,6 +62,7 @@ class Identity(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     members: dict[NodeId, str] = {}
     incarnation: str = ""
+    address: str = ""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -103,15 +105,15 @@ def incompatible(
     if ours.role == NODE and theirs.role == NODE:
         if not ours.node or not theirs.node or ours.node == theirs.node:
             return f"two nodes need two names: {_name(ours)} and {_name(theirs)}"
-        if not all(end.fingerprint and end.members and end.incarnation for end in (ours, theirs)):
-            return f"a node must give its fingerprint, members and incarnation: {_name(ours)} and {_name(theirs)}"
+        if not all(end.fingerprint and end.incarnation for end in (ours, theirs)):
+            return f"a node must give its fingerprint and incarnation: {_name(ours)} and {_name(theirs)}"
     if ours.fingerprint and theirs.fingerprint and ours.fingerprint != theirs.fingerprint:
         return (
             f"SQLite, its compile options, the SQL functions, the time zones or the log format differ: "
             f"'{ours.fingerprint}' at {_name(ours)}, '{theirs.fingerprint}' at {_name(theirs)}"
         )
     if ours.role == NODE and theirs.role == NODE:
-        if ours.members != theirs.members:
+        if ours.members and theirs.members and ours.members != theirs.members:
             return (
                 f"`peers` differ: {_name(ours)} has {_members(ours, theirs)}, {_name(theirs)} has "
                 f"{_members(theirs, ours)}; every node.toml must list the same members"
@@ -119,7 +121,7 @@ def incompatible(
         if known and known.get(theirs.node, theirs.incarnation) != theirs.incarnation:
             return (
                 f"{_name(theirs)} has another log.db than the one {_name(ours)} has met under this name: what it "
-                f"acknowledged before may be lost; take '{theirs.node}' out of `peers` and add it under a new name"
+                f"acknowledged before may be lost; `lfsql remove-node {theirs.node}`, then add it under a new name"
             )
     return ""
 

@@ -30,6 +30,7 @@ from lfsql.core.requests import (
     Forget,
     Heartbeat,
     LookUp,
+    Order,
     Question,
     Read,
     ReadClose,
@@ -41,7 +42,7 @@ from lfsql.errors import InvariantBroken, LfsqlError, LinkLost, ProtocolViolatio
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, Identity, perform
 
-Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp | CurrentIndex
+Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp | CurrentIndex | Order
 """The questions that have an answer."""
 
 Take = Callable[[Answer | None], None]
@@ -113,7 +114,7 @@ class Link:
         return self._last_request
 
     async def request(self, question: Asking, *, stop_at: float = inf) -> Answer:
-        """Send a question and return its answer (an Outcome, Rows, Described or Status; never a Heartbeat).
+        """Send a question and return its answer (an Outcome, Rows, Described, Status or Done; never a Heartbeat).
 
         When it has none at `stop_at`, by trio's clock, it is cancelled at the node; the answer is waited for all the
         same, as only that tells what became of it.

@@ -11,22 +11,27 @@ import msgspec
 from lfsql.core.effects import ReadConfirmed, ReadRefused
 from lfsql.core.requests import (
     COMMITTED,
+    AddMember,
     Answer,
     Cancel,
     CurrentIndex,
     Describe,
     Described,
+    Drain,
     Forget,
     LookUp,
+    Order,
     Outcome,
     ProxyHello,
     Question,
     Read,
     ReadClose,
     ReadMore,
+    RemoveMember,
     Rows,
     StatusRequest,
     Submit,
+    TransferLead,
 )
 from lfsql.errors import LimitExceeded, LinkLost, NotPrimary, QueueFull
 from lfsql.net.connection import Connection
@@ -56,6 +61,7 @@ class AskerLink:
         writer: Writer,
         reads: ReadService,
         answer_status: Callable[[AskerLink, StatusRequest], None],
+        carry_out: Callable[[AskerLink, Order], None],
         driver: Driver,
     ) -> None:
         self.number = number
@@ -66,6 +72,7 @@ class AskerLink:
         self._writer = writer
         self._reads = LinkReads(reads, self)
         self._answer_status = answer_status
+        self._carry_out = carry_out
         self._driver = driver
 
     def answer(self, message: Answer) -> None:
@@ -116,6 +123,8 @@ class AskerLink:
                 self._writer.forget(self, question.client)
             case StatusRequest():
                 self._answer_status(self, question)
+            case TransferLead() | AddMember() | RemoveMember() | Drain():
+                self._carry_out(self, question)
             case CurrentIndex():
                 self._current_index(question.request)
             case ProxyHello():

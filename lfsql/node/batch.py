@@ -244,6 +244,8 @@ class UnitRunner:
         patience.stopped = self._control.is_stopped
         report = Report()
         if plan.commit is not None:
+            if not engine.connection.in_transaction:
+                engine.begin()  # nothing but a change of members was logged
             engine.commit(*plan.commit)
             report.committed_schema_index = engine.schema_index
         if plan.works:

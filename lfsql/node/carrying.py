@@ -24,6 +24,7 @@ from lfsql.core.effects import (
     HardState,
     Input,
     LogRead,
+    MembersChanged,
     NeedSnapshot,
     PeerFaulty,
     Persist,
@@ -38,9 +39,11 @@ from lfsql.core.effects import (
     ReadRefused,
     Send,
     SteppedDown,
+    TransferGivenUp,
 )
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Term
+from lfsql.core.membership import Configuration
 from lfsql.core.messages import PeerMessage
 from lfsql.errors import InvariantBroken
 
@@ -64,6 +67,12 @@ class Observer(Protocol):
     def stepped_down(self, primary: NodeId) -> None: ...
 
     def primary_changed(self, primary: NodeId) -> None: ...
+
+    def members_changed(self, configuration: Configuration) -> None:
+        """`configuration` is in force from now on, committed or not."""
+
+    def transfer_given_up(self, to: NodeId) -> None:
+        """This node, which was to hand the lead to `to`, serves on."""
 
 
 class LogWrite(msgspec.Struct, frozen=True):
@@ -156,15 +165,15 @@ class Carrier(ABC):
         records, truncate_from, hard_state = merge(batch)
         return LogWrite(tuple(records), truncate_from, hard_state, batch)
 
-    def written(self, write: LogWrite) -> None:
-        """The write is on the disk, fsynced."""
+    def written(self, write: LogWrite, seconds: float) -> None:
+        """The write is on the disk, fsynced, which took `seconds`."""
         for persist in write.persists:
             for send in persist.then:
                 self._send(send.to, send.message)
         if write.records:
             self._observer.durable(write.records[-1].index)
         if write.persists:
-            self.step(Persisted(write.persists[-1].number))
+            self.step(Persisted(write.persists[-1].number, seconds))
 
     def log_was_read(self, asked: ReadLog, records: tuple[Record, ...]) -> None:
         """The answer to `_read_soon`."""
@@ -201,6 +210,10 @@ class Carrier(ABC):
                 self._observer.stepped_down(effect.primary)
             case PrimaryChanged():
                 self._observer.primary_changed(effect.primary)
+            case MembersChanged():
+                self._observer.members_changed(effect.configuration)
+            case TransferGivenUp():
+                self._observer.transfer_given_up(effect.to)
             case PeerFaulty():
                 self._peer_faulty(effect)
             case NeedSnapshot():

@@ -6,10 +6,9 @@ would outlive a crash and lie about a number that is somebody else's by then.
 `identity.json` says which node of which cluster the files belong to, and who the cluster's members are.  Starting
 n2's configuration on n1's directory would give one node two votes; the file makes that an error message.
 
-A changed list of members is refused until it is accepted (`lfsql members`).  Majorities of two lists need not have a
-node in common, so nodes whose lists were edited one after another could form two clusters that both acknowledge
-writes.  Any majority before and any after the vote of one node came or went do have one in common, so that much is
-accepted at a time.
+As long as the log names no members, those that the node was first started with are kept to.  Majorities of two lists
+need not have a node in common, so nodes whose lists were edited one after another could form two clusters that both
+acknowledge writes.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ IDENTITY: Final = "identity.json"
 
 
 class DirectoryIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`members`: each one's role; empty in a directory of before they were kept."""
+    """`members`: the role of each member that the cluster begins with; empty for a node that joins later."""
 
     cluster_id: str
     node: NodeId
@@ -44,34 +43,18 @@ def data_directory(path: str | Path, identity: DirectoryIdentity) -> Iterator[Pa
     Raises DirectoryInUse, WrongCluster (another cluster's or another node's), ConfigError.
     """
     with _locked(Path(path)) as directory:
-        found = _identify(directory / IDENTITY, identity)
-        if found.members != identity.members:
-            raise ConfigError(
-                f"peers: the members have changed: {difference(found.members, identity.members)}",
-                hint="accept that with `lfsql members` on every node, see docs/commands.md",
-            )
+        _identify(directory / IDENTITY, identity)
         yield directory
 
 
-def accept_members(path: str | Path, identity: DirectoryIdentity) -> str:
-    """From now on the directory's members are those of `identity`; what that changed, in words, '' for nothing.
-
-    Raises as `data_directory` does, and ConfigError when more than one vote comes or goes.
-    """
-    with _locked(Path(path)) as directory:
-        found = _identify(directory / IDENTITY, identity)
-        if found.members == identity.members:
-            return ""
-        changed = difference(found.members, identity.members)
-        votes = _electors(found.members) ^ _electors(identity.members)
-        if len(votes) > 1:
-            raise ConfigError(
-                f"peers: the votes of {' and '.join(sorted(votes))} would come or go at once: {changed}",
-                hint="change one at a time, on all nodes, and wait until they are level; a majority of the new "
-                "members may otherwise lack what one of the old acknowledged",
-            )
-        _write(directory / IDENTITY, identity)
-        return changed
+def check_members(directory: Path, identity: DirectoryIdentity) -> None:
+    """For a node whose log names no members yet.  Raises ConfigError when it is to begin with others than before."""
+    found = _identify(directory / IDENTITY, identity)
+    if found.members != identity.members:
+        raise ConfigError(
+            f"peers: the members have changed: {difference(found.members, identity.members)}",
+            hint="put them back as they were: members come and go by `lfsql add-node` and `lfsql remove-node`",
+        )
 
 
 def difference(before: dict[NodeId, str], after: dict[NodeId, str]) -> str:
@@ -81,10 +64,6 @@ def difference(before: dict[NodeId, str], after: dict[NodeId, str]) -> str:
     both = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
     turned = [f"'{name}' turned from {before[name]} to {after[name]}" for name in both]
     return ", ".join(came + went + turned)
-
-
-def _electors(members: dict[NodeId, str]) -> set[NodeId]:
-    return {name for name, role in members.items() if role != "learner"}
 
 
 @contextmanager

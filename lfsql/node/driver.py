@@ -27,7 +27,7 @@ from lfsql.core.consensus import Consensus
 from lfsql.core.effects import HardState, NeedSnapshot, PeerFaulty, ReadLog, Restored, Tick
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position
-from lfsql.core.membership import Configuration
+from lfsql.core.membership import Configuration, decode_configuration
 from lfsql.core.messages import PeerMessage
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import DataCorrupted, InvariantBroken
@@ -120,6 +120,7 @@ class Driver(Carrier):
             await self._persists_wait.wait()
             self._persists_wait = trio.Event()
             write = self.take_write()
+            began = boot_clock()
             if write.writes:
                 state = write.hard_state
                 await self._log.write(
@@ -127,7 +128,7 @@ class Driver(Carrier):
                     truncate_from=write.truncate_from,
                     hard_state=None if state is None else encode_state(state),
                 )
-            self.written(write)
+            self.written(write, boot_clock() - began)
 
     def _read_soon(self, asked: ReadLog) -> None:
         if self._nursery is None:
@@ -175,13 +176,15 @@ class LogAtStart(Protocol):
 
     async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]: ...
 
+    async def configurations(self, upto: Index) -> tuple[Record, ...]: ...
+
 
 def refuse_damage(log: LogAtStart) -> None:
     """Raises DataCorrupted when records of the log are damaged."""
     if log.damaged:
         raise DataCorrupted(
             f"log.db: {len(log.damaged)} records are damaged, the first at index {log.damaged[0]}",
-            hint="take the node out of `peers` and add it under a new name, see `lfsql members` in docs/commands.md: "
+            hint="take the node out with `lfsql remove-node` and add it under a new name, see docs/commands.md: "
             "another node's files would not hold what this one promised",
         )
 
@@ -209,7 +212,10 @@ async def restore(log: LogAtStart, applied: Position) -> Restored:
     records: tuple[Record, ...] = ()
     if log.last.index > commit:
         records = await log.read(commit + 1, log.last.index, _RESTORE_BYTES_MAX)
-    return Restored(hard_state=hard_state, base=log.base, floor=floor, records=records, commit=commit)
+    configurations = [
+        (record.index, decode_configuration(record.body)) for record in await log.configurations(commit)
+    ]
+    return Restored(hard_state, log.base, floor, records, commit, tuple(configurations))
 
 
 async def _position_at(log: LogAtStart, index: Index) -> Position:

@@ -218,6 +218,12 @@ class Ledger:
         self.proposed = index
         self._proposed_at = self._clock()
 
+    def log_members(self, top: Position, now: float) -> None:
+        """A change of members is in the log at `top`: a layer that does nothing to the data."""
+        self.stack.add(top, [], 0, now)
+        self.proposed = top.index
+        self._proposed_at = self._clock()
+
     def promise(self, work: Work, answer: Outcome | Described) -> None:
         """Answer once everything that the answer was computed on is committed, and it is known that no other node
         had become primary when the question came."""

@@ -80,7 +80,6 @@ class LogKeeper:
         limits: NodeLimits,
         database: Path,
         *,
-        peers: Iterable[NodeId],
         connected: Callable[[NodeId], bool],
         sending: Callable[[], Index | None],
     ) -> None:
@@ -90,7 +89,6 @@ class LogKeeper:
         self._progress = progress
         self._limits = limits
         self._database = database
-        self._peers = tuple(peers)
         self._connected = connected
         self._sending = sending
 
@@ -115,7 +113,11 @@ class LogKeeper:
             return
         await trio.to_thread.run_sync(sync_commits, self._database)
         base = await self._log.position(upto)
-        configuration = encode_configuration(self._driver.configuration_at(upto))
+        consensus = self._driver.consensus
+        if consensus.configuration_index_at(upto):
+            configuration = encode_configuration(consensus.configuration_at(upto))
+        else:
+            configuration = self._log.base_configuration
         # First consensus, then the file: it must not ask for records that are gone already.
         self._driver.step(Compacted(base))
         before = self._log.base.index
@@ -129,8 +131,8 @@ class LogKeeper:
         if consensus.role == PRIMARY:
             on_their_way += [
                 matched
-                for node in self._peers
-                if self._connected(node) and (matched := consensus.matched(node)) >= base
+                for member in consensus.configuration.members
+                if self._connected(member.node) and (matched := consensus.matched(member.node)) >= base
             ]
         return min(on_their_way)
 

@@ -11,6 +11,10 @@ it has just proved to be there.
 Whoever has nothing to say on a link says Alive from time to time, and a link on which nothing was heard for long is
 closed: of a peer that lost power, or of a cut network, TCP tells nothing to who only listens.
 
+Who belongs changes while the node runs (`set_members`).  Whoever proved the cluster's key may speak all the same,
+unless `refusal` has something against it: a node that is behind does not know all members yet, the primary among
+them perhaps. Each says in the handshake where it can be reached, so it can be dialed back.
+
 Each peer's first log.db is remembered (`StatementLog.remember`) before anything it says is heeded: it may be a vote.
 """
 
@@ -54,6 +58,8 @@ class Peer:
         self.heard_at = 0.0
         self.wake = trio.Event()
         self.refusal = ""
+        self.is_member = True
+        self.dialing = trio.CancelScope()
 
 
 class Peers:
@@ -61,13 +67,14 @@ class Peers:
 
     def __init__(
         self,
-        addresses: dict[NodeId, str],
+        addresses: Mapping[NodeId, str],
         identity: Identity,
         key: bytes,
         *,
         step: Callable[[Input], None],
         known: Mapping[NodeId, str],
         remember: Callable[[NodeId, str], Awaitable[str]],
+        refusal: Callable[[NodeId], str],
         speak_s: float,
         silence_s_max: float,
         frame_bytes_max: int,
@@ -79,6 +86,8 @@ class Peers:
         self._step = step
         self._known = known
         self._remember = remember
+        self._refusal = refusal
+        self._nursery: trio.Nursery | None = None
         self._speak_s = speak_s
         self._silence_s_max = silence_s_max
         self._frame_bytes_max = frame_bytes_max
@@ -110,18 +119,52 @@ class Peers:
             if connection is not None:
                 connection.close()
 
+    def set_members(self, addresses: Mapping[NodeId, str]) -> None:
+        """From now on these belong.  One that does no longer is let go after a while: it is to hear of it first."""
+        for node, address in addresses.items():
+            if node in self._peers:
+                self._peers[node].is_member = True
+            else:
+                self._add(Peer(node, address))
+        for node, peer in self._peers.items():
+            if node not in addresses and peer.is_member:
+                peer.is_member = False
+                if self._nursery is not None:
+                    self._nursery.start_soon(self._let_go, peer)
+
     async def run(self) -> None:
         """Dial every peer, again whenever its link is lost, until cancelled."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             for peer in self._peers.values():
                 nursery.start_soon(self._keep_connected, peer)
             nursery.start_soon(self._speak_and_listen)
 
+    def _add(self, peer: Peer) -> None:
+        self._peers[peer.node] = peer
+        if self._nursery is not None:
+            self._nursery.start_soon(self._keep_connected, peer)
+
+    async def _let_go(self, peer: Peer) -> None:
+        await trio.sleep(self._silence_s_max)
+        if not peer.is_member and self._peers.get(peer.node) is peer and self._refusal(peer.node):
+            del self._peers[peer.node]
+            peer.dialing.cancel()
+            for connection in peer.incoming:
+                connection.close()
+
     async def serve(self, connection: Connection, identity: Identity) -> None:
         """Hear a peer.  Raises LinkLost, ProtocolViolation; LinkRefused when the node is not of this cluster."""
         peer = self._peers.get(identity.node)
+        if peer is None or not peer.is_member:
+            why = self._refusal(identity.node)
+            if why:
+                raise LinkRefused(why)
         if peer is None:
-            raise LinkRefused(f"node '{identity.node}' is not in this cluster's configuration")
+            peer = Peer(identity.node, identity.address)
+            peer.is_member = False
+            self._add(peer)
+        peer.address = identity.address or peer.address
         for older in peer.incoming:
             older.close()  # a node speaks on one link: it has given up those before
         peer.incoming.add(connection)
@@ -147,6 +190,10 @@ class Peers:
             raise LinkRefused(f"two log.db at once under the name of node '{identity.node}'")
 
     async def _keep_connected(self, peer: Peer) -> None:
+        with peer.dialing:
+            await self._dial(peer)
+
+    async def _dial(self, peer: Peer) -> None:
         pause = _BACKOFF_MIN
         while True:
             peer.wake = trio.Event()

@@ -22,9 +22,9 @@ from typing import Final
 import trio
 
 from lfsql.config import NodeConfig
-from lfsql.core.effects import Restored, Transfer
+from lfsql.core.effects import Restored
 from lfsql.core.ids import Index, NodeId, Term
-from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member
+from lfsql.core.membership import MEMBERS_MAX, Configuration
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import Diverged, LfsqlError, ShuttingDown
 from lfsql.net.cluster_key import load_key
@@ -35,11 +35,13 @@ from lfsql.node.applier import Applier
 from lfsql.node.asking import AskerLink
 from lfsql.node.batch import UnitClock
 from lfsql.node.cutting import record_bytes_max
-from lfsql.node.directory import DirectoryIdentity, data_directory
+from lfsql.node.directory import DirectoryIdentity, check_members, data_directory
 from lfsql.node.driver import Driver, restore
 from lfsql.node.engine_thread import EngineThread
 from lfsql.node.ledger import STACK_BYTES_MAX
 from lfsql.node.log_keeping import SEGMENTS, LogKeeper
+from lfsql.node.membership import Membership, first_configuration, log_names_members, role_name
+from lfsql.node.orders import Orders
 from lfsql.node.peers import Peers
 from lfsql.node.progress import Progress
 from lfsql.node.reading import ReadService
@@ -59,7 +61,7 @@ _SILENT_TIMEOUTS: Final = 5
 _SPEAK_S_MAX: Final = 1.0
 _SILENCE_S_MIN: Final = 5.0
 """The two hold whatever the nodes' own configurations: none takes another for dead that is only set to be slow."""
-_ROLES: Final = {"voter": VOTER, "learner": LEARNER, "witness": WITNESS}
+_LINKS_PER_PEER_MAX: Final = 4
 
 
 async def run_node(
@@ -118,8 +120,11 @@ async def _run_in(
                     )
                 )
                 restored = await restore(log, thread.engine.position)
+                founding = not log_names_members(log, restored)
+                if founding:
+                    check_members(directory, DirectoryIdentity(config.cluster_id, config.name, config.members))
                 async with trio.open_nursery() as nursery:
-                    node = Node(config, key, log, thread, reads, nursery)
+                    node = Node(config, key, log, thread, reads, nursery, founding=founding)
                     node.start(restored, listening)
                     task_status.started(node)
                     await stop.wait()
@@ -130,7 +135,7 @@ async def _run_in(
         node = await nursery.start(run_shielded)
         task_status.started(node)
         try:
-            await trio.sleep_forever()
+            await node.ended.wait()
         finally:
             stop.set()
 
@@ -146,15 +151,27 @@ class Node:
         thread: EngineThread,
         reads: LocalReads,
         nursery: trio.Nursery,
+        *,
+        founding: bool,
     ) -> None:
+        """`founding`: who belongs is what node.toml says, as the log names nobody yet."""
         self.config = config
         self._key = key
         self._log = log
         self._thread = thread
         self._nursery = nursery
         self._identity = Identity(
-            config.cluster_id, config.name, NODE, fingerprint(register), config.members, log.incarnation
+            config.cluster_id,
+            config.name,
+            NODE,
+            fingerprint(register),
+            config.members if founding else {},
+            log.incarnation,
+            config.me.address,
         )
+        self.membership: Membership
+        self.ended = trio.Event()
+        """The node is to stop: it was ordered to, or removed."""
         self.progress = Progress(thread.engine.position, thread.engine.schema_index)
         self._reads = ReadService(reads, self.progress, config.limits, nursery)
         self.driver: Driver
@@ -170,14 +187,14 @@ class Node:
     def start(self, restored: Restored, listening: socket.socket) -> None:
         """Start all tasks in the nursery."""
         config, limits, nursery = self.config, self.config.limits, self._nursery
-        addresses = {peer.name: peer.address for peer in config.peers if peer.name != config.name}
         self._peers = peers = Peers(
-            addresses,
+            {peer.name: peer.address for peer in config.peers if peer.name != config.name},
             self._identity,
             self._key,
             step=lambda given: self.driver.step(given),
             known=self._log.met,
             remember=self._log.remember,
+            refusal=lambda node: self.membership.refusal(node),
             speak_s=min(config.election_timeout_ms_min / 2000, _SPEAK_S_MAX),
             silence_s_max=max(config.election_timeout_ms_max * _SILENT_TIMEOUTS / 1000, _SILENCE_S_MIN),
             frame_bytes_max=limits.frame_bytes_max,
@@ -185,7 +202,7 @@ class Node:
         )
         self.driver = driver = Driver(
             config.name,
-            configuration_of(config),
+            first_configuration(config, self._log),
             self._log,
             restored,
             settings_of(config),
@@ -195,7 +212,19 @@ class Node:
         )
         self._writer = Writer(config.name, self._thread, driver, self.progress, limits, clock_us=UnitClock())
         self._applier = Applier(self._thread, driver, self.progress, limits.apply_entries_max, self._quarantine)
-        self._status = StatusService(config, self._identity, self._key, driver, self.progress)
+        self.membership = membership = Membership(
+            config,
+            driver,
+            self.progress,
+            self._writer.member_changes,
+            connected=peers.connected,
+            serving=lambda: self.is_serving,
+            change=lambda: self._changed,
+            end=self.ended.set,
+        )
+        peers.set_members(membership.addresses())
+        self._orders = Orders(membership, nursery, self.ended.set)
+        self._status = StatusService(config, self._identity, self._key, driver, self.progress, membership)
         self.progress.on_schema_change = self._status.change
         keeper = LogKeeper(
             self._log,
@@ -203,7 +232,6 @@ class Node:
             self.progress,
             limits,
             Path(config.data_dir) / "data.db",
-            peers=addresses,
             connected=peers.connected,
             sending=lambda: None,
         )
@@ -214,7 +242,7 @@ class Node:
             known=self._log.met,
             serve_peer=peers.serve,
             serve_asker=self._serve_asker,
-            peers_max=4 * len(config.peers),
+            peers_max=_LINKS_PER_PEER_MAX * MEMBERS_MAX,
             askers_max=limits.links_max,
             handshake_ms_max=limits.handshake_ms_max,
             frame_bytes_max=limits.frame_bytes_max,
@@ -225,6 +253,7 @@ class Node:
         nursery.start_soon(keeper.run)
         nursery.start_soon(self._status.run)
         nursery.start_soon(peers.run)
+        nursery.start_soon(membership.promote)
         nursery.start_soon(listener.run)
 
     @property
@@ -250,6 +279,7 @@ class Node:
     def committed(self, index: Index) -> None:
         self._writer.committed(index)
         self._applier.notify()
+        self.membership.committed()
 
     def durable(self, index: Index) -> None:
         self._writer.durable(index)
@@ -271,6 +301,16 @@ class Node:
             self._writer.expect_reign()
         else:
             self._writer.depose()
+        self._tell()
+
+    def members_changed(self, configuration: Configuration) -> None:
+        names = ", ".join(f"{member.node} ({role_name(member)})" for member in configuration.members)
+        logger.info("the members are now: %s", names)
+        self._peers.set_members(self.membership.addresses())
+        self._tell()
+
+    def transfer_given_up(self, to: NodeId) -> None:
+        logger.warning("node '%s' did not take the lead in time", to)
         self._tell()
 
     # -- Inside ----------------------------------------------------------------------------------------------
@@ -302,18 +342,12 @@ class Node:
 
     async def _hand_over(self) -> None:
         """Have another node lead, when this one does and another can; returns when it does, or did not in time."""
-        consensus, name = self.driver.consensus, self.config.name
-        successors = [
-            peer.name for peer in self.config.peers if peer.role == "voter" and self._peers.connected(peer.name)
-        ]
-        if consensus.primary != name or not successors:
+        successor = self.membership.successor()
+        if self.driver.consensus.primary != self.config.name or not successor:
             return
-        successor = max(successors, key=consensus.matched)
         logger.info("handing the lead to node '%s'", successor)
-        self.driver.step(Transfer(successor))
         with trio.move_on_after(self.config.election_timeout_ms_min / 1000):
-            while consensus.primary in ("", name):
-                await self.wait_changed()
+            await self.membership.hand_over(successor)
 
     def _may_reign(self, applied: Index) -> bool:
         if self._elected is None or self._quitting or self._status.quarantined:
@@ -335,20 +369,22 @@ class Node:
 
     async def _serve_asker(self, connection: Connection, peer: Identity) -> None:
         self._links += 1
-        link = AskerLink(self._links, connection, peer, self._writer, self._reads, self._status.answer, self.driver)
+        link = AskerLink(
+            self._links,
+            connection,
+            peer,
+            self._writer,
+            self._reads,
+            self._status.answer,
+            self._orders.take,
+            self.driver,
+        )
         self._status.links[link.number] = link
         link.answer(self._status.heartbeat())
         try:
             await link.serve()
         finally:
             del self._status.links[link.number]
-
-
-def configuration_of(config: NodeConfig) -> Configuration:
-    """The cluster's members as consensus knows them."""
-    return Configuration(
-        tuple(Member(peer.name, _ROLES[peer.role], peer.priority, peer.address) for peer in config.peers)
-    )
 
 
 def settings_of(config: NodeConfig) -> ConsensusSettings:

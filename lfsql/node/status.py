@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from lfsql.config import NodeConfig
-from lfsql.core.effects import ReadConfirmed, ReadRefused
+from lfsql.core.effects import Applied, ReadConfirmed, ReadRefused
 from lfsql.core.freshness import confirmed_ago_ms
 from lfsql.core.ids import NodeId
 from lfsql.core.requests import (
@@ -37,6 +37,7 @@ from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
 from lfsql.node.asking import AskerLink
 from lfsql.node.driver import Driver, boot_clock
+from lfsql.node.membership import Membership
 from lfsql.node.progress import Progress
 
 logger: Final = logging.getLogger(__name__)
@@ -52,13 +53,20 @@ class StatusService:
     """`run` must run in a task.  `links`, of proxies and commands, is kept up to date by whoever serves them."""
 
     def __init__(
-        self, config: NodeConfig, identity: Identity, key: bytes, driver: Driver, progress: Progress
+        self,
+        config: NodeConfig,
+        identity: Identity,
+        key: bytes,
+        driver: Driver,
+        progress: Progress,
+        membership: Membership,
     ) -> None:
         self._config = config
         self._identity = identity
         self._key = key
         self._driver = driver
         self._progress = progress
+        self._membership = membership
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._level_at = trio.current_time()
@@ -73,6 +81,7 @@ class StatusService:
 
     def heartbeat(self) -> Heartbeat:
         consensus = self._driver.consensus
+        members_index, members = self._membership.told()
         return Heartbeat(
             node=self._config.name,
             role=self._role(),
@@ -83,6 +92,8 @@ class StatusService:
             schema_index=self._progress.schema_index,
             pid=os.getpid(),
             confirmed_ago_ms=confirmed_ago_ms(consensus.confirmed_at, boot_clock()),
+            members_index=members_index,
+            members=members,
         )
 
     def answer(self, asker: AskerLink, question: StatusRequest) -> None:
@@ -97,6 +108,7 @@ class StatusService:
         async with trio.open_nursery() as self._nursery:
             while True:
                 self._changed = trio.Event()
+                self._driver.step(Applied(self._progress.index))
                 if self._progress.index >= self._driver.consensus.commit_index:
                     self._level_at = trio.current_time()
                 if self.links:
@@ -150,22 +162,23 @@ class StatusService:
 
     async def _gather(self, asker: AskerLink, question: StatusRequest) -> None:
         found: dict[NodeId, Status] = {}
-        others = [peer for peer in self._config.peers if peer.name != self._config.name]
+        others = self._membership.addresses()
         with trio.move_on_after(GATHER_S_MAX):
             async with trio.open_nursery() as nursery:
-                for peer in others:
-                    nursery.start_soon(self._ask, peer.name, peer.address, found)
+                for node, address in others.items():
+                    nursery.start_soon(self._ask, node, address, found)
         own = self._status(question.request, [])
         newest = max((own, *found.values()), key=lambda status: (status.term, bool(status.primary)))
         commit_index = max(own.commit_index, *(status.commit_index for status in found.values()), 0)
         lines: list[NodeStatus] = []
-        for peer in self._config.peers:
-            if peer.name == self._config.name:
+        names = [member.node for member in self._membership.current.members]
+        for name in names if self._config.name in names else [*names, self._config.name]:
+            if name == self._config.name:
                 lines.append(self._own_line())
-            elif peer.name in found and found[peer.name].nodes:
-                lines.append(found[peer.name].nodes[0])
+            elif name in found and found[name].nodes:
+                lines.append(found[name].nodes[0])
             else:
-                lines.append(NodeStatus(peer.name, UNREACHABLE, 0, peer.address, False, 0, 0, 0))
+                lines.append(NodeStatus(name, UNREACHABLE, 0, others.get(name, ""), False, 0, 0, 0))
         lines = [_with_lag(line, commit_index) for line in lines]
         primary = newest.primary if any(line.name == newest.primary and line.healthy for line in lines) else ""
         asker.answer(Status(question.request, primary, newest.term, commit_index, tuple(lines), own.proxies))

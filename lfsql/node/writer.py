@@ -57,6 +57,7 @@ from lfsql.node.cutting import record_bytes_max
 from lfsql.node.engine_thread import Done, EngineJobs
 from lfsql.node.gathering import Gathering
 from lfsql.node.ledger import Ledger
+from lfsql.node.member_changes import MemberChanges
 from lfsql.node.ownership import REBASE_SECONDS, Ownership
 from lfsql.node.progress import Progress
 from lfsql.node.run_control import RunControl
@@ -94,7 +95,7 @@ class Writer:
         self._clients = Clients(limits.client_records_max)
         self._ledger = Ledger(self._runner.names, Confirmations(driver), driver.clock)
         self._stack = self._ledger.stack
-
+        self.member_changes = MemberChanges(driver, self._ledger, self._pump)
         self._term: Term = 0
         self._reigning = False
         self._expecting = False
@@ -224,6 +225,7 @@ class Writer:
                     self._end(ShuttingDown("the node is shutting down"))
                     with trio.CancelScope(shield=True):
                         await self._finished.wait()
+                self.member_changes.refuse()
             nursery.cancel_scope.cancel()
         self.raise_failure()
 
@@ -267,6 +269,7 @@ class Writer:
             elif self._ownership.abandoned:
                 self._hand_over(self._runner.abandon, self._take_abandoned)
             else:
+                self.member_changes.log(self._term)
                 plan = self._choose()
                 if plan is None:
                     return
@@ -454,8 +457,6 @@ class Writer:
         self._catch_up = self._stack.layers > 0
         self._stack.clear()
 
-    # -- Owning the writer -----------------------------------------------------------------------------------
-
     def _drop_owner(self, error: LfsqlError | None) -> None:
         """Undo the owner's transaction.  `error` is what its client hears next; None when nobody is there."""
         self._ownership.abandon(error, self._running)
@@ -476,8 +477,6 @@ class Writer:
             return until
         self._rebase(owner, owner.done)
         return min(until, now + REBASE_SECONDS)
-
-    # -- The queue -------------------------------------------------------------------------------------------
 
     def _enqueue(self, work: Work) -> None:
         try:

@@ -32,7 +32,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import aiosqlite
 import apsw
 
-from lfsql.core.entry import Record
+from lfsql.core.entry import CONFIGURATION, Record
 from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.log import RECORD_OVERHEAD_BYTES
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
@@ -141,6 +141,10 @@ class StatementLog:
         Empty when `first` is compacted away or does not exist yet.  Raises DataCorrupted when one is damaged.
         """
         return await self._call(self._read, first, last, bytes_max)
+
+    async def configurations(self, upto: Index) -> tuple[Record, ...]:
+        """The records up to `upto` that change the cluster's members.  Raises DataCorrupted when one is damaged."""
+        return await self._call(self._configurations, upto)
 
     async def repair(self, records: Sequence[Record]) -> None:
         """Put right copies, fetched from a quorum of peers, in place of damaged records.
@@ -320,6 +324,16 @@ class StatementLog:
             if not records:
                 raise DataCorrupted(f"record {expected} of the statement log {self._path} is damaged")
         return tuple(records)
+
+    def _configurations(self, connection: Blocking, upto: Index) -> tuple[Record, ...]:
+        rows = connection.execute(
+            f"SELECT {_ROW} FROM records WHERE kind = {CONFIGURATION} AND log_index <= ? ORDER BY log_index",  # noqa: S608 - built of constants only
+            (upto,),
+        ).fetchall()
+        for row in rows:
+            if not is_intact(row):
+                raise DataCorrupted(f"record {row[0]} of the statement log {self._path} is damaged")
+        return tuple(Record(*row[:5]) for row in rows)
 
     def _repair(self, connection: Blocking, records: Sequence[Record]) -> None:
         unknown = [record.index for record in records if record.index not in self.damaged]

@@ -54,6 +54,10 @@ class Observer:
 
     def primary_changed(self, primary: str) -> None: ...
 
+    def members_changed(self, configuration: Configuration) -> None: ...
+
+    def transfer_given_up(self, to: str) -> None: ...
+
 
 @pytest.fixture
 def sent() -> list[int]:

@@ -39,6 +39,7 @@ class Heard:
             step=self.step,
             known=self.met,
             remember=self.remember,
+            refusal=lambda node: "" if node in addresses else f"node '{node}' is not a member",
             speak_s=speak_s,
             silence_s_max=silence_s_max,
             frame_bytes_max=1 << 20,

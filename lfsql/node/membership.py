@@ -1,0 +1,291 @@
+"""Who belongs to the cluster, from one node's side: whom to dial, whom to refuse, and what operators order.
+
+The log says who belongs; `peers` in node.toml only says it for as long as the log does not.  Orders are carried out
+by the primary alone, each as one record of the log, and answered once it is committed.  A learner that has caught
+up gets its vote from the primary, whoever that is by then: a command that was to do it could be killed half-way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import trio
+
+from lfsql.config import NodeConfig
+from lfsql.core.effects import CHANGING, NOT_PRIMARY, ProposalRefused, Proposed, Restored, Transfer
+from lfsql.core.entry import CONFIGURATION
+from lfsql.core.ids import Index, NodeId
+from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member, decode_configuration
+from lfsql.core.requests import AddMember, Belongs
+from lfsql.errors import ConfigError, DataCorrupted, NotPrimary, OrderRefused, OutcomeUnknown
+from lfsql.node.driver import Driver
+from lfsql.node.member_changes import MemberChanges
+from lfsql.node.progress import Progress
+from lfsql.storage.statement_log import StatementLog
+
+logger: Final = logging.getLogger(__name__)
+
+ROLES: Final = {"voter": VOTER, "learner": LEARNER, "witness": WITNESS}
+_NAMES: Final = {role: name for name, role in ROLES.items()}
+_COMMIT_S_MAX: Final = 10.0
+_LOOK_S: Final = 0.1
+
+
+def role_name(member: Member) -> str:
+    return _NAMES[member.role]
+
+
+def first_configuration(config: NodeConfig, log: StatementLog) -> Configuration:
+    """The members where the log on disk begins: what it says itself, or those that the cluster begins with."""
+    if log.base_configuration:
+        try:
+            return decode_configuration(log.base_configuration)
+        except ValueError as error:
+            raise DataCorrupted(f"log.db: the members where it begins cannot be read: {error}") from error
+    return Configuration(
+        tuple(
+            Member(peer.name, ROLES[peer.role], peer.priority, peer.address)
+            for peer in config.peers
+            if not (config.joins and peer.name == config.name)
+        )
+    )
+
+
+def log_names_members(log: StatementLog, restored: Restored) -> bool:
+    """Whether the log says who belongs, so that what node.toml says of it does not matter any more."""
+    return bool(
+        log.base_configuration
+        or restored.configurations
+        or any(record.kind == CONFIGURATION for record in restored.records)
+    )
+
+
+class Membership:
+    """`change` gives the event of the next change of anything that is told to the node.  `serving`: this node takes
+    writes.  `end`: have it stop."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        driver: Driver,
+        progress: Progress,
+        changes: MemberChanges,
+        *,
+        connected: Callable[[NodeId], bool],
+        serving: Callable[[], bool],
+        change: Callable[[], trio.Event],
+        end: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._name = config.name
+        self._driver = driver
+        self._progress = progress
+        self._changes = changes
+        self._connected = connected
+        self._serving = serving
+        self._change = change
+        self._end = end
+        self._known = {peer.name: peer.address for peer in config.peers}
+        consensus = driver.consensus
+        self._committed = consensus.configuration_at(consensus.committed)
+        self._belonged = self._committed.member(self._name) is not None
+        self._told: tuple[Configuration, tuple[Belongs, ...]] | None = None
+        if consensus.configuration.member(self._name) is None:
+            logger.warning(
+                "node '%s' is not a member of the cluster: it waits until `lfsql add-node` makes it one", self._name
+            )
+
+    @property
+    def name(self) -> NodeId:
+        return self._name
+
+    @property
+    def leads(self) -> bool:
+        """This node is primary, and ready for work."""
+        return self._driver.consensus.ready
+
+    # -- What others need to know ----------------------------------------------------------------------------
+
+    @property
+    def current(self) -> Configuration:
+        return self._driver.consensus.configuration
+
+    def addresses(self) -> Mapping[NodeId, str]:
+        """Where the other members are: as this node's own file says, else as the log does."""
+        return {
+            member.node: self._known.get(member.node, member.address)
+            for member in self.current.members
+            if member.node != self._name
+        }
+
+    def refusal(self, node: NodeId) -> str:
+        """Why a node that is no member may not speak; '' when it may be one that this node does not know of yet."""
+        consensus = self._driver.consensus
+        if self.current.member(node) is not None:
+            return ""
+        if consensus.has_left(node):
+            return f"node '{node}' was removed from the cluster"
+        if consensus.ready:
+            return f"node '{node}' is not a member of the cluster: it was removed, or is yet to be added"
+        return ""
+
+    def told(self) -> tuple[Index, tuple[Belongs, ...]]:
+        """The members as proxies need to know them, and the record that says so."""
+        current = self.current
+        if self._told is None or self._told[0] is not current:
+            members = tuple(
+                Belongs(member.node, self._known.get(member.node, member.address), member.has_data)
+                for member in current.members
+            )
+            self._told = (current, members)
+        consensus = self._driver.consensus
+        return consensus.configuration_index_at(consensus.last.index), self._told[1]
+
+    # -- What consensus says ---------------------------------------------------------------------------------
+
+    def committed(self) -> None:
+        """More is committed: when that takes this node out of the cluster, its work is done."""
+        consensus = self._driver.consensus
+        current = consensus.configuration_at(consensus.committed)
+        if current is self._committed:
+            return
+        self._committed = current
+        if current.member(self._name) is not None:
+            self._belonged = True
+        elif self._belonged:
+            self._belonged = False
+            logger.warning("node '%s' was removed from the cluster and stops", self._name)
+            self._end()
+
+    async def promote(self) -> None:
+        """While this node leads, give learners that are to become more what they are to be, once they have caught up.
+
+        Nothing tells when one has: it is looked at now and then, while there is such a learner.
+        """
+        while True:
+            change = self._change()
+            due = self._due() if self._serving() else ()
+            for member in due:
+                if self._driver.consensus.is_level(member.node):
+                    grown = Member(member.node, member.becomes, member.priority, member.address)
+                    self._changes.ask(self.current.with_member(grown), lambda _answer: None)
+                    logger.info("node '%s' has caught up: it is a %s now", member.node, _NAMES[member.becomes])
+                    break
+            with trio.move_on_after(_LOOK_S if due else float("inf")):
+                await change.wait()
+
+    def _due(self) -> tuple[Member, ...]:
+        return tuple(
+            member for member in self.current.members if member.role == LEARNER and member.becomes != LEARNER
+        )
+
+    # -- Orders ----------------------------------------------------------------------------------------------
+
+    async def add(self, order: AddMember) -> str:
+        """What was done, in words.  Raises NotPrimary, OrderRefused, OutcomeUnknown; so do those below."""
+        role = ROLES.get(order.role)
+        if role is None:
+            raise OrderRefused(f"'{order.role}' is no role of a node: voter, learner, witness")
+        known = self.current.member(order.node)
+        if known is None:
+            member = Member(order.node, LEARNER, order.priority, order.address, role)
+        elif known.role in (LEARNER, role):
+            becomes = role if known.role == LEARNER else LEARNER
+            member = Member(order.node, known.role, order.priority, order.address, becomes)
+        else:
+            member = Member(order.node, role, order.priority, order.address)
+        await self._log(lambda: self.current.with_member(member))
+        if known is not None and known.role == member.role:
+            where = f"{order.address}, priority {order.priority}"
+            return f"node '{order.node}' is a {_NAMES[member.role]} as before, at {where}"
+        if member.becomes != LEARNER:
+            return f"node '{order.node}' is a member now: a learner, and a {order.role} once it has caught up"
+        return f"node '{order.node}' is a member now: a {order.role}"
+
+    async def remove(self, node: NodeId) -> str:
+        if self.current.member(node) is None:
+            raise OrderRefused(f"node '{node}' is not a member of the cluster")
+        await self._log(lambda: self.current.without(node))
+        return f"node '{node}' is no longer a member of the cluster"
+
+    async def _log(self, make: Callable[[], Configuration]) -> None:
+        """Have the members be what `make` says, and wait until that is committed."""
+        answer: list[Proposed | ProposalRefused] = []
+        with trio.move_on_after(_COMMIT_S_MAX):
+            while True:
+                if not self._serving():
+                    raise NotPrimary(primary=self._other_primary())
+                try:
+                    wanted = make()
+                except ConfigError as error:
+                    raise OrderRefused(error.message) from error
+                answered = trio.Event()
+
+                def take(result: Proposed | ProposalRefused, answered: trio.Event = answered) -> None:
+                    answer[:] = [result]
+                    answered.set()
+
+                change = self._change()
+                self._changes.ask(wanted, take)
+                await answered.wait()
+                if isinstance(answer[0], Proposed):
+                    await self._progress.wait_for(answer[0].last)
+                    return
+                if answer[0].reason != CHANGING:
+                    break
+                with trio.move_on_after(_LOOK_S):
+                    await change.wait()
+        if answer and isinstance(answer[0], ProposalRefused):
+            if answer[0].reason == NOT_PRIMARY:
+                raise NotPrimary(primary=self._other_primary())
+            raise OrderRefused(f"the members cannot be changed so: {answer[0].reason}")
+        raise OutcomeUnknown(
+            f"the change was not committed within {_COMMIT_S_MAX:.0f} s, and may be yet",
+            hint="see `lfsql status` for who is a member",
+        )
+
+    async def transfer(self, to: NodeId) -> str:
+        consensus = self._driver.consensus
+        if not consensus.ready:
+            raise NotPrimary(primary=self._other_primary())
+        to = to or self.successor()
+        if to == self._name:
+            return f"node '{to}' is the primary already"
+        member = self.current.member(to)
+        if not to or member is None or member.role != VOTER or not self._connected(to):
+            raise OrderRefused(
+                f"node '{to}' cannot take the lead: it is no voter, or cannot be reached" if to else _NOBODY
+            )
+        began = trio.current_time()
+        await self.hand_over(to)
+        primary = consensus.primary
+        if primary in ("", self._name):
+            raise OrderRefused(f"node '{to}' did not take the lead in time; node '{self._name}' serves on")
+        return f"node '{primary}' is the primary now, after {(trio.current_time() - began) * 1000:.0f} ms"
+
+    async def hand_over(self, to: NodeId) -> None:
+        """Have `to` lead; returns when another does, or it came to nothing."""
+        consensus = self._driver.consensus
+        change = self._change()
+        self._driver.step(Transfer(to))
+        while consensus.transferring_to or not consensus.primary:
+            await change.wait()
+            change = self._change()
+
+    def successor(self) -> NodeId:
+        """The voter that can take the lead soonest; '' when none can be reached."""
+        voters = [
+            member.node
+            for member in self.current.members
+            if member.role == VOTER and member.node != self._name and self._connected(member.node)
+        ]
+        return max(voters, key=self._driver.consensus.matched, default="")
+
+    def _other_primary(self) -> NodeId:
+        primary = self._driver.consensus.primary
+        return "" if primary == self._name else primary
+
+
+_NOBODY: Final = "there is no other voter that can be reached"
