@@ -217,7 +217,7 @@ class Node:
             driver,
             self.progress,
             self._writer.member_changes,
-            connected=peers.connected,
+            connected=lambda node: peers.connected(node),
             serving=lambda: self.is_serving,
             change=lambda: self._changed,
             end=self.ended.set,
