@@ -1,9 +1,7 @@
-"""Statements the session answers itself: settings, prepared statements, cursors, EXPLAIN, maintenance."""
+"""Statements the session answers itself: settings, prepared statements, cursors, maintenance."""
 
 from __future__ import annotations
 
-import json
-from time import perf_counter
 from typing import Final
 
 from lfsql.core.entry import Value
@@ -22,9 +20,10 @@ from lfsql.errors import (
 )
 from proxy.copying import copy_in, copy_out
 from proxy.execution import Telling, execute, row_writer, rows_now, rows_of, tell_notices, tell_rows
+from proxy.explaining import explain, explain_columns
 from proxy.pg import encode
-from proxy.pg.oids import ELEMENTS, JSON, NAMES, TEXT
-from proxy.planning import arguments, current, prepare
+from proxy.pg.oids import ELEMENTS, NAMES, TEXT
+from proxy.planning import current, prepare
 from proxy.receipt import COLUMNS as ROUTE_COLUMNS
 from proxy.receipt import last_route
 from proxy.sql.plan import Kind, Plan, ResultColumn
@@ -117,9 +116,8 @@ async def _run(state: SessionState, utility: Utility, parameters: tuple[Value, .
         case Deallocate(name):
             return _deallocate(state, name)
         case Explain():
-            await _tell_list(
-                state, "EXPLAIN", explain_columns(utility), await _explain(state, utility, parameters), telling
-            )
+            rows = await explain(state, utility, parameters)
+            await _tell_list(state, "EXPLAIN", explain_columns(utility), rows, telling)
         case DeclareCursor():
             return await _declare(state, utility, parameters)
         case FetchCursor():
@@ -245,57 +243,6 @@ def _deallocate(state: SessionState, name: str | None) -> str:
     _statement(state, name)
     del state.statements[name]
     return "DEALLOCATE"
-
-
-# -- EXPLAIN -----------------------------------------------------------------------------------------------
-
-
-def explain_columns(utility: Explain) -> tuple[ResultColumn, ...]:
-    return (ResultColumn("QUERY PLAN", JSON if utility.format == "json" else TEXT),)
-
-
-async def _explain(state: SessionState, utility: Explain, parameters: tuple[Value, ...]) -> list[Row]:
-    """Where the statement would go, SQLite's text of it, and SQLite's plan for that text."""
-    if utility.format not in ("text", "json"):
-        raise FeatureNotSupported(f"EXPLAIN (FORMAT {utility.format.upper()}) is not supported")
-    prepared = await prepare(state, utility.text, lift=False)
-    plan = prepared.plan
-    if plan.utility is not None or plan.kind is Kind.EMPTY:
-        raise StatementSyntax("EXPLAIN takes SELECT, INSERT, UPDATE, DELETE or VALUES")
-    elapsed_ms = None
-    rows_told = 0
-    if utility.analyze:
-        started = perf_counter()
-        rows, _ = await rows_now(state, prepared, parameters)
-        elapsed_ms = (perf_counter() - started) * 1000
-        rows_told = len(rows)
-    steps: list[tuple[int, int, str]] = []
-    if plan.kind in (Kind.READ, Kind.WRITE) and not (plan.catalog or plan.mixed):
-        question = Plan(Kind.READ, "EXPLAIN", ("EXPLAIN QUERY PLAN " + plan.statements[-1],))
-        values = arguments(state, prepared, parameters or (None,) * len(plan.parameters))
-        found, _ = await rows_now(state, Prepared("", (), question), values)
-        steps = [(row[0], row[1], row[3]) for row in found]  # type: ignore[misc]  # EXPLAIN QUERY PLAN's columns
-    target = "primary" if plan.kind is not Kind.READ else "replica"
-    if utility.format == "json":
-        document: dict[str, object] = {
-            "Node Type": "SQLite",
-            "Route": target,
-            "Reason": plan.reason,
-            "SQL": list(plan.statements),
-            "Plans": [{"Node Type": text, "Id": number, "Parent": parent} for number, parent, text in steps],
-        }
-        if elapsed_ms is not None:
-            document |= {"Actual Total Time": round(elapsed_ms, 3), "Actual Rows": rows_told}
-        return [(json.dumps([{"Plan": document}], indent=2),)]
-    lines = [f"SQLite on {target}" + (f" ({plan.reason})" if plan.reason else "")]
-    depth = {0: 0}
-    for number, parent, text in steps:
-        depth[number] = depth.get(parent, 0) + 1
-        lines.append("  " * depth[number] + "->  " + text)
-    lines += [f"  SQL: {sql}" for sql in plan.statements]
-    if elapsed_ms is not None:
-        lines.append(f"Execution Time: {elapsed_ms:.3f} ms (actual rows={rows_told})")
-    return [(line,) for line in lines]
 
 
 # -- Cursors -----------------------------------------------------------------------------------------------

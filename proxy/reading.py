@@ -17,13 +17,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from lfsql.core.entry import Value
-from lfsql.core.freshness import judge
 from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
-from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale, UndefinedObject
+from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale
 from proxy.hints import policy_of
 from proxy.joined import Question
 from proxy.receipt import INLINE, read_at, read_inline
+from proxy.routing import behind, candidates, objection, standing
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
@@ -33,7 +33,7 @@ from proxy.writing import error_of
 if TYPE_CHECKING:
     from lfsql.net.link import Link
     from lfsql.storage.reads import ReadCursor
-    from proxy.topology import Node, Topology
+    from proxy.topology import Node
 
 CHUNK_ROWS: Final = 1_000
 
@@ -43,37 +43,6 @@ class SchemaMoved(Exception):
 
     def __init__(self, index: Index) -> None:
         self.index = index
-
-
-def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index, now: float) -> str:
-    """Why a snapshot at `index` may not serve, '' when it may."""
-    if policy.level == "any":
-        return ""
-    history = topology.history
-    if policy.level == "bounded":
-        required = 0
-    if index >= required and index >= history.commit_index and now - topology.heard_at <= policy.silence_s_max:
-        return ""  # all there is, as far as was heard, and that not long ago
-    verdict = judge(history, index, now, policy.limits(required))
-    return "" if verdict.eligible else verdict.reason
-
-
-def candidates(state: SessionState, policy: ReadPolicy) -> list[Node]:
-    """The nodes to try, in order."""
-    topology = state.worker.topology
-    route = policy.route
-    if route == "auto":
-        return topology.turn()
-    if route == "primary":
-        return [topology.primary] if topology.primary is not None else []
-    if route == "replica":
-        return [node for node in topology.turn() if node.role != PRIMARY]
-    named = topology.nodes.get(route)
-    if named is None:
-        raise UndefinedObject(
-            f'lfsql.route names "{route}", which is no node', hint="auto, primary, replica or a node"
-        )
-    return [named]
 
 
 def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, ...]) -> list[Row] | None:
@@ -185,19 +154,11 @@ async def _try(
     topology = state.worker.topology
     now = monotonic()
     reads = node.reads
-    at, schema_index = reads.refresh() if reads is not None else (node.applied_index, node.schema_index)
+    at, schema_index = standing(node)
     if plan.schema_index >= 0 and schema_index > plan.schema_index:
         raise SchemaMoved(schema_index)
-    if plan.schema_index >= 0 and schema_index < plan.schema_index:
-        reasons.append(f"{node.name}: its schema is older")
-        return None
-    if node.role != PRIMARY:
-        reason = behind(topology, policy, required, at, now)
-        if reason:
-            reasons.append(f"{node.name}: {reason}")
-            return None
-    elif at < required and policy.level != "any" and reads is not None:
-        reasons.append(f"{node.name}: its file is at {at}, the session needs {required}")
+    if reason := objection(topology, policy, plan, node, required, at, schema_index, now):
+        reasons.append(f"{node.name}: {reason}")
         return None
     if reads is None:
         needed = min(required, at) if policy.level == "any" else required

@@ -137,7 +137,7 @@ def _deallocate(cursor: Cursor) -> Deallocate:
 
 
 def _explain(cursor: Cursor) -> Explain:
-    analyze = False
+    analyze = route = False
     shape: Literal["text", "json", "xml", "yaml"] = "text"
     if cursor.looks("(") and cursor.ahead().value not in ("select", "values", "with", "table", "("):
         cursor.expect("(")
@@ -152,6 +152,8 @@ def _explain(cursor: Cursor) -> Explain:
         for name, value in cursor.commas(option):
             if name in ("analyze", "analyse"):
                 analyze = boolean(value, "analyze")
+            elif name == "route":
+                route = boolean(value, "route")
             elif name == "format":
                 if value not in ("text", "json", "xml", "yaml"):
                     raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
@@ -166,7 +168,7 @@ def _explain(cursor: Cursor) -> Explain:
         cursor.accept("verbose")
     if cursor.ended:
         raise cursor.error()
-    return Explain(cursor.rest(), analyze, shape)
+    return Explain(cursor.rest(), analyze, shape, route)
 
 
 def boolean(value: str, option: str) -> bool:

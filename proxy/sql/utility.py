@@ -147,6 +147,8 @@ class Explain:
     text: str
     analyze: bool = False
     format: Literal["text", "json", "xml", "yaml"] = "text"
+    route: bool = False
+    """Only tell where the statement would go, and why."""
 
 
 @dataclass(frozen=True, slots=True)

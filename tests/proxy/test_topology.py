@@ -10,7 +10,7 @@ import trio.testing
 from lfsql.core.freshness import BEHIND_TIME, CommitHistory
 from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
 from lfsql.errors import LinkLost
-from proxy.reading import behind
+from proxy.routing import behind
 from proxy.settings import SessionSettings
 from proxy.state import ReadPolicy
 from proxy.topology import GIVE_UP_S, Node, Topology

@@ -122,6 +122,8 @@ STATEMENTS: list[tuple[str, Utility, str]] = [
     ),
     ("EXPLAIN (ANALYZE, BUFFERS) (SELECT 1)", Explain("(SELECT 1)", analyze=True), "EXPLAIN"),
     ("EXPLAIN (SELECT 1)", Explain("(SELECT 1)"), "EXPLAIN"),
+    ("EXPLAIN (ROUTE) BEGIN", Explain("BEGIN", route=True), "EXPLAIN"),
+    ("EXPLAIN (ROUTE off, FORMAT json) SELECT 1", Explain("SELECT 1", format="json"), "EXPLAIN"),
     ("DECLARE c CURSOR FOR SELECT 1", DeclareCursor("c", "SELECT 1"), "DECLARE CURSOR"),
     (
         'DECLARE "c" BINARY INSENSITIVE NO SCROLL CURSOR WITH HOLD FOR SELECT 1',

@@ -1,0 +1,192 @@
+"""EXPLAIN: what SQLite makes of a statement, or with (ROUTE) where it would go, neither of which runs it.
+
+EXPLAIN ANALYZE runs it, as in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from lfsql.errors import FeatureNotSupported, StatementSyntax
+from proxy.execution import is_read, rows_now, runs_here
+from proxy.hints import policy_of
+from proxy.pg.oids import JSON, TEXT
+from proxy.planning import arguments, current, prepare
+from proxy.routing import Prospect, prospects
+from proxy.sql.plan import Kind, Plan, ResultColumn
+from proxy.sql.utility import (
+    Commit,
+    CopyIn,
+    CopyOut,
+    DeclareCursor,
+    ExecutePrepared,
+    Explain,
+    Maintenance,
+    Rollback,
+    Utility,
+)
+from proxy.state import ReadPolicy, SessionState
+from proxy.statements import Prepared
+
+if TYPE_CHECKING:
+    from lfsql.core.entry import Value
+    from lfsql.core.requests import Row
+
+
+def explain_columns(utility: Explain) -> tuple[ResultColumn, ...]:
+    return (ResultColumn("QUERY PLAN", JSON if utility.format == "json" else TEXT),)
+
+
+async def explain(state: SessionState, utility: Explain, parameters: tuple[Value, ...]) -> list[Row]:
+    """The rows that EXPLAIN returns."""
+    if utility.format not in ("text", "json"):
+        raise FeatureNotSupported(f"EXPLAIN (FORMAT {utility.format.upper()}) is not supported")
+    if utility.route:
+        return await _explain_route(state, utility)
+    return await _explain_plan(state, utility, parameters)
+
+
+async def _explain_plan(state: SessionState, utility: Explain, parameters: tuple[Value, ...]) -> list[Row]:
+    """Where the statement would go, SQLite's text of it, and SQLite's plan for that text."""
+    prepared = await prepare(state, utility.text, lift=False)
+    plan = prepared.plan
+    if plan.utility is not None or plan.kind is Kind.EMPTY:
+        raise StatementSyntax("EXPLAIN takes SELECT, INSERT, UPDATE, DELETE or VALUES")
+    elapsed_ms = None
+    rows_told = 0
+    if utility.analyze:
+        started = perf_counter()
+        rows, _ = await rows_now(state, prepared, parameters)
+        elapsed_ms = (perf_counter() - started) * 1000
+        rows_told = len(rows)
+    steps: list[tuple[int, int, str]] = []
+    if plan.kind in (Kind.READ, Kind.WRITE) and not (plan.catalog or plan.mixed):
+        question = Plan(Kind.READ, "EXPLAIN", ("EXPLAIN QUERY PLAN " + plan.statements[-1],))
+        values = arguments(state, prepared, parameters or (None,) * len(plan.parameters))
+        found, _ = await rows_now(state, Prepared("", (), question), values)
+        steps = [(row[0], row[1], row[3]) for row in found]  # type: ignore[misc]  # EXPLAIN QUERY PLAN's columns
+    target = "primary" if plan.kind is not Kind.READ else "replica"
+    if utility.format == "json":
+        document: dict[str, object] = {
+            "Node Type": "SQLite",
+            "Route": target,
+            "Reason": plan.reason,
+            "SQL": list(plan.statements),
+            "Plans": [{"Node Type": text, "Id": number, "Parent": parent} for number, parent, text in steps],
+        }
+        if elapsed_ms is not None:
+            document |= {"Actual Total Time": round(elapsed_ms, 3), "Actual Rows": rows_told}
+        return [(json.dumps([{"Plan": document}], indent=2),)]
+    lines = [f"SQLite on {target}" + (f" ({plan.reason})" if plan.reason else "")]
+    depth = {0: 0}
+    for number, parent, text in steps:
+        depth[number] = depth.get(parent, 0) + 1
+        lines.append("  " * depth[number] + "->  " + text)
+    lines += [f"  SQL: {sql}" for sql in plan.statements]
+    if elapsed_ms is not None:
+        lines.append(f"Execution Time: {elapsed_ms:.3f} ms (actual rows={rows_told})")
+    return [(line,) for line in lines]
+
+
+# -- (ROUTE) -----------------------------------------------------------------------------------------------
+
+
+async def _explain_route(state: SessionState, utility: Explain) -> list[Row]:
+    if utility.analyze:
+        raise StatementSyntax("EXPLAIN option ROUTE does not run the statement, so it cannot be used with ANALYZE")
+    prepared = await prepare(state, utility.text, lift=False)
+    plan = await _reading(state, prepared.plan)
+    policy = policy_of(state, plan)
+    route, why = _destination(state, plan)
+    tried: list[Prospect] = []
+    if not route:
+        tried = prospects(state, plan)
+        route, why = _choice(state, policy, tried)
+    if utility.format == "json":
+        document = {
+            "Route": route,
+            "Kind": plan.kind.value,
+            "Reason": plan.reason or plan.kind.value,
+            "Decision": why,
+            "Level": policy.level if tried else None,
+            "Nodes": [one._asdict() for one in tried],
+            "SQL": list(plan.statements),
+        }
+        return [(json.dumps([document], indent=2),)]
+    lines = [f"Route: {route} ({why})", f"Kind: {plan.kind.value} ({plan.reason or plan.kind.value})"]
+    if tried:
+        lines.append(
+            f"Level: {policy.level}, max_lag_ms={policy.lag_ms_max or 0}, "
+            f"max_lag_entries={policy.lag_entries_max or 0}, when_lagging={policy.when_lagging}"
+        )
+    for one in tried:
+        stale = "of unknown age" if one.staleness_ms is None else f"at most {one.staleness_ms:.0f} ms stale"
+        lines.append(
+            f"  {one.role} {one.node}: {one.objection or 'may serve'} "
+            f"(index {one.at}, {stale}, {one.lag_entries} entries behind)"
+        )
+    lines += [f"SQL: {sql}" for sql in plan.statements]
+    return [(line,) for line in lines]
+
+
+async def _reading(state: SessionState, plan: Plan) -> Plan:
+    """The plan that decides where a statement goes: of one that wraps another, the other's."""
+    match plan.utility:
+        case DeclareCursor(text=text) | CopyOut(query=text):
+            return (await prepare(state, text, lift=False)).plan
+        case Explain(text=text, route=False):
+            return await _reading(state, (await prepare(state, text, lift=False)).plan)
+        case ExecutePrepared(name) if name in state.statements:
+            return (await current(state, state.statements[name])).plan
+        case _:
+            return plan
+
+
+def _destination(state: SessionState, plan: Plan) -> tuple[str, str]:
+    """Where the statement goes whatever the copies are like, and why; ('', '') of a read that may go to any."""
+    if plan.utility is not None or plan.kind is Kind.EMPTY:
+        if plan.utility is not None and _needs_primary(state, plan.utility):
+            return _primary(state), "it needs the writer"
+        return "this session", "no node is asked"
+    if plan.catalog:
+        return "this proxy", "it reads the system catalogs alone"
+    if not is_read(plan):
+        return _primary(state), "it writes" if plan.kind is not Kind.READ else "the engine found that it writes"
+    if state.read_transaction is not None:
+        node, role, _ = state.snapshot_route
+        return f"{role} {node}", "the transaction's snapshot is there"
+    if not runs_here(state, plan):
+        return _primary(state), "it must see what its transaction has done"
+    return "", ""
+
+
+def _choice(state: SessionState, policy: ReadPolicy, tried: list[Prospect]) -> tuple[str, str]:
+    """Where a read goes that may go to any copy, and why."""
+    for one in tried:
+        if not one.objection:
+            waits = "the first that may serve, once a quorum has confirmed how far it must be"
+            return f"{one.role} {one.node}", waits if policy.level == "strong" else "the first that may serve"
+    choice = policy.when_lagging
+    if choice == "primary" and policy.route not in ("auto", "primary"):
+        choice = "wait"
+    if choice == "primary":
+        return _primary(state), "no copy may serve, and when_lagging is primary"
+    if choice == "error":
+        return "nowhere: it would fail", "no copy may serve, and when_lagging is error"
+    freshest = max(tried, key=lambda one: one.at, default=None)
+    if freshest is None:
+        return "nowhere: it would wait", "no node is known"
+    return f"{freshest.role} {freshest.node}", f"no copy may serve, and when_lagging is {choice}"
+
+
+def _needs_primary(state: SessionState, utility: Utility) -> bool:
+    if isinstance(utility, Commit | Rollback):
+        return state.in_unit
+    return isinstance(utility, CopyIn) or (isinstance(utility, Maintenance) and utility.tag == "LOCK TABLE")
+
+
+def _primary(state: SessionState) -> str:
+    primary = state.worker.topology.primary
+    return f"primary {primary.name}" if primary is not None else "primary, once there is one"

@@ -1,0 +1,108 @@
+"""Which copies may serve a read, in which order, and what speaks against each.  Nothing is read here.
+
+`proxy.reading` goes by this when it reads, and EXPLAIN (ROUTE) tells it without reading: there is one answer to where
+a statement goes.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from lfsql.core.freshness import judge
+from lfsql.core.ids import Index
+from lfsql.core.requests import PRIMARY
+from lfsql.errors import UndefinedObject
+from proxy.hints import policy_of
+from proxy.state import ReadPolicy, SessionState
+
+if TYPE_CHECKING:
+    from proxy.sql.plan import Plan
+    from proxy.topology import Node, Topology
+
+
+def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index, now: float) -> str:
+    """Why a snapshot at `index` may not serve, '' when it may."""
+    if policy.level == "any":
+        return ""
+    history = topology.history
+    if policy.level == "bounded":
+        required = 0
+    if index >= required and index >= history.commit_index and now - topology.heard_at <= policy.silence_s_max:
+        return ""  # all there is, as far as was heard, and that not long ago
+    verdict = judge(history, index, now, policy.limits(required))
+    return "" if verdict.eligible else verdict.reason
+
+
+def candidates(state: SessionState, policy: ReadPolicy) -> list[Node]:
+    """The nodes to try, in order."""
+    topology = state.worker.topology
+    route = policy.route
+    if route == "auto":
+        return topology.turn()
+    if route == "primary":
+        return [topology.primary] if topology.primary is not None else []
+    if route == "replica":
+        return [node for node in topology.turn() if node.role != PRIMARY]
+    named = topology.nodes.get(route)
+    if named is None:
+        raise UndefinedObject(
+            f'lfsql.route names "{route}", which is no node', hint="auto, primary, replica or a node"
+        )
+    return [named]
+
+
+def standing(node: Node) -> tuple[Index, Index]:
+    """(index, schema index) of the node's copy: exact where its file is on this host, else what was heard last."""
+    return node.reads.refresh() if node.reads is not None else (node.applied_index, node.schema_index)
+
+
+def objection(
+    topology: Topology,
+    policy: ReadPolicy,
+    plan: Plan,
+    node: Node,
+    required: Index,
+    index: Index,
+    schema_index: Index,
+    now: float,
+) -> str:
+    """Why the copy of `node`, which stands at `index`, may not serve the plan; '' when it may."""
+    if 0 <= plan.schema_index != schema_index:
+        return "its schema is newer" if schema_index > plan.schema_index else "its schema is older"
+    if node.role != PRIMARY:
+        return behind(topology, policy, required, index, now)
+    if index < required and policy.level != "any" and node.reads is not None:
+        return f"its file is at {index}, the session needs {required}"
+    return ""
+
+
+class Prospect(NamedTuple):
+    """A node that may be asked, and what speaks against it; '' when nothing does."""
+
+    node: str
+    role: str
+    at: Index
+    staleness_ms: float | None
+    lag_entries: int
+    objection: str
+
+
+def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
+    """The nodes that would be tried for a read now, in order.  Raises UndefinedObject."""
+    topology = state.worker.topology
+    policy = policy_of(state, plan)
+    required = 0 if policy.level == "any" else max(state.seen_index, policy.min_index)
+    found = []
+    for node in candidates(state, policy):
+        now = monotonic()
+        index, schema_index = standing(node)
+        staleness_s, lag_entries = topology.freshness(index, now)
+        why = (
+            objection(topology, policy, plan, node, required, index, schema_index, now)
+            if node.readable(now)
+            else "not heard"
+        )
+        staleness_ms = None if staleness_s is None else staleness_s * 1000
+        found.append(Prospect(node.name, node.role, index, staleness_ms, lag_entries, why))
+    return found
