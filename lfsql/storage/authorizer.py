@@ -34,6 +34,17 @@ SECRET: Final = frozenset({"_lfsql_clients"})
 PER_NODE: Final = frozenset({"dbstat", "sqlite_dbpage", "bytecode", "tables_used", "sqlite_stmt"})
 """Tables about this node's file or connection: a write that read them would differ from node to node."""
 
+_PRAGMAS_PER_NODE: Final = """
+    analysis_limit automatic_index busy_timeout cache_size cache_spill cell_size_check checkpoint_fullfsync
+    count_changes data_version database_list defer_foreign_keys empty_result_callbacks freelist_count
+    full_column_names fullfsync hard_heap_limit ignore_check_constraints journal_size_limit legacy_alter_table
+    locking_mode max_page_count optimize page_count query_only read_uncommitted reverse_unordered_selects
+    schema_version secure_delete short_column_names soft_heap_limit synchronous temp_store threads
+    trusted_schema writable_schema
+"""
+PRAGMA_TABLES_PER_NODE: Final = frozenset(f"pragma_{name}" for name in _PRAGMAS_PER_NODE.split())
+"""PRAGMAs that are refused below, by their names as tables: SQLite runs those without asking anybody."""
+
 WRITING_FUNCTIONS: Final = frozenset({"nextval", "setval"})
 """Functions that change the database though the statement that calls them may be a plain SELECT."""
 
@@ -60,6 +71,7 @@ PRAGMAS_WITHOUT_ARGUMENT: Final = frozenset(
 
 Neither list has what can differ between nodes (paths, page counts, caches): a write that read it would diverge."""
 
+_UNREADABLE: Final = SECRET | PER_NODE | PRAGMA_TABLES_PER_NODE
 _SCHEMA_CHANGES: Final = frozenset(
     {
         apsw.SQLITE_CREATE_INDEX, apsw.SQLITE_CREATE_TABLE, apsw.SQLITE_CREATE_TRIGGER,
@@ -143,7 +155,7 @@ class Authorizer:
             self.intent.created = first or ""
         elif action in (apsw.SQLITE_ANALYZE, apsw.SQLITE_REINDEX):
             self.intent.maintains = True
-        denied = self._judge(action, first or "", second or "")
+        denied = self._judge(action, first or "", second or "", database or "")
         if denied is None:
             return apsw.SQLITE_OK
         self.denied = denied
@@ -158,9 +170,9 @@ class Authorizer:
         elif action == apsw.SQLITE_UPDATE:
             intent.updated.add(column.lower())
 
-    def _judge(self, action: int, first: str, second: str) -> LfsqlError | None:
+    def _judge(self, action: int, first: str, second: str, database: str) -> LfsqlError | None:
         if action == apsw.SQLITE_READ:
-            return _not_for_you(first) if first.lower() in SECRET | PER_NODE else None
+            return _not_for_you(first) if first.lower() in _UNREADABLE else None
         if action == apsw.SQLITE_FUNCTION:
             return self._judge_function(second.lower())
         if action in _ROW_CHANGES:
@@ -168,11 +180,13 @@ class Authorizer:
             own = first.lower().startswith(OWN_PREFIX)
             return _not_for_you(first) if own and (not self.trusted or first.lower() in CORE) else None
         if action in _SCHEMA_CHANGES:
+            if database.lower() == "temp":  # CREATE TABLE temp.x; with the word TEMP it is another action
+                return _no_temporary()
             return self._judge_schema_change(action, first, second)
         if action == apsw.SQLITE_PRAGMA:
             return _judge_pragma(first.lower(), second)
         if action in _TEMPORARY:
-            return FeatureNotSupported("temporary tables, views and triggers are not supported")
+            return _no_temporary()
         if action in (apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT):
             return InsufficientPrivilege(f"{first} must be sent as a statement of its own")
         if action in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH):
@@ -198,6 +212,10 @@ class Authorizer:
             if name in CORE or name in SIDECARS or (name.startswith(OWN_PREFIX) and not self.trusted):
                 return _not_for_you(name)
         return None
+
+
+def _no_temporary() -> FeatureNotSupported:
+    return FeatureNotSupported("temporary tables, views and triggers are not supported")
 
 
 def _judge_pragma(name: str, argument: str) -> LfsqlError | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import apsw
 import pytest
 
 from lfsql.core.requests import RollbackToSavepoint, Run, SetSavepoint
 from lfsql.errors import FeatureNotSupported, InsufficientPrivilege, LfsqlError, StatementSyntax
+from lfsql.storage.authorizer import PRAGMAS, PRAGMAS_WITHOUT_ARGUMENT
 from lfsql.storage.engine import TRUSTED, Engine
 from tests.storage.pair import CLOCK_US, Pair, rows
 
@@ -83,6 +85,7 @@ def test_what_schema_queries_and_tools_need_is_allowed(unit: Engine, sql: str) -
     "sql",
     [
         "CREATE TEMP TABLE x (a)", "CREATE TEMP VIEW x AS SELECT 1",
+        "CREATE TABLE temp.x (a)", "CREATE VIEW TEMP.x AS SELECT 1",
         "CREATE TEMP TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END", "CREATE VIRTUAL TABLE x USING dbstat",
     ],
 )  # fmt: skip
@@ -172,3 +175,22 @@ def test_looking_at_what_follows_takes_no_time(unit: Engine, tail: str) -> None:
 def test_an_empty_statement_does_nothing(unit: Engine, sql: str) -> None:
     assert unit.run(Run(sql)).rows == ()
     assert unit.describe(sql).columns == ()
+
+
+def test_a_pragma_that_is_refused_is_no_table_either(unit: Engine) -> None:
+    """SQLite has most of its PRAGMAs as tables too, and the next version may have more."""
+    names = [str(row[0]) for row in rows(unit, "PRAGMA pragma_list")]
+    refused = 0
+    for name in names:
+        sql = f"INSERT INTO t (b) SELECT count(*) FROM pragma_{name}"
+        try:
+            unit.connection.execute(f"EXPLAIN {sql}")
+        except apsw.SQLError:
+            continue  # it is no table
+        if name in PRAGMAS | PRAGMAS_WITHOUT_ARGUMENT:
+            unit.describe(sql)
+        else:
+            refused += 1
+            with pytest.raises(InsufficientPrivilege):
+                unit.describe(sql)
+    assert refused > 20
