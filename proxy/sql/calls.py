@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"\{(\d|\*|tz|rest|typename|oid0|a)\}")
 _MOMENTS: Final = frozenset(("current_time", "current_timestamp", "localtime", "localtimestamp"))
-_SEQUENCES: Final = frozenset(("nextval", "currval", "setval"))
+_SEQUENCES: Final = frozenset(("nextval", "setval"))
 
 
 class Calls:
@@ -273,8 +273,7 @@ class Calls:
         elif first.oid == REGCLASS:
             first = Value(f"lfsql_regclass_out({first.sql})", TEXT)
         rest = [coerce(self.analysis, value, kind) for value, kind in zip(values[1:], (INT8, BOOL), strict=False)]
-        if call.name in ("nextval", "setval"):
-            self.analysis.writes.append(call.name)
+        self.analysis.writes.append(call.name)
         self.analysis.volatile = True
         texts = [coerce(self.analysis, first, TEXT).sql, *(value.sql for value in rest)]
         return Value(f"{call.name}({', '.join(texts)})", INT8)

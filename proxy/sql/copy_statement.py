@@ -27,6 +27,7 @@ from proxy.sql.schema import Column, Relation, Schema
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.utility import CopyIn, CopyOptions, CopyOut
 from proxy.sql.value import null_key
+from proxy.sql.verbs import CHANGES, QUERIES, into_target, says, verb, verb_place
 
 
 @dataclass
@@ -52,9 +53,7 @@ def parse_copy(cursor: Cursor, schema: Schema) -> CopyIn | CopyOut:
     where = cursor.token.start + 1
     columns: tuple[str, ...] | None = None
     if cursor.looks("("):
-        query = cursor.slice(cursor.parenthesised())
-        if not query:
-            raise cursor.error()
+        query = _query(cursor)
     else:
         if cursor.accept("binary"):
             said.format = "binary"
@@ -82,6 +81,20 @@ def parse_copy(cursor: Cursor, schema: Schema) -> CopyIn | CopyOut:
     if direction == "to":
         return _copy_out(relation, columns, options)
     return _copy_in(relation, columns, options, where)
+
+
+def _query(cursor: Cursor) -> str:
+    """The query in parentheses, its rows being what is copied."""
+    found = cursor.parenthesised()
+    word = verb(found)
+    if word in CHANGES | {"replace"}:  # REPLACE is SQLite's
+        if not says(found, "returning"):
+            raise FeatureNotSupported("COPY query must have a RETURNING clause", position=found[0].start + 1)
+    elif word not in QUERIES | {"("}:
+        raise cursor.error(token=found[verb_place(found)] if found else cursor.ahead(-1))
+    if into_target(found) is not None:
+        raise FeatureNotSupported("COPY (SELECT INTO) is not supported", position=found[0].start + 1)
+    return cursor.slice(found)
 
 
 def _table(cursor: Cursor) -> str:

@@ -14,7 +14,6 @@ from lfsql.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefin
 from proxy.pg import oids
 from proxy.sql.column_clauses import Clauses
 from proxy.sql.ddl_text import Ddl, Names, trusted
-from proxy.sql.lexer import Token
 from proxy.sql.parsing import parse_statement
 from proxy.sql.plan import ResultColumn
 from proxy.sql.quoting import quote
@@ -24,6 +23,7 @@ from proxy.sql.table_draft import DraftColumn, TableDraft
 from proxy.sql.table_text import TableConstraint
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.translate import translate
+from proxy.sql.verbs import into_target
 
 _QUERY_STARTS = ("select", "values", "with", "table", "(")
 
@@ -223,33 +223,15 @@ def draft_columns(found: Sequence[ResultColumn], names: Sequence[str] | None) ->
     return columns
 
 
-def into_target(found: list[Token]) -> tuple[int, int] | None:
-    """Where INTO [UNLOGGED] [TABLE] name stands in a SELECT: the numbers of its first token and the one after."""
-    depth = 0
-    for place, token in enumerate(found):
-        if token.kind == "punctuation":
-            depth += (token.text in "([") - (token.text in ")]")
-        elif depth == 0 and token.kind == "word":
-            if token.value in ("from", "where", "union", "order", "group", "limit", "insert"):
-                return None
-            if token.value == "into":
-                end = place + 1
-                while end < len(found) and found[end].value in ("unlogged", "table"):
-                    end += 1
-                end += 1
-                while end + 1 < len(found) and found[end].text == ".":
-                    end += 2
-                return place, end
-    return None
-
-
 def parse_select_into(cursor: Cursor, schema: Schema, parameter_oids: tuple[int, ...]) -> Ddl | None:
     """SELECT ... INTO name ...; None for any other SELECT."""
     place = into_target(cursor.tokens)
     if place is None:
         return None
     first, after = place
-    if cursor.tokens[first + 1].value in ("temp", "temporary"):
+    kind = Cursor(cursor.text, cursor.tokens[first + 1 :])
+    kind.one_of("local", "global")
+    if kind.one_of("temp", "temporary") is not None:
         raise FeatureNotSupported("temporary tables are not supported", position=cursor.tokens[first].start + 1)
     target = Cursor(cursor.text, cursor.tokens[first + 1 : after])
     target.accept("unlogged")

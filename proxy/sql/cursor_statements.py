@@ -8,6 +8,7 @@ from lfsql.errors import StatementSyntax
 from proxy.sql.lexer import NUMBER
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.utility import CloseCursor, DeclareCursor, FetchCursor
+from proxy.sql.verbs import QUERIES, into_target, verb, verb_place
 
 Direction = Literal["forward", "backward", "absolute", "relative", "first", "last"]
 
@@ -29,8 +30,13 @@ def parse_declare(cursor: Cursor) -> DeclareCursor:
     else:
         cursor.accept("without", "hold")
     cursor.expect("for")
-    if cursor.token.value not in ("select", "values", "with", "table", "("):
-        raise cursor.error()
+    query = cursor.tokens[cursor.at :]
+    at = verb_place(query)
+    if verb(query) not in QUERIES | {"("}:
+        raise cursor.error(token=query[at] if query else None)
+    target = into_target(query)
+    if target is not None:
+        raise cursor.error(token=query[target[0]])
     return DeclareCursor(name, cursor.rest(), hold, scroll, binary)
 
 

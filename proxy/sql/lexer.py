@@ -316,6 +316,10 @@ def sqlite_tokens(text: str) -> list[Token]:
     return found
 
 
+WORDS_TO_TRIGGER_MAX: Final = 6
+"""EXPLAIN QUERY PLAN CREATE TEMP TRIGGER, and one that takes note of what comes later."""
+
+
 def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
     """The statements of a script, without the semicolons between them and without empty ones.
 
@@ -337,9 +341,9 @@ def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
             if token.text == ";":
                 continue
             begin, depth, trigger, recent = token.start, 0, False, []
-        if len(recent) < 4:
+        if len(recent) < WORDS_TO_TRIGGER_MAX:
             recent.append(token.value)
-            trigger = trigger or (dialect == "sqlite" and recent[0] == "create" and token.value == "trigger")
+            trigger = trigger or (dialect == "sqlite" and token.value == "trigger" and _makes_trigger(recent))
         if token.text in ("(", "["):
             depth += 1
         elif token.text in (")", "]"):
@@ -351,7 +355,7 @@ def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
                 begin = None
                 continue
             recent[-1] = ";"
-        elif trigger and len(recent) == 4:
+        elif trigger and len(recent) == WORDS_TO_TRIGGER_MAX:
             recent[-1] = "; end" if recent[-1] == ";" and token.value == "end" else token.value
         end = token.end
     if begin is not None:
@@ -359,11 +363,17 @@ def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
     return found
 
 
+def _makes_trigger(words: list[str]) -> bool:
+    """Whether the words up to TRIGGER, [EXPLAIN [QUERY PLAN]] CREATE [TEMP], begin the making of one."""
+    *before, _trigger = [word for word in words if word not in ("explain", "query", "plan", "temp", "temporary")]
+    return before == ["create"]
+
+
 def tokens_of(text: str, dialect: Dialect) -> list[Token]:
     return tokens(text) if dialect == "postgresql" else sqlite_tokens(text)
 
 
-def hints(text: str) -> tuple[tuple[str, str], ...]:
+def hints(text: str, dialect: Dialect = "postgresql") -> tuple[tuple[str, str], ...]:
     """The settings of `/* lfsql: name=value, name=value */` comments, in order.  Names come without a prefix.
 
     StatementSyntax for a hint that cannot be read: a consistency level misspelt must not be ignored.
@@ -372,16 +382,23 @@ def hints(text: str) -> tuple[tuple[str, str], ...]:
         return ()
     found: list[tuple[str, str]] = []
     at = 0
+    nests = dialect == "postgresql"
+    pattern = _TOKEN if nests else _SQLITE_TOKEN
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match = pattern.match(text, at)
         if match is None:
-            break
+            if nests:
+                break
+            at += 1
+            continue
         at = match.end()
         if match.lastgroup == "dollar":
             close = text.find(match.group(), at)
             at = len(text) if close < 0 else close + len(match.group())
         elif match.lastgroup == "block":
-            end = _close_comment(text, match.start())
+            end = _close_comment(text, match.start()) if nests else text.find("*/", at) + 2
+            if end == 1:
+                break  # never closed, which is the text's end in SQLite
             hint = _HINT.fullmatch(text, at, end - 2)
             if hint:
                 found.extend(_hint_pairs(hint.group(1).strip(), match.start()))

@@ -13,6 +13,7 @@ from proxy.pg import oids
 from proxy.pg.oids import INT4, NUMERIC
 from proxy.sql import operators
 from proxy.sql.infer import PREFERRED, castable, category, function_name, spelled
+from proxy.sql.refused_functions import REFUSED_FUNCTIONS
 from proxy.sql.signatures import ANY, ANYARRAY, ANYELEMENT, Signature
 from proxy.sql.value import Value
 
@@ -99,7 +100,11 @@ def score(signature: Signature, arguments: Sequence[Value]) -> float | None:
     return score
 
 
-def undefined_function(function: str, arguments: Sequence[Value]) -> UndefinedFunction:
+def undefined_function(function: str, arguments: Sequence[Value]) -> UndefinedFunction | FeatureNotSupported:
+    """The error for a call that no signature fits."""
+    reason = REFUSED_FUNCTIONS.get(function)
+    if reason is not None:
+        return FeatureNotSupported(f"function {function}() is not supported: {reason}")
     types = ", ".join(spelled(value.oid) for value in arguments)
     return UndefinedFunction(
         f"function {function}({types}) does not exist",

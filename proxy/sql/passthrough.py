@@ -7,16 +7,19 @@ authorizer and the readers' read-only connections decide for good.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
+from lfsql.errors import InsufficientPrivilege
 from proxy.pg import oids
 from proxy.sql.ddl_text import TRUSTED
-from proxy.sql.lexer import PARAMETER, PUNCTUATION, WORD, Token, hints, sqlite_tokens, tokens
+from proxy.sql.lexer import PARAMETER, QUOTED, WORD, Token, hints, sqlite_tokens, syntax_error, tokens
 from proxy.sql.plan import Kind, Plan
 from proxy.sql.schema import Schema
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.utilities import parse_utility, tag_of
 from proxy.sql.utility import Maintenance
+from proxy.sql.verbs import says, verb_place
 
 _SESSION_WORDS: Final = frozenset(
     (
@@ -47,6 +50,9 @@ _SESSION_WORDS: Final = frozenset(
 )
 _READS: Final = frozenset(("select", "values", "explain", "pragma"))
 _WRITES: Final = frozenset(("insert", "update", "delete", "replace"))
+_WRITING_FUNCTIONS: Final = frozenset(("nextval", "setval"))
+_WRITING_PRAGMAS: Final = frozenset(("journal_mode",))
+"""SQLite takes asking for it for a write, as it may be one."""
 _FORGET: Final = (
     f"{TRUSTED}DELETE FROM _lfsql_columns WHERE table_name NOT IN (SELECT name FROM main.sqlite_schema)",
     f"{TRUSTED}DELETE FROM _lfsql_sequences WHERE owner_table NOT IN (SELECT name FROM main.sqlite_schema)",
@@ -59,20 +65,24 @@ def plan_sqlite(text: str, schema: Schema, parameter_oids: tuple[int, ...]) -> P
     found = sqlite_tokens(text)
     while found and found[-1].text == ";":
         found.pop()
-    said = hints(text)
+    said = hints(text, "sqlite")
     if not found:
         return Plan(Kind.EMPTY, "", hints=said)
     first = found[0].value if found[0].kind == WORD else ""
     if first in _SESSION_WORDS:
         return _session(text, found, schema, said)
     if first == "vacuum":
-        return Plan(Kind.UTILITY, "VACUUM", utility=Maintenance("VACUUM"), reason="utility", hints=said)
-    verb = _main_verb(found) if first == "with" else first
+        return _vacuum(found, said)
+    verb = _verb(found)
     body, highest = _numbered(text, found)
     given = (*parameter_oids, *(0 for _ in range(highest - len(parameter_oids))))
     statements: tuple[str, ...] = (body,)
     kind = Kind.DDL
-    if verb in _READS:
+    reason = verb or "cannot be parsed"
+    writer = _writer(found, verb) if verb in _READS else ""
+    if writer:
+        kind, reason = Kind.WRITE, writer
+    elif verb in _READS:
         kind = Kind.READ
     elif verb in _WRITES:
         kind = Kind.WRITE
@@ -83,8 +93,8 @@ def plan_sqlite(text: str, schema: Schema, parameter_oids: tuple[int, ...]) -> P
         tag=_tag(verb, found),
         statements=statements,
         parameters=tuple(oid or oids.TEXT for oid in given[:highest]),
-        returns_rows=verb in _READS or (verb in _WRITES and _top_level(found, "returning")),
-        reason=verb or "cannot be parsed",
+        returns_rows=verb in _READS or (verb in _WRITES and says(found, "returning")),
+        reason=reason,
         typed_by_value=True,
         hints=said,
     )
@@ -130,25 +140,34 @@ def _numbered(text: str, found: list[Token]) -> tuple[str, int]:
     return "".join(pieces), highest + bare
 
 
-def _main_verb(found: list[Token]) -> str:
-    """The verb after the common table expressions."""
-    depth = 0
-    for token in found:
-        if token.kind == PUNCTUATION:
-            depth += (token.text == "(") - (token.text == ")")
-        elif depth == 0 and token.kind == WORD and token.value in _WRITES | {"select", "values"}:
-            return token.value
-    return "with"
+def _verb(found: list[Token]) -> str:
+    token = found[verb_place(found)]
+    return token.value if token.kind == WORD else ""
 
 
-def _top_level(found: list[Token], word: str) -> bool:
-    depth = 0
-    for token in found:
-        if token.kind == PUNCTUATION:
-            depth += (token.text == "(") - (token.text == ")")
-        elif depth == 0 and token.kind == WORD and token.value == word:
-            return True
-    return False
+def _writer(found: list[Token], verb: str) -> str:
+    """What makes a write of a statement that begins like a read; '' for nothing."""
+    if verb == "explain":
+        return ""
+    for token, ahead in pairwise(found):
+        name = token.value.lower()
+        if ahead.text == "(" and token.kind in (WORD, QUOTED) and name in _WRITING_FUNCTIONS:
+            return f"calls {name}"
+        if verb == "pragma" and ahead.kind == WORD and ahead.value in _WRITING_PRAGMAS:
+            return f"pragma {ahead.value}"
+    return ""
+
+
+def _vacuum(found: list[Token], said: tuple[tuple[str, str], ...]) -> Plan:
+    """VACUUM [schema]: each node does that in its own time.  With INTO it would write a file on one of them."""
+    rest = found[1:]
+    if rest and rest[0].value != "into":
+        rest = rest[1:]
+    if len(rest) > 1 and rest[0].value == "into":
+        raise InsufficientPrivilege("VACUUM INTO is not supported: it would write a file of a node")
+    if rest:
+        raise syntax_error("syntax error", rest[0].text, rest[0].start)
+    return Plan(Kind.UTILITY, "VACUUM", utility=Maintenance("VACUUM"), reason="utility", hints=said)
 
 
 def _tag(verb: str, found: list[Token]) -> str:

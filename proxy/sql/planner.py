@@ -20,11 +20,12 @@ from lfsql.errors import (
 )
 from proxy.sql.bulk_insert import plan_bulk
 from proxy.sql.catalog.rewrite import concerns_catalogs, rewrite
-from proxy.sql.classify import classify, unlocked
-from proxy.sql.create_table import into_target, parse_select_into
+from proxy.sql.classify import classify
+from proxy.sql.create_table import parse_select_into
 from proxy.sql.ddl import parse_ddl
 from proxy.sql.ddl_text import Ddl
-from proxy.sql.lexer import OPERATOR, PUNCTUATION, WORD, Dialect, Source, Token, hints, split, tokens
+from proxy.sql.lexer import PUNCTUATION, WORD, Dialect, Source, Token, hints, split, tokens
+from proxy.sql.locking import unlocked
 from proxy.sql.parsing import parse_statement
 from proxy.sql.passthrough import plan_sqlite
 from proxy.sql.plan import Kind, Plan
@@ -33,6 +34,8 @@ from proxy.sql.token_cursor import Cursor
 from proxy.sql.translate import translate
 from proxy.sql.utilities import parse_utility, tag_of
 from proxy.sql.utility import CopyIn, CopyOut, Maintenance, Utility
+from proxy.sql.verbs import into_target
+from proxy.sql.wording import as_sqlglot_reads_it
 
 __all__ = ["Dialect", "Source", "plan", "plan_tokens", "split"]
 
@@ -125,7 +128,7 @@ def _query(
     lifted_oids: tuple[int, ...],
     first_number: int,
 ) -> Plan:
-    if found[0].value in ("select", "with") and into_target(found) is not None:
+    if into_target(found) is not None:
         ddl = parse_select_into(Cursor(text, found), schema, parameter_oids)
         if ddl is not None:
             return _ddl(text, ddl, schema)
@@ -140,11 +143,11 @@ def _query(
             f"the statement has {len(found)} words and signs, at most {TOKENS_MAX} are planned",
             hint="Send values as parameters, as an array, or by COPY.",
         )
-    tree = parse_statement(_table_command(found), lifted, first_number)
+    tree = parse_statement(as_sqlglot_reads_it(found), lifted, first_number)
     if concerns_catalogs(text):
         rewritten = rewrite(tree)
         tree = rewritten if isinstance(rewritten, type(tree)) else tree
-    translation = translate(unlocked(tree), schema, parameter_oids, lifted_oids)
+    translation = translate(unlocked(tree, found), schema, parameter_oids, lifted_oids)
     kind, reason = classify(tree, translation)
     if kind is Kind.WRITE and "_lfsql_" in text and any(token.value.startswith("_lfsql_") for token in found):
         raise InsufficientPrivilege('names beginning with "_lfsql_" are reserved')
@@ -168,20 +171,6 @@ def _query(
         catalog=translation.catalog and not translation.tables,
         mixed=translation.catalog and translation.tables,
     )
-
-
-def _table_command(found: list[Token]) -> list[Token]:
-    """TABLE t is SELECT * FROM t."""
-    first = found[0]
-    if first.kind != WORD or first.value != "table":
-        return found
-    start = first.start
-    return [
-        Token(WORD, "select", "select", start),
-        Token(OPERATOR, "*", "*", start),
-        Token(WORD, "from", "from", start),
-        *found[1:],
-    ]
 
 
 def _other(text: str, found: list[Token], schema: Schema, parameter_oids: tuple[int, ...]) -> Plan:

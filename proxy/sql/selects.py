@@ -55,7 +55,7 @@ class Selects:
 
     def select(self, node: exp.Select, scope: Scope) -> Query:
         if node.args.get("into") is not None:
-            raise FeatureNotSupported("SELECT INTO is not supported; use CREATE TABLE AS")
+            raise StatementSyntax("SELECT ... INTO is not allowed here")
         for key in ("qualify", "sample", "connect", "laterals", "pivots", "cluster", "distribute", "sort", "match"):
             if node.args.get(key):
                 raise FeatureNotSupported(f"{key.upper()} is not supported")

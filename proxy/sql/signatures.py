@@ -255,13 +255,24 @@ pg_sleep(float8) void? = lfsql_sleep({0})
 pg_column_size(any) int4 = octet_length({0})
 pg_advisory_lock(int8) void = ''
 pg_advisory_lock(int4, int4) void = ''
+pg_advisory_lock_shared(int8) void = ''
+pg_advisory_lock_shared(int4, int4) void = ''
 pg_advisory_xact_lock(int8) void = ''
 pg_advisory_xact_lock(int4, int4) void = ''
+pg_advisory_xact_lock_shared(int8) void = ''
+pg_advisory_xact_lock_shared(int4, int4) void = ''
 pg_try_advisory_lock(int8) bool = 1
 pg_try_advisory_lock(int4, int4) bool = 1
+pg_try_advisory_lock_shared(int8) bool = 1
+pg_try_advisory_lock_shared(int4, int4) bool = 1
 pg_try_advisory_xact_lock(int8) bool = 1
+pg_try_advisory_xact_lock(int4, int4) bool = 1
+pg_try_advisory_xact_lock_shared(int8) bool = 1
+pg_try_advisory_xact_lock_shared(int4, int4) bool = 1
 pg_advisory_unlock(int8) bool = 1
 pg_advisory_unlock(int4, int4) bool = 1
+pg_advisory_unlock_shared(int8) bool = 1
+pg_advisory_unlock_shared(int4, int4) bool = 1
 pg_advisory_unlock_all() void = ''
 """
 
@@ -288,18 +299,12 @@ pg_last_wal_receive_lsn() text
 pg_last_wal_replay_lsn() text
 pg_last_xact_replay_timestamp() timestamptz
 txid_current() int8
-pg_current_xact_id() int8
 inet_server_addr() text
 inet_server_port() int4
 inet_client_addr() text
 inet_client_port() int4
-pg_cancel_backend(int4) bool
-pg_terminate_backend(int4) bool
 pg_trigger_depth() int4
 pg_listening_channels() text
-pg_notify(text, text) void
-lastval() int8
-pg_export_snapshot() text
 """
 
 SETS: Final = """

@@ -65,6 +65,7 @@ from proxy.sql.utility import (
     SetTransaction,
     Utility,
 )
+from proxy.sql.verbs import CHANGES, QUERIES, says
 
 _REFUSED: Final[dict[str, str]] = {
     "do": "DO",
@@ -107,7 +108,8 @@ def _prepare(cursor: Cursor) -> Prepare:
         parameters = [found.oid for found in cursor.commas(lambda: parse_type(cursor))]
         cursor.expect(")")
     cursor.expect("as")
-    if cursor.token.value not in ("select", "insert", "update", "delete", "values", "with", "table", "("):
+    # REPLACE is SQLite's; in PostgreSQL's dialect planning what is prepared refuses it.
+    if cursor.token.value not in QUERIES | CHANGES | {"(", "replace"}:
         raise cursor.error()
     return Prepare(name, tuple(parameters), cursor.rest())
 
@@ -166,9 +168,22 @@ def _explain(cursor: Cursor) -> Explain:
     else:
         analyze = cursor.one_of("analyze", "analyse") is not None
         cursor.accept("verbose")
-    if cursor.ended:
-        raise cursor.error()
+    if not route or cursor.ended:  # where it would go can be asked of every statement
+        _explainable(cursor)
     return Explain(cursor.rest(), analyze, shape, route)
+
+
+def _explainable(cursor: Cursor) -> None:
+    """What EXPLAIN takes, which with ANALYZE it runs: queries, changes, and what has a query inside."""
+    if cursor.looks("execute") or cursor.looks("declare"):
+        raise cursor.unsupported(f"EXPLAIN {cursor.token.value.upper()}")
+    if cursor.looks("create"):
+        ahead = cursor.tokens[cursor.at + 1 :]
+        if any(token.value == "table" for token in ahead[:3]) and says(ahead, "as"):
+            return
+    elif (cursor.token.kind == WORD and cursor.token.value in QUERIES | CHANGES) or cursor.looks("("):
+        return
+    raise cursor.error()
 
 
 def boolean(value: str, option: str) -> bool:

@@ -178,7 +178,7 @@ class Analysis:
         if self.standalone:
             raise StatementSyntax(f"{function} cannot be used in an expression kept in the schema")
         call = SessionCall(function, arguments)
-        repeatable = function not in ("set_config", "lastval")
+        repeatable = function != "set_config"
         if call in self.session_calls and repeatable:
             at = self.session_calls.index(call)
         else:

@@ -116,8 +116,8 @@ STATEMENTS: list[tuple[str, Utility, str]] = [
     ("EXPLAIN SELECT 1", Explain("SELECT 1"), "EXPLAIN"),
     ("EXPLAIN ANALYZE VERBOSE SELECT 1", Explain("SELECT 1", analyze=True), "EXPLAIN"),
     (
-        "EXPLAIN (VERBOSE, FORMAT JSON, analyze off, COSTS false) EXECUTE p",
-        Explain("EXECUTE p", format="json"),
+        "EXPLAIN (VERBOSE, FORMAT JSON, analyze off, COSTS false) DELETE FROM t",
+        Explain("DELETE FROM t", format="json"),
         "EXPLAIN",
     ),
     ("EXPLAIN (ANALYZE, BUFFERS) (SELECT 1)", Explain("(SELECT 1)", analyze=True), "EXPLAIN"),
