@@ -150,8 +150,8 @@ def test_a_copy_in_one_message_lets_others_have_their_turn(table: str, client: R
 @pytest.mark.parametrize(
     ("begins", "sent", "times"),
     [
-        (("INSERT INTO {t} VALUES (1)",), ("SHOW ALL",), 30_000),
-        (("BEGIN", "INSERT INTO {t} VALUES (1)"), ("SAVEPOINT a", "RELEASE a"), 80_000),
+        (("INSERT INTO {t} VALUES (1)",), ("SHOW ALL",), 8_000),
+        (("BEGIN", "INSERT INTO {t} VALUES (1)"), ("SAVEPOINT a", "RELEASE a"), 50_000),
     ],
 )
 def test_what_waits_behind_a_write_is_bounded(
@@ -166,8 +166,10 @@ def test_what_waits_behind_a_write_is_bounded(
     data = b"".join(once[: len(begins)]) + b"".join(once[len(begins) :]) * times + SYNC
     ahead = threading.Thread(target=client.send, args=(data,))
     ahead.start()
-    while (found := client.receive()) is not None and found[0] != b"Z":
-        assert found[0] != b"E", found
+    end = message(b"Z", b"T" if len(begins) > 1 else b"I")
+    tail = b""
+    while not tail.endswith(end):  # parsing as many answers would take longest
+        tail = tail[-len(end) :] + client.socket.recv(1 << 20)
     ahead.join()
     watch.end()
-    assert watch.resident_most - watch.resident_before < 24 << 20
+    assert watch.resident_most - watch.resident_before < 20 << 20
