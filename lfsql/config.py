@@ -100,6 +100,8 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Bytes of rows of a read that is answered at once, beyond which it becomes a cursor's."""
     transaction_idle_ms_max: Milliseconds = 60_000
     """The longest idle time that a client may ask for while its transaction holds the writer."""
+    heap_bytes_max: Bytes = 1 << 30
+    """What SQLite may take in memory, all statements together; beyond it one fails with 53200."""
     client_records_max: Count = 100_000
     """Clients that the primary keeps in mind; what others sent last it looks up in the database."""
 
@@ -204,6 +206,8 @@ class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How long a client may take from connecting to being authenticated."""
     message_bytes_max: Bytes = 64 << 20
     """One message of a client."""
+    heap_bytes_max: Bytes = 1 << 30
+    """What SQLite may take in memory, all reads of one worker together; beyond it one fails with 53200."""
     prepared_statements_max: Count = 10_000
     """Named statements of one session."""
     portals_max: Count = 1_000

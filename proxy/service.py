@@ -19,6 +19,7 @@ from lfsql.config import ProxyConfig, split_address
 from lfsql.errors import AddressInUse, ConfigError, TooManyConnections
 from lfsql.net.cluster_key import load_key
 from lfsql.net.handshake import Identity
+from lfsql.storage.heap import limit_heap
 from proxy.pg import encode
 from proxy.pg.errors import FATAL, error_fields
 from proxy.session import Session
@@ -65,6 +66,7 @@ async def run_proxy(
     if config.workers > 1 and not sys.platform.startswith("linux"):
         raise ConfigError("workers: more than one needs Linux, which spreads connections over processes")
     sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_MAX))
+    limit_heap(config.limits.heap_bytes_max)
     key = load_key(config.cluster_key_file)
     listener = listen(config.listen, shared=config.workers > 1)
     identity = Identity(config.cluster_id, "", "proxy")

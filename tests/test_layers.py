@@ -101,6 +101,7 @@ LAYERS = (
             "lfsql.storage.functions",
             "lfsql.storage.faults",
             "lfsql.storage.portal",
+            "lfsql.storage.heap",
         ),
         ("msgspec", "trio", "apsw"),
     ),

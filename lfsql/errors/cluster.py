@@ -142,6 +142,12 @@ class QueueFull(ClusterError):
     retryable = True
 
 
+class OutOfMemory(ClusterError):
+    """All that SQLite may take is taken, by this statement or by others at the time; it is undone."""
+
+    sqlstate = "53200"
+
+
 class SerializationFailure(ClusterError):
     """The transaction must be run again from its start."""
 

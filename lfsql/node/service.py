@@ -49,6 +49,7 @@ from lfsql.node.status import StatusService
 from lfsql.node.writer import Writer
 from lfsql.storage.determinism import fingerprint
 from lfsql.storage.functions import register
+from lfsql.storage.heap import limit_heap
 from lfsql.storage.reads import LocalReads
 from lfsql.storage.statement_log import StatementLog
 
@@ -97,6 +98,7 @@ async def _run_in(
     task_status: trio.TaskStatus[Node],
 ) -> None:
     stop = trio.Event()
+    limit_heap(config.limits.heap_bytes_max)
 
     async def run_shielded(*, task_status: trio.TaskStatus[Node]) -> None:
         with trio.CancelScope(shield=True):

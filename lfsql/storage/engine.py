@@ -44,6 +44,7 @@ from lfsql.errors import (
     Diverged,
     InvariantBroken,
     LfsqlError,
+    OutOfMemory,
 )
 from lfsql.storage import migrations
 from lfsql.storage.authorizer import INTERNAL, TRUSTED, Authorizer
@@ -52,6 +53,7 @@ from lfsql.storage.determinism import StatementRandom, UnitClock
 from lfsql.storage.faults import translate
 from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.limits import SEARCH_S_MAX, patience
+from lfsql.storage.heap import without_limit
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import DAMAGED_HINT, LENGTH_BYTES_MAX, open_for_writing
 from lfsql.storage.row_changes import ROWS_BEGIN
@@ -210,8 +212,9 @@ class Engine:
         if self._unit is not None or len(indexes) != len(self._closed):
             raise InvariantBroken(f"{len(self._closed)} units cannot be committed at {len(indexes)} indexes")
         try:
-            self._write_state(position, indexes)
-            self.execute("COMMIT")
+            with without_limit():
+                self._write_state(position, indexes)
+                self.execute("COMMIT")
         except apsw.Error as error:
             raise translate(error, self.connection, "COMMIT") from error
         for unit in self._closed:
@@ -247,8 +250,21 @@ class Engine:
         """
         if records and records[0].index != self.next_index:
             raise InvariantBroken(f"record {records[0].index} cannot follow {self.next_index - 1}")
-        committed = self._committed_schema
+        run, seen = self._run.copy(), self._seen
         patience.search_s = None  # what succeeded on the primary must here, however long it takes
+        try:
+            try:
+                self._apply_or_undo(records)
+            except OutOfMemory:
+                # Others take the memory now; on the primary there was enough.
+                self._run, self._seen = run, seen
+                with without_limit():
+                    self._apply_or_undo(records)
+        finally:
+            patience.search_s = SEARCH_S_MAX
+
+    def _apply_or_undo(self, records: Sequence[Record]) -> None:
+        committed = self._committed_schema
         try:
             self._apply(records)
         except BaseException:
@@ -257,8 +273,6 @@ class Engine:
             self._committed_schema = committed
             self.rollback()
             raise
-        finally:
-            patience.search_s = SEARCH_S_MAX
 
     def _apply(self, records: Sequence[Record]) -> None:
         position = self.position
@@ -300,9 +314,11 @@ class Engine:
             if by_rows:
                 self.execute("PRAGMA defer_foreign_keys=OFF")
             done = self.close_unit(last.result)
-        except (DiskFailed, DiskFull, DataCorrupted, InvariantBroken):
+        except (DiskFailed, DiskFull, DataCorrupted, InvariantBroken, OutOfMemory):
             raise
         except (LfsqlError, BatchLost) as error:
+            if isinstance(error, BatchLost) and isinstance(error.fault, OutOfMemory):
+                raise error.fault from error
             raise Diverged(f"entry {index} failed here: {error}") from error
         if done.effect != last.effect or done.schema_changed != last.schema_changed:
             raise Diverged(
@@ -348,7 +364,11 @@ class Engine:
 
     def execute(self, sql: str) -> None:
         """A statement of our own, without rows."""
-        self._own_cursor.execute(sql, None, prepare_flags=INTERNAL)
+        try:
+            self._own_cursor.execute(sql, None, prepare_flags=INTERNAL)
+        except apsw.NoMemError:
+            with without_limit():
+                self._own_cursor.execute(sql, None, prepare_flags=INTERNAL)
 
     def inspect(self, sql: str) -> Inspected:
         return self._inspector.known.get(sql) or self._inspector.inspect(sql)

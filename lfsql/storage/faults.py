@@ -119,7 +119,9 @@ def translate(
         return errors.DataCorrupted(f"the database file is damaged: {message}")
     if isinstance(error, apsw.MismatchError):
         return errors.InvalidText("invalid input syntax for type bigint")
-    if isinstance(error, (apsw.TooBigError, apsw.NoMemError)):
+    if isinstance(error, apsw.NoMemError):
+        return errors.OutOfMemory("out of memory", hint="Ask for fewer rows at a time, or raise heap_bytes_max.")
+    if isinstance(error, apsw.TooBigError):
         return errors.LimitExceeded(f"a value or a result is too large: {message}")
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return errors.LockNotAvailable(f"the database is locked: {message}")

@@ -232,6 +232,8 @@ class Reader:
         return self._stopping or self._ticks <= 0 or bool(self._deadline and time.monotonic() > self._deadline)
 
     def fault(self, error: Exception, sql: str) -> LfsqlError:
+        """The error a client gets.  Out of memory, SQLite has also let go of the snapshot."""
+        self.in_snapshot = self.in_snapshot and self.connection.in_transaction
         late = bool(self._deadline) and time.monotonic() > self._deadline
         if isinstance(error, apsw.InterruptError | TimeoutError) and late and not self._stopping:
             return QueryCanceled("canceling statement due to statement timeout")

@@ -31,7 +31,7 @@ import trio
 from lfsql.core.entry import Value
 from lfsql.core.ids import Index
 from lfsql.core.requests import Row
-from lfsql.errors import LfsqlError, QueryCanceled, QueueFull, UndefinedCursor
+from lfsql.errors import LfsqlError, QueryCanceled, QueueFull, SerializationFailure, UndefinedCursor
 from lfsql.storage.inspection import Described
 from lfsql.storage.reader import STEPS_A_TICK, Reader, SchemaHook
 
@@ -255,8 +255,7 @@ class _Lease:
         """Call `function` in a thread, with what is left of `run_ms_max`."""
         began = trio.current_time()
         async with self.turn:
-            if self._closed:
-                raise UndefinedCursor("the cursor, or its transaction, is closed")
+            self._check_open()
             self.reader.allow()
             with trio.CancelScope() as scope:
                 self._waiting = scope
@@ -283,6 +282,18 @@ class _Lease:
         opened = ReadCursor(self, cursor, sql, run_ms_max, owns)
         self.cursors.append(opened)
         return opened
+
+    def check(self) -> None:
+        """Raises UndefinedCursor, or SerializationFailure: a read out of memory took the snapshot with it."""
+        self._check_open()
+        if not self.reader.in_snapshot:
+            raise SerializationFailure(
+                "the transaction's snapshot is gone with the error before", hint="Run the transaction again."
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UndefinedCursor("the cursor, or its transaction, is closed")
 
     def interrupt(self) -> None:
         if self._waiting is not None:
@@ -319,10 +330,12 @@ class ReadTransaction:
         """As LocalReads.try_inline, on this snapshot; None also while another statement of it runs."""
         if self._lease.turn.locked():
             return None
+        self._lease.check()
         return self._lease.reader.try_rows(sql, parameters, *self._inline_limits)
 
     async def open_cursor(self, sql: str, parameters: Sequence[Value] = (), *, run_ms_max: int = 0) -> ReadCursor:
         """As LocalReads.open_cursor, on this snapshot."""
+        self._lease.check()
         return await self._lease.open_cursor(sql, parameters, run_ms_max, owns=False)
 
     async def run(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:

@@ -183,7 +183,7 @@ def test_a_full_file_undoes_the_statement_or_says_that_the_batch_is_lost(unit: E
         (apsw.BusyError("x"), errors.LockNotAvailable),
         (apsw.ReadOnlyError("x"), errors.ReadOnlyTransaction),
         (apsw.InterruptError("x"), errors.QueryCanceled),
-        (apsw.NoMemError("x"), errors.LimitExceeded),
+        (apsw.NoMemError("x"), errors.OutOfMemory),
         (apsw.AuthError("x"), errors.InsufficientPrivilege),
         (apsw.InternalError("x"), errors.LfsqlError),
     ],
