@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from lfsql.core.entry import Value
+from lfsql.core.entry import Record, Value
 from lfsql.core.ids import Index, NodeId, Term
 
 Row = tuple[Value, ...]
@@ -197,6 +197,15 @@ class CurrentIndex(msgspec.Struct, frozen=True, array_like=True, tag=29):
     request: int
 
 
+class LogRecords(msgspec.Struct, frozen=True, array_like=True, tag=38):
+    """Of records `first`..`last` those that the node has and knows to be committed, for a node whose own are damaged.
+    Answered by LogCopies."""
+
+    request: int
+    first: Index
+    last: Index
+
+
 # Orders: what an operator has done by a command.  Each is answered by one Done.
 
 
@@ -343,6 +352,15 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     members: tuple[Belongs, ...] = ()
 
 
+class LogCopies(msgspec.Struct, frozen=True, array_like=True, tag=58):
+    """Records from the first that was asked for on; none when it is compacted away (it is not after `base`), or not
+    known to be committed yet."""
+
+    request: int
+    records: tuple[Record, ...] = ()
+    base: Index = 0
+
+
 class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):
     """Sent by a proxy once after the handshake, so that nodes can list it."""
 
@@ -365,5 +383,6 @@ Question = (
     | ProxyHello
     | CurrentIndex
     | Order
+    | LogRecords
 )
-Answer = Outcome | Rows | Described | Status | Heartbeat | Done
+Answer = Outcome | Rows | Described | Status | Heartbeat | Done | LogCopies

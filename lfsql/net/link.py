@@ -29,6 +29,7 @@ from lfsql.core.requests import (
     Describe,
     Forget,
     Heartbeat,
+    LogRecords,
     LookUp,
     Order,
     Question,
@@ -42,7 +43,7 @@ from lfsql.errors import InvariantBroken, LfsqlError, LinkLost, ProtocolViolatio
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, Identity, perform
 
-Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp | CurrentIndex | Order
+Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp | CurrentIndex | Order | LogRecords
 """The questions that have an answer."""
 
 Take = Callable[[Answer | None], None]

@@ -19,6 +19,7 @@ from lfsql.core.requests import (
     Described,
     Drain,
     Forget,
+    LogRecords,
     LookUp,
     Order,
     Outcome,
@@ -62,6 +63,7 @@ class AskerLink:
         reads: ReadService,
         answer_status: Callable[[AskerLink, StatusRequest], None],
         carry_out: Callable[[AskerLink, Order], None],
+        answer_records: Callable[[AskerLink, LogRecords], None],
         driver: Driver,
     ) -> None:
         self.number = number
@@ -73,6 +75,7 @@ class AskerLink:
         self._reads = LinkReads(reads, self)
         self._answer_status = answer_status
         self._carry_out = carry_out
+        self._answer_records = answer_records
         self._driver = driver
 
     def answer(self, message: Answer) -> None:
@@ -125,6 +128,8 @@ class AskerLink:
                 self._answer_status(self, question)
             case TransferLead() | AddMember() | RemoveMember() | Drain():
                 self._carry_out(self, question)
+            case LogRecords():
+                self._answer_records(self, question)
             case CurrentIndex():
                 self._current_index(question.request)
             case ProxyHello():

@@ -189,19 +189,28 @@ def refuse_damage(log: LogAtStart) -> None:
         )
 
 
+def committed_at_start(log: LogAtStart, applied: Position) -> Index:
+    """Up to where the log is known to be committed."""
+    hard_state = _state_of(log)
+    return max(applied.index, min(hard_state.commit, log.last.index))
+
+
+def _state_of(log: LogAtStart) -> HardState:
+    return _state_decoder.decode(log.hard_state) if log.hard_state else HardState()
+
+
 async def restore(log: LogAtStart, applied: Position) -> Restored:
     """What consensus starts from: the log's end, and that everything `applied` is committed.
 
     Raises DataCorrupted when log.db is damaged or does not hold what data.db was made from.
     """
     refuse_damage(log)
-    hard_state = _state_decoder.decode(log.hard_state) if log.hard_state else HardState()
     if applied.index > log.last.index or applied.index < log.base.index:
         raise DataCorrupted(
             f"data.db stands at index {applied.index}, log.db holds {log.base.index} to {log.last.index}",
             hint="the two files are not from the same node and time",
         )
-    commit = max(applied.index, min(hard_state.commit, log.last.index))
+    commit = committed_at_start(log, applied)
     floor = await _position_at(log, commit)
     at_applied = floor if commit == applied.index else await _position_at(log, applied.index)
     if at_applied != applied:
@@ -215,7 +224,7 @@ async def restore(log: LogAtStart, applied: Position) -> Restored:
     configurations = [
         (record.index, decode_configuration(record.body)) for record in await log.configurations(commit)
     ]
-    return Restored(hard_state, log.base, floor, records, commit, tuple(configurations))
+    return Restored(_state_of(log), log.base, floor, records, commit, tuple(configurations))
 
 
 async def _position_at(log: LogAtStart, index: Index) -> Position:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -25,8 +26,9 @@ from lfsql.config import NodeConfig
 from lfsql.core.effects import Restored
 from lfsql.core.ids import Index, NodeId, Term
 from lfsql.core.membership import MEMBERS_MAX, Configuration
+from lfsql.core.requests import LogRecords
 from lfsql.core.settings import ConsensusSettings
-from lfsql.errors import Diverged, LfsqlError, ShuttingDown
+from lfsql.errors import DataCorrupted, Diverged, LfsqlError, ShuttingDown
 from lfsql.net.cluster_key import load_key
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import NODE, Identity
@@ -36,10 +38,11 @@ from lfsql.node.asking import AskerLink
 from lfsql.node.batch import UnitClock
 from lfsql.node.cutting import record_bytes_max
 from lfsql.node.directory import DirectoryIdentity, check_members, data_directory
-from lfsql.node.driver import Driver, restore
+from lfsql.node.driver import Driver, committed_at_start, restore
 from lfsql.node.engine_thread import EngineThread
 from lfsql.node.ledger import STACK_BYTES_MAX
 from lfsql.node.log_keeping import SEGMENTS, LogKeeper
+from lfsql.node.log_repair import answer_records, repair_over_links
 from lfsql.node.membership import Membership, first_configuration, log_names_members, role_name
 from lfsql.node.orders import Orders
 from lfsql.node.peers import Peers
@@ -101,37 +104,18 @@ async def _run_in(
     limit_heap(config.limits.heap_bytes_max)
 
     async def run_shielded(*, task_status: trio.TaskStatus[Node]) -> None:
-        with trio.CancelScope(shield=True):
-            async with AsyncExitStack() as stack:
-                thread = await stack.enter_async_context(
-                    EngineThread(directory / "data.db", unit_bytes_max=config.limits.unit_bytes_max)
-                )
-                log = await stack.enter_async_context(
-                    StatementLog(
-                        directory / "log.db",
-                        segment_bytes_max=config.limits.log_bytes_max // SEGMENTS,
-                        segment_ms_max=config.limits.log_age_ms_max // SEGMENTS,
-                    )
-                )
-                reads = await stack.enter_async_context(
-                    LocalReads(
-                        directory / "data.db",
-                        threads_max=config.limits.read_threads_max,
-                        rows_inline_max=config.limits.chunk_rows_max,
-                        bytes_inline_max=config.limits.chunk_bytes_max,
-                    )
-                )
-                restored = await restore(log, thread.engine.position)
-                founding = not log_names_members(log, restored)
-                if founding:
-                    check_members(directory, DirectoryIdentity(config.cluster_id, config.name, config.members))
-                async with trio.open_nursery() as nursery:
-                    node = Node(config, key, log, thread, reads, nursery, founding=founding)
-                    node.start(restored, listening)
-                    task_status.started(node)
-                    await stop.wait()
-                    await node.quit()
-                    nursery.cancel_scope.cancel()
+        told = False
+
+        def tell(node: Node) -> None:
+            nonlocal told
+            if not told:
+                told = True
+                task_status.started(node)
+
+        with trio.CancelScope(shield=True) as shield:
+            again = True
+            while again:
+                again = await _run_once(directory, config, key, listening, stop, shield, tell)
 
     async with trio.open_nursery() as nursery:
         node = await nursery.start(run_shielded)
@@ -140,6 +124,68 @@ async def _run_in(
             await node.ended.wait()
         finally:
             stop.set()
+
+
+async def _run_once(
+    directory: Path,
+    config: NodeConfig,
+    key: bytes,
+    listening: socket.socket,
+    stop: trio.Event,
+    shield: trio.CancelScope,
+    tell: Callable[[Node], None],
+) -> bool:
+    """Run a node on its files until told to stop; True when its log had to be repaired, and it is to run again."""
+    node: Node | None = None
+    async with AsyncExitStack() as stack:
+        thread = await stack.enter_async_context(
+            EngineThread(directory / "data.db", unit_bytes_max=config.limits.unit_bytes_max)
+        )
+        log = await stack.enter_async_context(
+            StatementLog(
+                directory / "log.db",
+                segment_bytes_max=config.limits.log_bytes_max // SEGMENTS,
+                segment_ms_max=config.limits.log_age_ms_max // SEGMENTS,
+            )
+        )
+
+        async def repair_log() -> None:
+            committed = node.driver.consensus.committed if node else committed_at_start(log, thread.engine.position)
+            shield.shield = False  # it may take until another node is there; what it has begun to write it finishes
+            try:
+                await repair_over_links(log, committed, config, key)
+            finally:
+                shield.shield = True
+
+        if log.damaged:
+            await repair_log()
+        reads = await stack.enter_async_context(
+            LocalReads(
+                directory / "data.db",
+                threads_max=config.limits.read_threads_max,
+                rows_inline_max=config.limits.chunk_rows_max,
+                bytes_inline_max=config.limits.chunk_bytes_max,
+            )
+        )
+        try:
+            restored = await restore(log, thread.engine.position)
+            founding = not log_names_members(log, restored)
+            if founding:
+                check_members(directory, DirectoryIdentity(config.cluster_id, config.name, config.members))
+            async with trio.open_nursery() as nursery:
+                node = Node(config, key, log, thread, reads, nursery, founding=founding)
+                # A listener closes its socket; who connects while a log is repaired is served after it.
+                node.start(restored, listening.dup())
+                tell(node)
+                await stop.wait()
+                await node.quit()
+                nursery.cancel_scope.cancel()
+        except (DataCorrupted, BaseExceptionGroup) as error:
+            if not log.damaged or not isinstance(_first(error), DataCorrupted):
+                raise
+            await repair_log()
+            return True
+    return False
 
 
 class Node:
@@ -369,6 +415,9 @@ class Node:
         self._changed = trio.Event()
         self._status.change()
 
+    def _answer_records(self, asker: AskerLink, question: LogRecords) -> None:
+        self._nursery.start_soon(answer_records, self._log, self.driver, asker, question)
+
     async def _serve_asker(self, connection: Connection, peer: Identity) -> None:
         self._links += 1
         link = AskerLink(
@@ -379,6 +428,7 @@ class Node:
             self._reads,
             self._status.answer,
             self._orders.take,
+            self._answer_records,
             self.driver,
         )
         self._status.links[link.number] = link
@@ -407,10 +457,10 @@ def settings_of(config: NodeConfig) -> ConsensusSettings:
     )
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What ended the node: the first error that is ours, or else the first."""
+def _first(failure: BaseException) -> BaseException:
+    """What ended the node: of a group the first error that is ours, or else the first."""
     leaves: list[BaseException] = []
-    pending: list[BaseException] = [group]
+    pending: list[BaseException] = [failure]
     for error in pending:
         if isinstance(error, BaseExceptionGroup):
             pending.extend(error.exceptions)

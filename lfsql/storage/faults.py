@@ -16,6 +16,8 @@ from lfsql import errors
 from lfsql.errors import LfsqlError
 from lfsql.storage.authorizer import INTERNAL
 
+FULL_HINT: Final = "Free disk space; a node that ended because of it goes on when it is started again."
+
 REBUILT: Final = "_lfsql_new_"
 """What the name of a table begins with while ALTER TABLE makes it anew: nobody but us knows it."""
 
@@ -109,7 +111,7 @@ def translate(
     if isinstance(error, apsw.ReadOnlyError):
         return errors.ReadOnlyTransaction("cannot execute a statement that writes in a read-only transaction")
     if isinstance(error, apsw.FullError):
-        return errors.DiskFull("could not extend the database file: no space left on device")
+        return errors.DiskFull("could not extend the database file: no space left on device", hint=FULL_HINT)
     if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
         return errors.DiskFailed(f"the database's disk failed: {message}")
     if getattr(error, "extendedresult", 0) == apsw.SQLITE_CORRUPT_VTAB:

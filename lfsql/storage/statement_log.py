@@ -8,7 +8,7 @@ SQLite's transactions leave no torn tail, so a record that does not fit is damag
 reason to cut the log there.  Each row has a checksum, which tells a damaged row from a broken chain.  The newest
 records are checked when the log is opened, so that opening takes no longer the longer the log is; the others by
 verify(), while the node runs, and each whenever it is read.  Right copies, from wherever the owner has them, can be
-put in place of damaged ones by repair(); the node has no source for them and does not start.
+put in place of damaged ones by repair(): see `lfsql.node.log_repair`.
 
 The log is cut at its old end: compact() forgets what copies of the data hold, reset() everything, when the data came
 from elsewhere.  `base` is where it begins then, and with it goes the configuration of the cluster at that place.
@@ -38,6 +38,7 @@ from lfsql.core.log import RECORD_OVERHEAD_BYTES
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.storage import migrations
 from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
+from lfsql.storage.faults import FULL_HINT
 from lfsql.storage.log_rows import DAMAGED_MAX, Row, follow, is_intact, links, row_of, verify
 from lfsql.storage.segments import SEGMENT_BYTES, SEGMENT_MS, Segment, Segments
 
@@ -49,6 +50,9 @@ TAIL_BYTES: Final = 16 << 20
 _VERIFY_BYTES: Final = 1 << 20
 _COMPACT_BYTES: Final = 1 << 20
 _COMPACT_ROWS: Final = 2_000
+_REPLACE_HINT: Final = (
+    "What this node promised is lost with it: replace the node by one of a new name, see docs/guarantees.md."
+)
 _ROW: Final = "log_index, term, kind, hash, body, checksum"
 
 
@@ -190,9 +194,9 @@ class StatementLog:
     def _translate(self, error: aiosqlite.Error) -> Exception:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == apsw.SQLITE_FULL:
-            return DiskFull(f"no space left to write the statement log {self._path}")
+            return DiskFull(f"no space left to write the statement log {self._path}", hint=FULL_HINT)
         if code in (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB):
-            return DataCorrupted(f"the statement log {self._path} is damaged: {error}")
+            return DataCorrupted(f"the statement log {self._path} is damaged: {error}", hint=_REPLACE_HINT)
         self._failure = error
         return DiskFailed(f"the statement log {self._path} failed: {error}")
 
@@ -211,7 +215,7 @@ class StatementLog:
         if len(rows) != 1 or zlib.crc32(rows[0][3]) != rows[0][4]:
             raise DataCorrupted(
                 f"the statement log {self._path} has lost what this node voted for",
-                hint="The node cannot take part any more: remove it and add it again under a new name.",
+                hint=_REPLACE_HINT,
             )
         index, term, chain, self.hard_state, _, self.base_configuration = rows[0]
         self.base = Position(index, term, chain)

@@ -96,6 +96,7 @@ def _run(tier: Tier, disk: SmallDisk | None, seed: int, seconds: float) -> list[
         tier.start(name)
     faults = Faults(tier, disk, random, say)
     _make_tables(tier)
+    anomalies = wait_level(tier)  # a session that has seen nothing may be shown a copy from before there was money
     enough = threading.Event()
     clients = [
         kind(f"{kind.__name__.lower()}{number}", tier.dsn, history, Random(random.random()), enough)
@@ -104,7 +105,6 @@ def _run(tier: Tier, disk: SmallDisk | None, seed: int, seconds: float) -> list[
     ]
     for client in clients:
         client.start()
-    anomalies: list[Anomaly] = []
     try:
         faults.run(time.monotonic() + seconds)
         _wait_progress(clients)

@@ -1,0 +1,173 @@
+"""Damaged records of log.db are put right from other nodes' logs, before this node takes part again.
+
+A node with a damaged log must not vote, or lead: it would promise what it no longer holds.  And it must not cut its
+log there: what it acknowledged may be on no more than a quorum's disks, of which its own is one.  So it stops, keeps
+everything that is intact, and asks the others for what is not.
+
+Only copies that another node knows to be committed are taken: those are everybody's, for ever, so any one node's word
+will do.  A record that was committed here must fit between its neighbours, by the hash chain.  Beyond what is
+known here to be committed this node's own records may be others than those that were.  Those give way to the copies,
+with what follows them, when an intact one of them contradicts a copy: that proves that nobody ever counted on them.
+Otherwise what is behind the copies stays.  A record that nobody else has committed yet is waited for.
+
+Rejected: repairing while the node goes on.  Every part would have to ask at every step whether it may.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import trio
+
+from lfsql.config import NodeConfig
+from lfsql.core.entry import Record
+from lfsql.core.ids import Index, NodeId
+from lfsql.core.log import chain_fault, position_of
+from lfsql.core.membership import decode_configuration
+from lfsql.core.requests import LogCopies, LogRecords
+from lfsql.errors import DataCorrupted, InvariantBroken, LfsqlError
+from lfsql.net.handshake import COMMAND, Identity
+from lfsql.net.link import open_link
+from lfsql.node.asking import AskerLink
+from lfsql.node.driver import Driver, refuse_damage
+from lfsql.node.membership import first_configuration
+from lfsql.storage.statement_log import StatementLog
+
+logger: Final = logging.getLogger(__name__)
+
+_AGAIN_S: Final = 1.0
+"""Nothing tells when another node is there again, or has committed more."""
+_ANSWER_S_MAX: Final = 10.0
+COPIES_BYTES_MAX: Final = 4 << 20
+"""Of records in one answer, unless a single one is larger."""
+
+Fetch = Callable[[NodeId, Index, Index], Awaitable[LogCopies]]
+"""(node, first, last) to what it has of those records.  Raises LfsqlError when it does not answer."""
+
+
+async def repair(log: StatementLog, committed: Index, peers: Sequence[NodeId], fetch: Fetch) -> None:
+    """Return when no record of the log is damaged any more.
+
+    `committed`: up to where this node knows its log to be committed.  Raises DataCorrupted when there is nobody to
+    ask, when nobody can have the records any more, or when another node's history is another.
+    """
+    if not peers:
+        refuse_damage(log)
+    logger.critical(
+        "log.db: %d records are damaged, the first at index %d: this node takes no part until it has them from "
+        "another node",
+        len(log.damaged),
+        log.damaged[0],
+    )
+    why = told = ""
+    while log.damaged:
+        gone: set[NodeId] = set()
+        for peer in peers:
+            taken = await _take(log, committed, peer, fetch)
+            if isinstance(taken, str):
+                why = taken
+            elif taken == 0:
+                gone.add(peer)
+            else:
+                committed = max(committed, taken)
+                break
+        else:
+            if gone == set(peers):
+                refuse_damage(log)
+            if why != told:
+                logger.warning("log.db: the damaged records are waited for: %s", why)
+                told = why
+            await trio.sleep(_AGAIN_S)
+
+
+async def _take(log: StatementLog, committed: Index, peer: NodeId, fetch: Fetch) -> Index | str:
+    """Put right what `peer` has: up to which record it did; 0 when `peer` has forgotten them, or why not yet."""
+    first = min(log.damaged[0], committed + 1)
+    last = first
+    while last + 1 in log.damaged:
+        last += 1
+    if log.damaged[0] > committed:
+        last = log.last.index
+    try:
+        answer = await fetch(peer, first, last)
+    except LfsqlError as error:
+        return f"node '{peer}': {error.message}"
+    if answer.base >= first:
+        return 0
+    copies = answer.records
+    if not copies or copies[0].index != first:
+        return f"node '{peer}' has not committed record {first}"
+    if copies[-1].index < log.damaged[0]:
+        return f"node '{peer}' has not committed record {log.damaged[0]}"
+    try:
+        contradiction = await _contradiction(log, copies)
+        if 0 < contradiction <= committed:
+            raise InvariantBroken(f"record {contradiction} is committed here and does not fit")
+        if contradiction:
+            await log.write(copies, truncate_from=first)
+        else:
+            await log.repair([copy for copy in copies if copy.index in log.damaged])
+    except InvariantBroken as error:
+        raise DataCorrupted(
+            f"log.db: what node '{peer}' has committed from record {first} on does not continue this node's log",
+            detail=error.message,
+            hint="one of the two nodes has another history: replace the one that lfsql verify finds to be different",
+        ) from error
+    logger.info("log.db: records %d to %d are put right by node '%s'", first, copies[-1].index, peer)
+    return copies[-1].index
+
+
+async def _contradiction(log: StatementLog, copies: Sequence[Record]) -> Index:
+    """The first intact record of this node, among those of `copies` or right after them, that is of another history;
+    0 when none is."""
+    for copy in copies:
+        if copy.index not in log.damaged and (copy,) != await log.read(copy.index, copy.index, 1):
+            return copy.index
+    after = copies[-1].index + 1
+    if after > log.last.index or after in log.damaged:
+        return 0
+    following = await log.read(after, after, 1)
+    return after if chain_fault(position_of(copies[-1]), following) else 0
+
+
+async def repair_over_links(log: StatementLog, committed: Index, config: NodeConfig, key: bytes) -> None:
+    """`repair` with copies of the other members, each asked over a link of its own, as a command would."""
+    try:
+        records = await log.configurations(log.last.index)
+        configuration = decode_configuration(records[-1].body) if records else first_configuration(config, log)
+    except DataCorrupted:
+        # The damage may be to the very records that say who belongs; who did at the beginning is the next best.
+        configuration = first_configuration(config, log)
+    addresses = {member.node: member.address for member in configuration.members if member.node != config.name}
+    identity = Identity(config.cluster_id, config.name, COMMAND)
+
+    async def fetch(node: NodeId, first: Index, last: Index) -> LogCopies:
+        with trio.move_on_after(_ANSWER_S_MAX):
+            async with open_link(
+                addresses[node],
+                identity,
+                key,
+                expected_node=node,
+                frame_bytes_max=config.limits.frame_bytes_max,
+                queue_bytes_max=config.limits.link_queue_bytes_max,
+            ) as link:
+                answer = await link.request(LogRecords(link.next_request(), first, last))
+                if isinstance(answer, LogCopies):
+                    return answer
+        raise LfsqlError(f"no answer within {_ANSWER_S_MAX:.0f} s")
+
+    await repair(log, committed, list(addresses), fetch)
+
+
+async def answer_records(log: StatementLog, driver: Driver, asker: AskerLink, question: LogRecords) -> None:
+    """What this node's log has, and knows to be committed, of the records that another lost.
+
+    Raises DataCorrupted when they are damaged here, too.
+    """
+    last = min(question.last, driver.consensus.committed)
+    records: tuple[Record, ...] = ()
+    if log.base.index < question.first <= last:
+        records = await log.read(question.first, last, COPIES_BYTES_MAX)
+    asker.answer(LogCopies(question.request, records, log.base.index))
