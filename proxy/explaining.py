@@ -10,22 +10,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from lfsql.errors import FeatureNotSupported, StatementSyntax
-from proxy.execution import is_read, rows_now, runs_here
+from proxy.execution import rows_now, runs_here
 from proxy.hints import policy_of
 from proxy.pg.oids import JSON, TEXT
 from proxy.planning import arguments, current, prepare
 from proxy.routing import Prospect, prospects
+from proxy.sql.destination import Destination, destination
 from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.sql.utility import (
     Commit,
-    CopyIn,
     CopyOut,
     DeclareCursor,
     ExecutePrepared,
     Explain,
-    Maintenance,
     Rollback,
-    Utility,
 )
 from proxy.state import ReadPolicy, SessionState
 from proxy.statements import Prepared
@@ -146,14 +144,16 @@ async def _reading(state: SessionState, plan: Plan) -> Plan:
 
 def _destination(state: SessionState, plan: Plan) -> tuple[str, str]:
     """Where the statement goes whatever the copies are like, and why; ('', '') of a read that may go to any."""
-    if plan.utility is not None or plan.kind is Kind.EMPTY:
-        if plan.utility is not None and _needs_primary(state, plan.utility):
+    where = destination(plan)
+    ends_unit = isinstance(plan.utility, Commit | Rollback) and state.in_unit
+    if where is Destination.PRIMARY or ends_unit:
+        if plan.utility is not None:
             return _primary(state), "it needs the writer"
-        return "this session", "no node is asked"
-    if plan.catalog:
-        return "this proxy", "it reads the system catalogs alone"
-    if not is_read(plan):
         return _primary(state), "it writes" if plan.kind is not Kind.READ else "the engine found that it writes"
+    if where is Destination.SESSION:
+        return "this session", "no node is asked"
+    if where is Destination.PROXY:
+        return "this proxy", "it reads the system catalogs alone"
     if state.read_transaction is not None:
         node, role, _ = state.snapshot_route
         return f"{role} {node}", "the transaction's snapshot is there"
@@ -179,12 +179,6 @@ def _choice(state: SessionState, policy: ReadPolicy, tried: list[Prospect]) -> t
     if freshest is None:
         return "nowhere: it would wait", "no node is known"
     return f"{freshest.role} {freshest.node}", f"no copy may serve, and when_lagging is {choice}"
-
-
-def _needs_primary(state: SessionState, utility: Utility) -> bool:
-    if isinstance(utility, Commit | Rollback):
-        return state.in_unit
-    return isinstance(utility, CopyIn) or (isinstance(utility, Maintenance) and utility.tag == "LOCK TABLE")
 
 
 def _primary(state: SessionState) -> str:

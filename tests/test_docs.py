@@ -100,8 +100,11 @@ def commands() -> list[tuple[str, click.Command]]:
 def test_every_command_and_option_is_documented(name: str, command: click.Command) -> None:
     start = COMMANDS.index(f"## lfsql {name}\n")
     end = COMMANDS.find("\n## ", start + 1)
-    documented = set(re.findall(r"^\| `(--\w+)`", COMMANDS[start : end if end > 0 else None], re.MULTILINE))
-    assert documented == {option for parameter in command.params for option in parameter.opts}
+    section = COMMANDS[start : end if end > 0 else None]
+    documented = set(re.findall(r"^\| `(--[\w-]+|[A-Z]+)`", section, re.MULTILINE))
+    options = {name for each in command.params if isinstance(each, click.Option) for name in each.opts}
+    arguments = {each.human_readable_name for each in command.params if isinstance(each, click.Argument)}
+    assert documented == options | arguments
 
 
 def test_no_command_is_documented_that_is_not_there() -> None:

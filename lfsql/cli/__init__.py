@@ -1,4 +1,4 @@
-"""The command line: `lfsql up`, `node`, `proxy`, `status`, `verify`.
+"""The command line: `lfsql up`, `node`, `proxy`, `status`, `verify`, `route`.
 
 The one place that knows both the nodes and the proxy.  Heavy parts are imported by the command that needs them, so
 that `lfsql --help` and a mistake in the arguments answer at once.
@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -125,6 +126,28 @@ def verify(directory: Path, *, as_json: bool) -> None:
     from lfsql.cli.verify import run_verify
 
     sys.exit(run_verify(directory, as_json=as_json))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dialect", type=click.Choice(["postgresql", "sqlite"]), default="postgresql", show_default=True)
+@click.option("--log", is_flag=True, help="FILE is a PostgreSQL server's log.")
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="A data.db whose tables there are to begin with.  It is copied.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def route(file: Path, dialect: str, database: Path | None, *, log: bool, as_json: bool) -> None:
+    """Show where each statement of FILE ("-": of stdin) would go, and why, without running it.
+
+    Exit status 1 when there is a statement that cannot be planned.
+    """
+    from lfsql.cli.route import run_route
+
+    chosen: Literal["postgresql", "sqlite"] = "sqlite" if dialect == "sqlite" else "postgresql"
+    sys.exit(run_route(file, dialect=chosen, log=log, database=database, as_json=as_json))
 
 
 def _log_to_stderr() -> None:

@@ -116,3 +116,16 @@ def _set_up(connection: apsw.Connection, clock_us: Callable[[], int], authorizer
         connection.execute(f"PRAGMA {pragma}", prepare_flags=INTERNAL)
     register(connection, clock_us)
     connection.authorizer = authorizer
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """A copy of a data.db as it is now; others may be using it.  Raises ConfigError when it cannot be read."""
+    try:
+        with (
+            contextlib.closing(apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)) as readable,
+            contextlib.closing(apsw.Connection(str(target))) as copy,
+            copy.backup("main", readable, "main") as backup,
+        ):
+            backup.step()
+    except apsw.Error as error:
+        raise ConfigError(f"{source} cannot be read as a node's data.db: {error}") from error
