@@ -78,7 +78,7 @@ class Node:
 
 
 class Topology:
-    """Nodes by name.  Changed only by `heard` and `lost`, on the event loop."""
+    """Nodes by name.  Changed only by `add`, `remove`, `heard` and `lost`, on the event loop."""
 
     def __init__(self, nodes: Iterable[Node], history: CommitHistory) -> None:
         self.schema_index: Index = 0
@@ -95,6 +95,15 @@ class Topology:
         self._turn = 0
         self._turns: list[list[Node]] = [[]]
         self._changed = trio.Event()
+
+    def add(self, node: Node) -> None:
+        """A node that came to the cluster."""
+        self.nodes[node.name] = node
+
+    def remove(self, name: str) -> None:
+        """A node that is no member any more: nothing new is asked of it."""
+        del self.nodes[name]
+        self._elect()
 
     def heard(self, node: Node, heartbeat: Heartbeat) -> None:
         now = monotonic()

@@ -35,6 +35,7 @@ from lfsql.net.handshake import Identity
 from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
 from proxy.catalogs import Catalogs
+from proxy.members import Members
 from proxy.pg.settings import EncodeSettings
 from proxy.reactor import Reactor
 from proxy.receipt import Routes, answered_here
@@ -99,6 +100,7 @@ class Worker:
             [Node(node.name, node.address, node.data_dir) for node in config.nodes],
             CommitHistory(HISTORY_S_MAX, HISTORY_ENTRIES_MAX),
         )
+        self.members = Members(self.topology, self._keep)
         self.schemas = Schemas(self)
         self.plans = PlanCache(self.limits.plan_cache_entries_max, self.limits.plan_cache_bytes_max)
         self.catalogs = Catalogs()
@@ -313,11 +315,14 @@ class Worker:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.topology.watch_silence)
             nursery.start_soon(self.reactor.run)
-            for node in self.topology.nodes.values():
-                nursery.start_soon(self._keep_link, node)
-                if node.data_dir:
-                    nursery.start_soon(self._keep_reads, node)
+            await nursery.start(self.members.run)
             task_status.started()
+
+    async def _keep(self, node: Node) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_link, node)
+            if node.data_dir:
+                nursery.start_soon(self._keep_reads, node)
 
     async def _keep_link(self, node: Node) -> None:
         pause_s = RECONNECT_S_MIN
@@ -329,7 +334,7 @@ class Worker:
                     self._identity,
                     self._key,
                     expected_node=node.name,
-                    on_push=partial(self.topology.heard, node),
+                    on_push=partial(self.members.heard, node),
                     requests_max=self.limits.node_requests_max,
                     frame_bytes_max=self.limits.frame_bytes_max,
                     watch=self.reactor if self.reactor.shared else None,

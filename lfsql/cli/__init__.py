@@ -1,4 +1,4 @@
-"""The command line: `lfsql up`, `node`, `proxy`, `status`, `verify`, `route`.
+"""The command line: `lfsql up`, `node`, `proxy`, `status`, `verify`, `route`, and orders to a cluster.
 
 The one place that knows both the nodes and the proxy.  Heavy parts are imported by the command that needs them, so
 that `lfsql --help` and a mistake in the arguments answer at once.
@@ -12,12 +12,16 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from lfsql.errors import LfsqlError
+
+if TYPE_CHECKING:
+    from lfsql.config import MemberRole
 
 DIRECTORY = "data"
 PORT = 5433
@@ -148,6 +152,81 @@ def route(file: Path, dialect: str, database: Path | None, *, log: bool, as_json
 
     chosen: Literal["postgresql", "sqlite"] = "sqlite" if dialect == "sqlite" else "postgresql"
     sys.exit(run_route(file, dialect=chosen, log=log, database=database, as_json=as_json))
+
+
+def _whom(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which cluster is meant."""
+    command = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="A proxy.toml, instead of --dir: of a cluster that `lfsql up` did not make.",
+    )(command)
+    return click.option(
+        "--dir",
+        "directory",
+        type=click.Path(path_type=Path),
+        default=DIRECTORY,
+        show_default=True,
+        help="The directory of `lfsql up`: whom to ask, and the cluster's key.",
+    )(command)
+
+
+@main.command()
+@click.argument("node")
+@_whom
+def transfer(node: str, directory: Path, config: Path | None) -> None:
+    """Hand the lead to NODE, which must be a voter.  Writes go on until the last moment."""
+    from lfsql.cli.operations import run_transfer
+
+    run_transfer(directory, config, node)
+
+
+@main.command()
+@click.argument("node")
+@_whom
+@click.option("--address", metavar="HOST:PORT", default=None, help="Where the others reach it.")
+@click.option(
+    "--role", type=click.Choice(["voter", "learner", "witness"]), default="voter", show_default=True, help="Its part."
+)
+@click.option("--priority", type=click.IntRange(0, 1000), default=100, show_default=True, help="Higher leads first.")
+@click.option("--wait", "wait_s", type=float, default=None, help="Wait so many seconds until it has caught up.")
+def add_node(
+    node: str,
+    directory: Path,
+    config: Path | None,
+    address: str | None,
+    role: MemberRole,
+    priority: int,
+    wait_s: float | None,
+) -> None:
+    """Make NODE a member of the running cluster, or change its address, role or priority.
+
+    It gets its vote once it has caught up.
+    """
+    from lfsql.cli.operations import run_add
+
+    run_add(directory, config, node, address=address, role=role, priority=priority, wait_s=wait_s)
+
+
+@main.command()
+@click.argument("node")
+@_whom
+def remove_node(node: str, directory: Path, config: Path | None) -> None:
+    """Take NODE out of the running cluster; it may be gone already.  Its process ends, its files stay."""
+    from lfsql.cli.operations import run_remove
+
+    run_remove(directory, config, node)
+
+
+@main.command()
+@click.argument("node")
+@_whom
+def drain(node: str, directory: Path, config: Path | None) -> None:
+    """Have NODE hand over the lead, if it has it, and stop.  It stays a member."""
+    from lfsql.cli.operations import run_drain
+
+    run_drain(directory, config, node)
 
 
 def _log_to_stderr() -> None:

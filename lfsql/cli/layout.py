@@ -38,6 +38,8 @@ from lfsql.net.cluster_key import load_key, make_key
 
 NODES = 3
 HOST = "127.0.0.1"
+PORTS_FROM = 5600
+"""Where a node that is added looks for a port."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def prepare(directory: Path, nodes: int | None, port: int, *, port_given: bool, 
         workers=workers or written.workers,
     )
     if changed != written:
-        _write(proxy_file, to_toml(changed))
+        write_file(proxy_file, to_toml(changed))
         layout = load(directory)
     return layout
 
@@ -156,7 +158,7 @@ def _make(directory: Path, nodes: int, port: int, workers: int) -> None:
             cluster_key_file="../cluster.key",
         )
         (directory / member.name).mkdir(mode=0o700, exist_ok=True)
-        _write(directory / member.name / "node.toml", to_toml(node))
+        write_file(directory / member.name / "node.toml", to_toml(node))
     proxy = ProxyConfig(
         cluster_id=cluster_id,
         cluster_key_file="cluster.key",
@@ -164,10 +166,10 @@ def _make(directory: Path, nodes: int, port: int, workers: int) -> None:
         listen=f"{HOST}:{port}",
         workers=workers,
     )
-    _write(directory / "proxy.toml", to_toml(proxy))
+    write_file(directory / "proxy.toml", to_toml(proxy))
 
 
-def _write(path: Path, content: str) -> None:
+def write_file(path: Path, content: str) -> None:
     """All of it or nothing: renamed into place."""
     temporary = path.with_suffix(".new")
     try:
@@ -175,6 +177,11 @@ def _write(path: Path, content: str) -> None:
         temporary.rename(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def free_port() -> int:
+    """One that nobody listens on now, of those that `lfsql up` does not begin with."""
+    return _free_ports(PORTS_FROM, 1)[0]
 
 
 def _free_ports(first: int, count: int) -> list[int]:
