@@ -27,7 +27,7 @@ LOG = logging.getLogger("lfsql.command")
 
 def serve_node(path: Path, lifeline: int | None) -> None:
     """Run a node until told to stop.  Raises LfsqlError."""
-    from lfsql.node.service import run_node
+    from lfsql.node.running import run_node
 
     config = load_node(path)
     _forget_local_time()

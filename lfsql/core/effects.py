@@ -202,7 +202,7 @@ class ReadLog(msgspec.Struct, frozen=True):
 
 
 class NeedSnapshot(msgspec.Struct, frozen=True):
-    """The log here begins after what `to` lacks.  Said once each time that is found."""
+    """The log here begins after what `to` lacks: tell it.  Said again each time `to` answers a heartbeat."""
 
     to: NodeId
 

@@ -105,26 +105,14 @@ class ReadIndexAnswer(msgspec.Struct, frozen=True, array_like=True, tag=67):
     granted: bool
 
 
-class SnapshotChunk(msgspec.Struct, frozen=True, array_like=True, tag=70):
-    """A piece of the database file at `position`, in order from `offset` 0; `bytes_total` is the whole's size.
+class SnapshotNeeded(msgspec.Struct, frozen=True, array_like=True, tag=70):
+    """From the primary of `term`: its log begins after `base`, and the receiver lacks what came before.
 
-    `digest` is BLAKE2b-128 over the whole file, so that a file pieced together wrongly is never installed.
+    The receiver asks for a snapshot, when and as fast as it likes; see `lfsql.core.requests`.
     """
 
     term: Term
-    position: Position
-    offset: int
-    bytes_total: int
-    digest: bytes
-    data: bytes
-
-
-class SnapshotReceived(msgspec.Struct, frozen=True, array_like=True, tag=71):
-    """The snapshot at `position` is on disk up to `offset`; at the whole's size it is installed."""
-
-    term: Term
-    position: Position
-    offset: int
+    base: Index
 
 
 class Alive(msgspec.Struct, frozen=True, array_like=True, tag=72):
@@ -134,7 +122,5 @@ class Alive(msgspec.Struct, frozen=True, array_like=True, tag=72):
 ConsensusMessage = RequestVote | Vote | Append | Accept | Mismatch | TimeoutNow | ReadIndexRequest | ReadIndexAnswer
 """What `Consensus.step` takes, in a Received."""
 
-SnapshotMessage = SnapshotChunk | SnapshotReceived
-"""Carried by the same links, never shown to consensus: a file's transfer decides nothing."""
-
-PeerMessage = ConsensusMessage | SnapshotMessage | Alive
+PeerMessage = ConsensusMessage | SnapshotNeeded | Alive
+"""Consensus never sees the others: who has which files decides nothing."""

@@ -3,7 +3,7 @@
 Each follower is in one of three states, as in etcd's raft.  PROBE: where the logs agree is not known; one
 question without records is out at a time, renewed by every heartbeat.  STREAM: records are sent as they
 come, without waiting for answers, up to a bound of bytes and messages.  SNAPSHOT: it lacks what compaction has
-removed here.
+removed here, and is told so with each heartbeat: what it does about it, and whether it has heard, is its business.
 
 Losing a message never needs a timer of its own: a heartbeat to a streaming follower names the last record sent
 as its previous one, so a gap is answered by a Mismatch, and that leads back to PROBE.
@@ -212,9 +212,8 @@ class Replicator:
                 self._emit(ReadLog(node, progress.reading, last, self._settings.message_bytes_max))
 
     def _need_snapshot(self, node: NodeId, progress: Progress) -> None:
-        if progress.state != SNAPSHOT:
-            progress.state = SNAPSHOT
-            self._emit(NeedSnapshot(node))
+        progress.state = SNAPSHOT
+        self._emit(NeedSnapshot(node))
 
     def _previous(self, progress: Progress) -> Position | None:
         """The position before `next`; None when it would have to be read from disk."""

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from lfsql.core.entry import Record, Value
-from lfsql.core.ids import Index, NodeId, Term
+from lfsql.core.ids import Index, NodeId, Position, Term
 
 Row = tuple[Value, ...]
 
@@ -206,6 +206,24 @@ class LogRecords(msgspec.Struct, frozen=True, array_like=True, tag=38):
     last: Index
 
 
+class SnapshotRequest(msgspec.Struct, frozen=True, array_like=True, tag=36):
+    """Which copy of the data can be had, at `min_index` or later?  Answered by a SnapshotHeader, in a second or two.
+
+    From then on, and as long as the link lasts, the copy is kept for the asker.
+    """
+
+    request: int
+    min_index: Index
+
+
+class SnapshotRead(msgspec.Struct, frozen=True, array_like=True, tag=37):
+    """The bytes from `offset` on of the copy with this digest; answered by a SnapshotPiece."""
+
+    request: int
+    digest: bytes
+    offset: int
+
+
 # Orders: what an operator has done by a command.  Each is answered by one Done.
 
 
@@ -368,7 +386,30 @@ class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):
     address: str
 
 
+class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True, tag=50):
+    """A copy of the data that stands at `position`; while it is still being made, `bytes_total` is 0: ask again.
+
+    `digest`: BLAKE2b-128 of its bytes.  `configuration`: the cluster's members at `position`, encoded.
+    `fingerprint`: of the SQLite and the functions it was written by.
+    """
+
+    request: int
+    position: Position = Position()
+    bytes_total: int = 0
+    digest: bytes = b""
+    configuration: bytes = b""
+    fingerprint: str = ""
+    fault: Fault | None = None
+
+
+class SnapshotPiece(msgspec.Struct, frozen=True, array_like=True, tag=51):
+    request: int
+    data: bytes = b""
+    fault: Fault | None = None
+
+
 Order = TransferLead | AddMember | RemoveMember | Drain
+
 
 Question = (
     Submit
@@ -382,7 +423,9 @@ Question = (
     | LookUp
     | ProxyHello
     | CurrentIndex
+    | SnapshotRequest
+    | SnapshotRead
     | Order
     | LogRecords
 )
-Answer = Outcome | Rows | Described | Status | Heartbeat | Done | LogCopies
+Answer = Outcome | Rows | Described | Status | Heartbeat | Done | LogCopies | SnapshotHeader | SnapshotPiece

@@ -130,6 +130,13 @@ class StalePlan(ClusterError):
     retryable = True
 
 
+class SnapshotGone(ClusterError):
+    """A node that was fetching a snapshot asks for one that its source has no longer; it asks for another."""
+
+    sqlstate = "72000"
+    retryable = True
+
+
 class TooManyConnections(ClusterError):
     sqlstate = "53300"
     retryable = True

@@ -36,6 +36,8 @@ from lfsql.core.requests import (
     Read,
     ReadClose,
     ReadMore,
+    SnapshotRead,
+    SnapshotRequest,
     StatusRequest,
     Submit,
 )
@@ -43,7 +45,19 @@ from lfsql.errors import InvariantBroken, LfsqlError, LinkLost, ProtocolViolatio
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import HANDSHAKE_FRAME_BYTES_MAX, Identity, perform
 
-Asking = Submit | Read | ReadMore | Describe | StatusRequest | LookUp | CurrentIndex | Order | LogRecords
+Asking = (
+    Submit
+    | Read
+    | ReadMore
+    | Describe
+    | StatusRequest
+    | LookUp
+    | CurrentIndex
+    | SnapshotRequest
+    | SnapshotRead
+    | Order
+    | LogRecords
+)
 """The questions that have an answer."""
 
 Take = Callable[[Answer | None], None]

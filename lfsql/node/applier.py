@@ -44,22 +44,40 @@ class Applier:
         self._entries_max = entries_max
         self._on_quarantine = on_quarantine
         self._wake = trio.Event()
+        self._idle = trio.Event()
+        """Set while halted and nothing of this uses the engine."""
+        self.halted = False
         self.quarantined = False
 
     def notify(self) -> None:
         """More is committed, or this node's part in the cluster changed."""
         self._wake.set()
 
+    async def halt(self) -> None:
+        """Apply nothing any more; return when the engine is not used, by the writer neither."""
+        self.halted = True
+        self._wake.set()
+        await self._idle.wait()
+
+    def resume(self) -> None:
+        """Undo halt()."""
+        self.halted = False
+        self._idle = trio.Event()
+        self._wake.set()
+
     async def follow(self, may_stop: Callable[[Index], bool]) -> None:
         """Apply until `may_stop`, which is given the index that SQLite stands at, says so.
 
-        Never returns once quarantined.
+        Never returns once quarantined, nor while halted.
         """
         next_index = await self._thread.call(lambda engine: engine.next_index)
         while True:
             self._wake = trio.Event()
             committed = self._driver.consensus.committed
-            if next_index <= committed and not self.quarantined:
+            if self.halted:
+                self._idle.set()
+                await self._wake.wait()
+            elif next_index <= committed and not self.quarantined:
                 next_index = await self._apply(next_index, committed)
             elif next_index > committed and may_stop(self._progress.index):
                 return

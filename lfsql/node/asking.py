@@ -30,6 +30,8 @@ from lfsql.core.requests import (
     ReadMore,
     RemoveMember,
     Rows,
+    SnapshotRead,
+    SnapshotRequest,
     StatusRequest,
     Submit,
     TransferLead,
@@ -39,6 +41,7 @@ from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
 from lfsql.node.driver import Driver
 from lfsql.node.reading import LinkReads, ReadService
+from lfsql.node.snapshot_source import SnapshotSource
 from lfsql.node.work import Work, fault_of, refusal
 from lfsql.node.writer import Writer
 
@@ -61,6 +64,7 @@ class AskerLink:
         peer: Identity,
         writer: Writer,
         reads: ReadService,
+        snapshots: SnapshotSource,
         answer_status: Callable[[AskerLink, StatusRequest], None],
         carry_out: Callable[[AskerLink, Order], None],
         answer_records: Callable[[AskerLink, LogRecords], None],
@@ -73,6 +77,7 @@ class AskerLink:
         self._connection = connection
         self._writer = writer
         self._reads = LinkReads(reads, self)
+        self._snapshots = snapshots
         self._answer_status = answer_status
         self._carry_out = carry_out
         self._answer_records = answer_records
@@ -103,6 +108,7 @@ class AskerLink:
         finally:
             self._writer.asker_lost(self)
             self._reads.close_all()
+            self._snapshots.asker_lost(self)
 
     def _take(self, size: int, question: Question) -> None:
         match question:
@@ -132,6 +138,8 @@ class AskerLink:
                 self._answer_records(self, question)
             case CurrentIndex():
                 self._current_index(question.request)
+            case SnapshotRequest() | SnapshotRead():
+                self._snapshots.ask(self, question)
             case ProxyHello():
                 self.hello = question
 

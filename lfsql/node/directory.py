@@ -24,6 +24,7 @@ import msgspec
 
 from lfsql.core.ids import NodeId
 from lfsql.errors import ConfigError, DirectoryInUse, WrongCluster
+from lfsql.storage.durable_file import write_file
 
 IDENTITY: Final = "identity.json"
 
@@ -130,16 +131,6 @@ def _identify(path: Path, identity: DirectoryIdentity) -> DirectoryIdentity:
 
 def _write(path: Path, identity: DirectoryIdentity) -> None:
     try:
-        temporary = path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(identity) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_file(path, msgspec.json.encode(identity) + b"\n")
     except OSError as error:
         raise ConfigError(f"data_dir: {path} cannot be written: {error.strerror}") from error

@@ -28,7 +28,7 @@ from lfsql.core.effects import HardState, NeedSnapshot, PeerFaulty, ReadLog, Res
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.membership import Configuration, decode_configuration
-from lfsql.core.messages import PeerMessage
+from lfsql.core.messages import PeerMessage, SnapshotNeeded
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import DataCorrupted, InvariantBroken
 from lfsql.node.carrying import Carrier, Observer, encode_state
@@ -38,7 +38,8 @@ logger: Final = logging.getLogger(__name__)
 
 _RESTORE_BYTES_MAX: Final = 1 << 62
 
-_state_decoder: Final = msgspec.msgpack.Decoder(HardState)
+decode_state: Final = msgspec.msgpack.Decoder(HardState).decode
+"""What `encode_state` made of a HardState."""
 
 
 def draws() -> Iterator[float]:
@@ -108,7 +109,7 @@ class Driver(Carrier):
         self._close_peer(effect.node)
 
     def _snapshot_needed(self, effect: NeedSnapshot) -> None:
-        logger.error("node '%s' lacks records that this log no longer has: it cannot catch up", effect.to)
+        self._send(effect.to, SnapshotNeeded(self.consensus.term, self._log.base.index))
 
     # -- The statement log -----------------------------------------------------------------------------------
 
@@ -192,28 +193,28 @@ def refuse_damage(log: LogAtStart) -> None:
 def committed_at_start(log: LogAtStart, applied: Position) -> Index:
     """Up to where the log is known to be committed."""
     hard_state = _state_of(log)
-    return max(applied.index, min(hard_state.commit, log.last.index))
+    return max(applied.index, log.base.index, min(hard_state.commit, log.last.index))
 
 
 def _state_of(log: LogAtStart) -> HardState:
-    return _state_decoder.decode(log.hard_state) if log.hard_state else HardState()
+    return decode_state(log.hard_state) if log.hard_state else HardState()
 
 
 async def restore(log: LogAtStart, applied: Position) -> Restored:
     """What consensus starts from: the log's end, and that everything `applied` is committed.
 
-    Raises DataCorrupted when log.db is damaged or does not hold what data.db was made from.
+    A data.db that ends before the log begins says nothing about it: it must be made again from a snapshot.  Raises
+    DataCorrupted when log.db is damaged or does not hold what data.db was made from.
     """
     refuse_damage(log)
-    if applied.index > log.last.index or applied.index < log.base.index:
+    if applied.index > log.last.index:
         raise DataCorrupted(
             f"data.db stands at index {applied.index}, log.db holds {log.base.index} to {log.last.index}",
             hint="the two files are not from the same node and time",
         )
     commit = committed_at_start(log, applied)
     floor = await _position_at(log, commit)
-    at_applied = floor if commit == applied.index else await _position_at(log, applied.index)
-    if at_applied != applied:
+    if applied.index >= log.base.index and applied != await _position_at(log, applied.index):
         raise DataCorrupted(
             f"data.db and log.db disagree on the record at index {applied.index}",
             hint="the two files are not from the same node and time",

@@ -69,6 +69,14 @@ def removable(
     return upto
 
 
+def members_at(log: StatementLog, driver: Driver, index: Index) -> bytes:
+    """The cluster's members at `index`, encoded; b"" when the log says nothing of them up to there."""
+    consensus = driver.consensus
+    if consensus.configuration_index_at(index):
+        return encode_configuration(consensus.configuration_at(index))
+    return log.base_configuration
+
+
 class LogKeeper:
     """`run` must run in a task.  It raises DiskFailed, DiskFull, DataCorrupted: the node must end."""
 
@@ -113,11 +121,7 @@ class LogKeeper:
             return
         await trio.to_thread.run_sync(sync_commits, self._database)
         base = await self._log.position(upto)
-        consensus = self._driver.consensus
-        if consensus.configuration_index_at(upto):
-            configuration = encode_configuration(consensus.configuration_at(upto))
-        else:
-            configuration = self._log.base_configuration
+        configuration = members_at(self._log, self._driver, upto)
         # First consensus, then the file: it must not ask for records that are gone already.
         self._driver.step(Compacted(base))
         before = self._log.base.index

@@ -30,7 +30,7 @@ import trio
 
 from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
 from lfsql.core.ids import NodeId
-from lfsql.core.messages import Alive, PeerMessage, SnapshotChunk, SnapshotReceived
+from lfsql.core.messages import Alive, PeerMessage, SnapshotNeeded
 from lfsql.errors import LfsqlError, LinkLost, LinkRefused, ProtocolViolation, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
@@ -72,6 +72,7 @@ class Peers:
         key: bytes,
         *,
         step: Callable[[Input], None],
+        snapshot_needed: Callable[[NodeId, SnapshotNeeded], None],
         known: Mapping[NodeId, str],
         remember: Callable[[NodeId, str], Awaitable[str]],
         refusal: Callable[[NodeId], str],
@@ -84,6 +85,7 @@ class Peers:
         self._identity = identity
         self._key = key
         self._step = step
+        self._snapshot_needed = snapshot_needed
         self._known = known
         self._remember = remember
         self._refusal = refusal
@@ -109,6 +111,11 @@ class Peers:
     def connected(self, node: NodeId) -> bool:
         peer = self._peers.get(node)
         return peer is not None and peer.connection is not None
+
+    def address(self, node: NodeId) -> str:
+        """Where it is; '' when that is not known."""
+        peer = self._peers.get(node)
+        return "" if peer is None else peer.address
 
     def close(self, node: NodeId) -> None:
         """Close the links to and from `node`; both ends will dial again."""
@@ -178,9 +185,10 @@ class Peers:
                 for message in messages:
                     if isinstance(message, Alive):
                         continue
-                    if isinstance(message, SnapshotChunk | SnapshotReceived):
-                        raise ProtocolViolation("snapshots are not transferred by this version")
-                    self._step(Received(peer.node, message))
+                    if isinstance(message, SnapshotNeeded):
+                        self._snapshot_needed(peer.node, message)
+                    else:
+                        self._step(Received(peer.node, message))
         finally:
             peer.incoming.discard(connection)
 

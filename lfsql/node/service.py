@@ -1,22 +1,16 @@
-"""A node, put together: opens what is on disk, wires the parts, runs them, and stops them in order.
+"""A node, put together: wires the parts and runs them.  What is on the disk `lfsql.node.running` has opened.
 
     link ─▶ asking ─┬─▶ writer ─▶ engine thread        (when primary)
                     └─▶ reading ─▶ local reads
     peers ◀─▶ driver (consensus, statement log) ─▶ applier ─▶ engine thread   (when not)
 
 The writer and the applier never use the engine at the same time: one task, `Node._execute`, runs one or the other.
-
-Stopping.  Cancelling `run_node` is an order to stop in an orderly way: the writer refuses new work and finishes what
-is logged, the lead is handed to another node, then everything closes.  That takes at most a few seconds, and what it
-did not achieve costs the others an election and nobody any data.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -26,33 +20,33 @@ from lfsql.config import NodeConfig
 from lfsql.core.effects import Restored
 from lfsql.core.ids import Index, NodeId, Term
 from lfsql.core.membership import MEMBERS_MAX, Configuration
+from lfsql.core.messages import SnapshotNeeded
 from lfsql.core.requests import LogRecords
 from lfsql.core.settings import ConsensusSettings
-from lfsql.errors import DataCorrupted, Diverged, LfsqlError, ShuttingDown
-from lfsql.net.cluster_key import load_key
+from lfsql.errors import Diverged, ShuttingDown
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import NODE, Identity
-from lfsql.net.listener import Listener, bind
+from lfsql.net.listener import Listener
 from lfsql.node.applier import Applier
 from lfsql.node.asking import AskerLink
 from lfsql.node.batch import UnitClock
 from lfsql.node.cutting import record_bytes_max
-from lfsql.node.directory import DirectoryIdentity, check_members, data_directory
-from lfsql.node.driver import Driver, committed_at_start, restore
+from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import EngineThread
 from lfsql.node.ledger import STACK_BYTES_MAX
-from lfsql.node.log_keeping import SEGMENTS, LogKeeper
-from lfsql.node.log_repair import answer_records, repair_over_links
-from lfsql.node.membership import Membership, first_configuration, log_names_members, role_name
+from lfsql.node.log_keeping import LogKeeper
+from lfsql.node.log_repair import answer_records
+from lfsql.node.membership import Membership, first_configuration, role_name
 from lfsql.node.orders import Orders
 from lfsql.node.peers import Peers
 from lfsql.node.progress import Progress
 from lfsql.node.reading import ReadService
+from lfsql.node.rebuilding import Rebuilder, lacks
+from lfsql.node.snapshot_source import SnapshotSource
 from lfsql.node.status import StatusService
 from lfsql.node.writer import Writer
 from lfsql.storage.determinism import fingerprint
 from lfsql.storage.functions import register
-from lfsql.storage.heap import limit_heap
 from lfsql.storage.reads import LocalReads
 from lfsql.storage.statement_log import StatementLog
 
@@ -66,126 +60,6 @@ _SPEAK_S_MAX: Final = 1.0
 _SILENCE_S_MIN: Final = 5.0
 """The two hold whatever the nodes' own configurations: none takes another for dead that is only set to be slow."""
 _LINKS_PER_PEER_MAX: Final = 4
-
-
-async def run_node(
-    config: NodeConfig,
-    *,
-    listening: socket.socket | None = None,
-    task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run a node until cancelled; then stop it in an orderly way.
-
-    `listening`: a bound socket to serve instead of binding `config.listen`.  `task_status` is told when the node
-    takes part in the cluster.  Raises ConfigError and its children before that (directory, key, address), and
-    DiskFailed, DiskFull, DataCorrupted, InvariantBroken whenever going on could lose data: start again, which
-    replays the log.
-    """
-    key = load_key(config.cluster_key_file)
-    whose = DirectoryIdentity(config.cluster_id, config.name, config.members)
-    with data_directory(config.data_dir, whose) as directory:
-        listening = listening or bind(config.listen)
-        try:
-            await _run_in(directory, config, key, listening, task_status)
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
-        finally:
-            listening.close()
-
-
-async def _run_in(
-    directory: Path,
-    config: NodeConfig,
-    key: bytes,
-    listening: socket.socket,
-    task_status: trio.TaskStatus[Node],
-) -> None:
-    stop = trio.Event()
-    limit_heap(config.limits.heap_bytes_max)
-
-    async def run_shielded(*, task_status: trio.TaskStatus[Node]) -> None:
-        told = False
-
-        def tell(node: Node) -> None:
-            nonlocal told
-            if not told:
-                told = True
-                task_status.started(node)
-
-        with trio.CancelScope(shield=True) as shield:
-            again = True
-            while again:
-                again = await _run_once(directory, config, key, listening, stop, shield, tell)
-
-    async with trio.open_nursery() as nursery:
-        node = await nursery.start(run_shielded)
-        task_status.started(node)
-        try:
-            await node.ended.wait()
-        finally:
-            stop.set()
-
-
-async def _run_once(
-    directory: Path,
-    config: NodeConfig,
-    key: bytes,
-    listening: socket.socket,
-    stop: trio.Event,
-    shield: trio.CancelScope,
-    tell: Callable[[Node], None],
-) -> bool:
-    """Run a node on its files until told to stop; True when its log had to be repaired, and it is to run again."""
-    node: Node | None = None
-    async with AsyncExitStack() as stack:
-        thread = await stack.enter_async_context(
-            EngineThread(directory / "data.db", unit_bytes_max=config.limits.unit_bytes_max)
-        )
-        log = await stack.enter_async_context(
-            StatementLog(
-                directory / "log.db",
-                segment_bytes_max=config.limits.log_bytes_max // SEGMENTS,
-                segment_ms_max=config.limits.log_age_ms_max // SEGMENTS,
-            )
-        )
-
-        async def repair_log() -> None:
-            committed = node.driver.consensus.committed if node else committed_at_start(log, thread.engine.position)
-            shield.shield = False  # it may take until another node is there; what it has begun to write it finishes
-            try:
-                await repair_over_links(log, committed, config, key)
-            finally:
-                shield.shield = True
-
-        if log.damaged:
-            await repair_log()
-        reads = await stack.enter_async_context(
-            LocalReads(
-                directory / "data.db",
-                threads_max=config.limits.read_threads_max,
-                rows_inline_max=config.limits.chunk_rows_max,
-                bytes_inline_max=config.limits.chunk_bytes_max,
-            )
-        )
-        try:
-            restored = await restore(log, thread.engine.position)
-            founding = not log_names_members(log, restored)
-            if founding:
-                check_members(directory, DirectoryIdentity(config.cluster_id, config.name, config.members))
-            async with trio.open_nursery() as nursery:
-                node = Node(config, key, log, thread, reads, nursery, founding=founding)
-                # A listener closes its socket; who connects while a log is repaired is served after it.
-                node.start(restored, listening.dup())
-                tell(node)
-                await stop.wait()
-                await node.quit()
-                nursery.cancel_scope.cancel()
-        except (DataCorrupted, BaseExceptionGroup) as error:
-            if not log.damaged or not isinstance(_first(error), DataCorrupted):
-                raise
-            await repair_log()
-            return True
-    return False
 
 
 class Node:
@@ -227,6 +101,10 @@ class Node:
         self._writer: Writer
         self._applier: Applier
         self._status: StatusService
+        self._rebuilder: Rebuilder
+        self._snapshots: SnapshotSource
+        self.anew = trio.Event()
+        """The data was made again from a snapshot: everything is to be opened again."""
         self._elected: tuple[Term, Index] | None = None
         self._quitting = False
         self._changed = trio.Event()
@@ -240,6 +118,7 @@ class Node:
             self._identity,
             self._key,
             step=lambda given: self.driver.step(given),
+            snapshot_needed=self._snapshot_needed,
             known=self._log.met,
             remember=self._log.remember,
             refusal=lambda node: self.membership.refusal(node),
@@ -274,6 +153,27 @@ class Node:
         self._orders = Orders(membership, nursery, self.ended.set)
         self._status = StatusService(config, self._identity, self._key, driver, self.progress, membership)
         self.progress.on_schema_change = self._status.change
+        self._snapshots = SnapshotSource(
+            Path(config.data_dir),
+            self._log,
+            driver,
+            self.progress,
+            self._identity.fingerprint,
+            lambda: self._reads.fault,
+        )
+        self._rebuilder = Rebuilder(
+            config,
+            self._identity,
+            self._key,
+            self._log,
+            driver,
+            self._thread,
+            address_of=peers.address,
+            wait_changed=self.wait_changed,
+            halt=self._halt,
+            resume=self._applier.resume,
+            begin_anew=self.anew.set,
+        )
         keeper = LogKeeper(
             self._log,
             driver,
@@ -281,7 +181,7 @@ class Node:
             limits,
             Path(config.data_dir) / "data.db",
             connected=peers.connected,
-            sending=lambda: None,
+            sending=lambda: self._snapshots.position,
         )
         listener = Listener(
             listening,
@@ -299,10 +199,14 @@ class Node:
         nursery.start_soon(driver.run)
         nursery.start_soon(self._execute)
         nursery.start_soon(keeper.run)
+        nursery.start_soon(self._snapshots.run)
+        nursery.start_soon(self._rebuilder.run)
         nursery.start_soon(self._status.run)
         nursery.start_soon(peers.run)
         nursery.start_soon(membership.promote)
         nursery.start_soon(listener.run)
+        if lacks(self._log, self.progress.index):
+            self._take_out(f"data.db ends at index {self.progress.index}, log.db begins after {self._log.base.index}")
 
     @property
     def is_serving(self) -> bool:
@@ -312,6 +216,13 @@ class Node:
     async def wait_changed(self) -> None:
         """Return when the primary or this node's part changes."""
         await self._changed.wait()
+
+    def rebuild(self, reason: str) -> None:
+        """Make this node's data again from a snapshot of the primary's, which is another; until then it goes on."""
+        if not self._status.rebuilding:
+            self._status.rebuilding = True
+            self._rebuilder.request(reason)
+            self._nursery.start_soon(self._keep_off_the_lead)
 
     async def quit(self) -> None:
         """Stop taking work, finish what is logged, hand over the lead; give up after a few seconds."""
@@ -380,8 +291,8 @@ class Node:
                 self._tell()
 
     async def _keep_off_the_lead(self) -> None:
-        """A quarantined node hands the lead on whenever it has it, until another takes it.  Not twice in a second:
-        several such nodes would pass it round for ever, as fast as they can."""
+        """A node that waits for a snapshot hands the lead on whenever it has it, until another takes it.  Not twice
+        in a second: several such nodes would pass it round for ever, as fast as they can."""
         while True:
             while not self.driver.consensus.ready:
                 await self.wait_changed()
@@ -398,17 +309,33 @@ class Node:
             await self.membership.hand_over(successor)
 
     def _may_reign(self, applied: Index) -> bool:
-        if self._elected is None or self._quitting or self._status.quarantined:
+        if self._elected is None or self._quitting or self._status.quarantined or self._applier.halted:
             return False
         term, index = self._elected
         return applied >= max(index, self._writer.resume_index(term))
 
     def _quarantine(self) -> None:
+        self._take_out("it differs from the primary's")
+
+    def _take_out(self, reason: str) -> None:
+        """Show nobody this node's data, until it was made again."""
         self._status.quarantined = True
-        self._reads.fault = Diverged(f"the database of node '{self.config.name}' differs from the primary's")
+        self._reads.fault = Diverged(f"the database of node '{self.config.name}' is not to be used: {reason}")
         self._writer.depose()
         self._tell()
-        self._nursery.start_soon(self._keep_off_the_lead)
+        self.rebuild(reason)
+
+    def _snapshot_needed(self, sender: NodeId, message: SnapshotNeeded) -> None:
+        consensus = self.driver.consensus
+        if (sender, message.term) == (consensus.primary, consensus.term) and consensus.commit_index < message.base:
+            self.rebuild(
+                f"this node has records up to {consensus.commit_index}, the log of node '{sender}' begins after "
+                f"{message.base}"
+            )
+
+    async def _halt(self) -> None:
+        self._writer.depose()
+        await self._applier.halt()
 
     def _tell(self) -> None:
         self._changed.set()
@@ -426,6 +353,7 @@ class Node:
             peer,
             self._writer,
             self._reads,
+            self._snapshots,
             self._status.answer,
             self._orders.take,
             self._answer_records,
@@ -455,15 +383,3 @@ def settings_of(config: NodeConfig) -> ConsensusSettings:
         uncommitted_bytes_max=2 * (STACK_BYTES_MAX + limits.batch_bytes_max + 2 * limits.frame_bytes_max),
         record_bytes_max=record_max,
     )
-
-
-def _first(failure: BaseException) -> BaseException:
-    """What ended the node: of a group the first error that is ours, or else the first."""
-    leaves: list[BaseException] = []
-    pending: list[BaseException] = [failure]
-    for error in pending:
-        if isinstance(error, BaseExceptionGroup):
-            pending.extend(error.exceptions)
-        else:
-            leaves.append(error)
-    return next((leaf for leaf in leaves if isinstance(leaf, LfsqlError)), leaves[0])

@@ -74,6 +74,8 @@ class StatusService:
         self.serving = False
         """This node is primary and its writer takes work."""
         self.quarantined = False
+        self.rebuilding = False
+        """This node waits for a snapshot."""
 
     def change(self) -> None:
         """Something that proxies wait for changed: tell them now."""
@@ -147,7 +149,10 @@ class StatusService:
             role=role,
             pid=os.getpid(),
             address=self._config.me.address,
-            healthy=not self.quarantined and bool(consensus.primary) and (role != PRIMARY or self.serving),
+            healthy=not self.quarantined
+            and not self.rebuilding
+            and bool(consensus.primary)
+            and (role != PRIMARY or self.serving),
             applied_index=self._progress.index,
             lag_entries=lag,
             lag_ms=lag_ms,

@@ -50,7 +50,10 @@ _PRAGMAS: Final = ("recursive_triggers=ON", "cell_size_check=ON", "mmap_size=0",
 
 STATEMENT_CACHE_SIZE: Final = 512
 
-DAMAGED_HINT: Final = "Delete it, with its -wal and -shm, while the node is stopped: it is made again from log.db."
+DAMAGED_HINT: Final = (
+    "Move it away, with its -wal and -shm, while the node is stopped: it is made again from log.db, or, where that "
+    "has no longer everything, from the primary's."
+)
 
 
 def open_for_writing(

@@ -101,8 +101,7 @@ EXAMPLES: list[messages.PeerMessage] = [
     messages.TimeoutNow(3),
     messages.ReadIndexRequest(2**63),
     messages.ReadIndexAnswer(2**63, 5, granted=True),
-    messages.SnapshotChunk(3, position_of(LOG[1]), 0, 4, bytes(16), b"data"),
-    messages.SnapshotReceived(3, position_of(LOG[1]), 4),
+    messages.SnapshotNeeded(3, 5),
     messages.Alive(),
 ]
 

@@ -18,7 +18,8 @@ from lfsql.net.cluster_key import load_key, make_key
 from lfsql.net.handshake import PROXY, Identity
 from lfsql.net.link import Link, open_link
 from lfsql.net.listener import bind
-from lfsql.node.service import Node, run_node
+from lfsql.node.running import run_node
+from lfsql.node.service import Node
 
 MEBIBYTE = 1 << 20
 
@@ -31,6 +32,8 @@ class Running:
     node: Node
     scope: trio.CancelScope
     ended: trio.Event
+    renewed: trio.Event = field(default_factory=trio.Event)
+    """Its data was made again from a snapshot."""
 
 
 @dataclass
@@ -53,9 +56,13 @@ class Cluster:
         ended = trio.Event()
         scope = trio.CancelScope()
 
+        def renew(node: Node) -> None:
+            self.running[name].node = node
+            self.running[name].renewed.set()
+
         async def run(*, task_status: trio.TaskStatus[Node]) -> None:
             with scope:
-                await run_node(self.configs[name], listening=listening, task_status=task_status)
+                await run_node(self.configs[name], listening=listening, renewed=renew, task_status=task_status)
             ended.set()
 
         node: Node = await self.nursery.start(run)
@@ -111,9 +118,9 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster_of(
-    directory: Path, count: int, *, deadline_s: float = DEADLINE_S, **limits: Any
+    directory: Path, count: int, *, deadline_s: float = DEADLINE_S, late: int = 0, **limits: Any
 ) -> AsyncIterator[Cluster]:
-    """A cluster whose nodes all run.  Everything within must be over in `deadline_s`."""
+    """A cluster whose nodes all run, the last `late` apart.  Everything within must be over in `deadline_s`."""
     make_key(directory / "key")
     names = [f"n{number}" for number in range(1, count + 1)]
     sockets = {name: bind("127.0.0.1:0") for name in names}
@@ -133,7 +140,7 @@ async def cluster_of(
     with trio.fail_after(deadline_s):
         async with trio.open_nursery() as nursery:
             cluster = Cluster(directory, configs, nursery, sockets=sockets)
-            for name in names:
+            for name in names[: count - late]:
                 await cluster.start(name)
             yield cluster
             for name in list(cluster.running):

@@ -13,7 +13,7 @@ from lfsql.config import NodeConfig
 from lfsql.errors import AddressInUse, ConfigError, DataCorrupted, DirectoryInUse, WrongCluster
 from lfsql.net.cluster_key import load_key, make_key
 from lfsql.node.directory import DirectoryIdentity, check_members, data_directory
-from lfsql.node.service import run_node
+from lfsql.node.running import run_node
 from tests.node.clusters import Session, cluster_of
 
 MEMBERS = {"n1": "voter", "n2": "voter", "n3": "voter"}

@@ -14,13 +14,13 @@ import trio
 
 from lfsql.config import Member
 from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
-from lfsql.core.messages import Alive, Vote
+from lfsql.core.messages import Alive, SnapshotNeeded, Vote
 from lfsql.core.requests import COMMITTED, ReadClose
 from lfsql.errors import ConfigError, LinkLost
 from lfsql.net.connection import Connection
 from lfsql.net.link import connect
 from lfsql.node.peers import Peers
-from lfsql.node.service import run_node
+from lfsql.node.running import run_node
 from tests.net.links import KEY, NODE_ONE, NODE_TWO, serving
 from tests.node.clusters import Session, cluster_of
 
@@ -30,6 +30,7 @@ class Heard:
 
     def __init__(self, addresses: dict[str, str], *, speak_s: float = 60, silence_s_max: float = 60) -> None:
         self.inputs: list[Input] = []
+        self.needed: list[SnapshotNeeded] = []
         self.lost = trio.Event()
         self.met: dict[str, str] = {}
         self.peers = Peers(
@@ -37,6 +38,7 @@ class Heard:
             NODE_ONE,
             KEY,
             step=self.step,
+            snapshot_needed=lambda _node, message: self.needed.append(message),
             known=self.met,
             remember=self.remember,
             refusal=lambda node: "" if node in addresses else f"node '{node}' is not a member",
