@@ -212,6 +212,8 @@ class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Named statements of one session."""
     portals_max: Count = 1_000
     """Open portals and cursors of one session."""
+    session_bytes_max: Bytes = 256 << 20
+    """Prepared statements, portals and rows kept for cursors, of one session."""
     plan_cache_entries_max: Count = 5_000
     """Plans kept, by text and by shape."""
     plan_cache_bytes_max: Bytes = 64 << 20

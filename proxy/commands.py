@@ -50,7 +50,7 @@ from proxy.sql.utility import (
     Utility,
 )
 from proxy.state import IDLE, SessionState
-from proxy.statements import ListRows, Portal, Prepared, ScrollRows
+from proxy.statements import ListRows, Portal, Prepared, ScrollRows, load
 from proxy.transaction import close_all_portals, run_transaction_statement, warn
 from proxy.unit import Step, told_nothing
 from proxy.writing import flush_unit
@@ -208,6 +208,7 @@ async def _prepare(state: SessionState, utility: Prepare) -> str:
     prepared.told = True
     if prepared.plan.utility is not None:
         raise StatementSyntax("PREPARE takes SELECT, INSERT, UPDATE, DELETE or VALUES")
+    state.keep(prepared.bytes)
     state.statements[utility.name] = prepared
     return "PREPARE"
 
@@ -269,7 +270,8 @@ async def _declare(state: SessionState, utility: DeclareCursor, parameters: tupl
     portal = Portal(utility.name, prepared, parameters, formats, cursor=True, hold=utility.hold)
     source = await rows_of(state, prepared, parameters)
     prepared.told = True
-    portal.source = await ScrollRows.load(source) if utility.scroll else source
+    portal.source = ScrollRows(await load(source, state.room_bytes)) if utility.scroll else source
+    state.keep(portal.bytes)
     state.add_portal(portal)
     return "DECLARE CURSOR"
 

@@ -29,7 +29,7 @@ from proxy.pg.messages import Bind, Close, Describe, Execute, Parse
 from proxy.planning import bind, check_parameters, current, newest, prepare, split_text
 from proxy.sql.plan import Kind
 from proxy.state import FAILED, IDLE, SessionState
-from proxy.statements import Portal, Prepared
+from proxy.statements import ListRows, Portal, Prepared
 from proxy.transaction import check_not_failed, end_implicit
 from proxy.writing import flush_unit
 
@@ -53,6 +53,7 @@ async def parse(state: SessionState, message: Parse) -> None:
     prepared = await prepare(state, text, message.parameter_oids, lift=False)
     check_not_failed(state, prepared.plan.utility if prepared.plan.kind is not Kind.EMPTY else None)
     check_parameters(prepared.plan)
+    state.keep(prepared.bytes)
     state.statements[name] = prepared
     state.outbox.write(encode.PARSE_COMPLETE)
 
@@ -106,7 +107,9 @@ async def bind_portal(state: SessionState, message: Bind) -> None:
         )
     _check_formats(results)
     parameters = bind(state, prepared, raw, formats) if raw else ()
-    state.add_portal(Portal(name, prepared, parameters, results))
+    portal = Portal(name, prepared, parameters, results)
+    state.keep(portal.bytes)
+    state.add_portal(portal)
     state.outbox.write(encode.BIND_COMPLETE)
 
 
@@ -170,7 +173,10 @@ async def fetch_portal(state: SessionState, portal: Portal, rows_max: int) -> No
     outbox = state.outbox
     plan = portal.prepared.plan
     if portal.source is None and not portal.finished:
-        portal.source = await rows_of(state, portal.prepared, portal.parameters)
+        source = await rows_of(state, portal.prepared, portal.parameters)
+        if isinstance(source, ListRows):
+            state.keep(source.bytes)
+        portal.source = source
         portal.prepared.told = True
     writer = row_writer(state, plan, portal.formats)
     told = 0

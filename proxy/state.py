@@ -14,7 +14,7 @@ import trio
 
 from lfsql.core.freshness import LagLimits
 from lfsql.core.ids import Index
-from lfsql.errors import InvariantBroken, QueryCanceled
+from lfsql.errors import InvariantBroken, LimitExceeded, QueryCanceled
 from lfsql.storage.functions import zones
 from proxy import time_zones
 from proxy.pg import encode
@@ -110,6 +110,8 @@ class SessionState:
         self.statements: dict[str, Prepared] = {}
         self.portals: dict[str, Portal] = {}
         self.next_portal = 0
+        self._kept_bytes = 0
+        """Of statements and portals, and of those let go since it was counted."""
         self.seen_index: Index = 0
         """The newest log index this session has read or written: its reads never go behind it."""
         self.receipt: Route | Glance = Route()
@@ -211,6 +213,28 @@ class SessionState:
         step = Step((operation,), told_nothing)
         self.unit.add(step, writes=False)
         self.outbox.expect(step)
+
+    def keep(self, size: int) -> None:
+        """So many bytes more are to be kept, of statements, portals and their rows.  Raises LimitExceeded."""
+        bytes_max = self.worker.limits.session_bytes_max
+        self._kept_bytes += size
+        if self._kept_bytes > bytes_max:
+            self._kept_bytes = self._count_kept()
+            if self._kept_bytes + size > bytes_max:
+                raise LimitExceeded(
+                    f"a session's prepared statements, portals and cursors may take at most {bytes_max} bytes",
+                    hint="Close what is not needed, or raise session_bytes_max.",
+                )
+            self._kept_bytes += size
+
+    @property
+    def room_bytes(self) -> int:
+        """How much more may be kept."""
+        return max(self.worker.limits.session_bytes_max - self._count_kept(), 0)
+
+    def _count_kept(self) -> int:
+        statements = sum(prepared.bytes for prepared in self.statements.values())
+        return statements + sum(portal.bytes for portal in self.portals.values())
 
     def add_portal(self, portal: Portal) -> None:
         portal.number = self.next_portal

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Final, Protocol
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import Row
 from lfsql.errors import LimitExceeded
+from lfsql.storage.portal import rows_bytes
 from proxy.sql.plan import Plan
+
+ROW_BYTES: Final = 64
+PORTAL_BYTES: Final = 512
+STATEMENT_BYTES: Final = 2_048
+"""Of each, beside its values and texts."""
 
 
 class RowSource(Protocol):
@@ -21,6 +28,26 @@ class RowSource(Protocol):
     def fetch(self, rows_max: int) -> Awaitable[tuple[list[Row], bool]]: ...
 
     def aclose(self) -> Awaitable[None]: ...
+
+
+async def load(source: RowSource, bytes_max: int) -> list[Row]:
+    """All rows of `source`, which is closed.  Raises LimitExceeded."""
+    rows: list[Row] = []
+    more = True
+    size = 0
+    try:
+        while more:
+            chunk, more = await source.fetch(0)
+            rows += chunk
+            size += rows_bytes(chunk) + ROW_BYTES * len(chunk)
+            if size > bytes_max:
+                raise LimitExceeded(
+                    f"the rows of a cursor, all of which are kept, take more than the {bytes_max} bytes left",
+                    hint="Ask for fewer rows, close other cursors, or raise session_bytes_max.",
+                )
+    finally:
+        await source.aclose()
+    return rows
 
 
 class ListRows:
@@ -32,6 +59,10 @@ class ListRows:
         self._rows = rows
         self._next = 0
 
+    @property
+    def bytes(self) -> int:
+        return rows_bytes(self._rows) + ROW_BYTES * len(self._rows)
+
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
         start = self._next
         end = len(self._rows) if rows_max == 0 else min(start + rows_max, len(self._rows))
@@ -42,12 +73,9 @@ class ListRows:
         self._rows = []
 
 
-SCROLL_ROWS_MAX: Final = 1_000_000
-"""Rows that a SCROLL cursor may have: all are kept, so that it can go back."""
-
-
 class ScrollRows:
-    """The rows of a SCROLL cursor, and where it stands: before the first, on a row, or after the last."""
+    """All rows of a SCROLL cursor, which can go back, and where it stands: before the first, on a row, or after the
+    last."""
 
     __slots__ = ("_at", "_rows")
 
@@ -56,20 +84,9 @@ class ScrollRows:
         self._at = 0
         """The row it stands on, from 1; 0 before the first."""
 
-    @classmethod
-    async def load(cls, source: RowSource) -> ScrollRows:
-        """All rows of `source`, which is closed.  Raises LimitExceeded."""
-        rows: list[Row] = []
-        more = True
-        try:
-            while more:
-                chunk, more = await source.fetch(0)
-                rows += chunk
-                if len(rows) > SCROLL_ROWS_MAX:
-                    raise LimitExceeded(f"a SCROLL cursor may have at most {SCROLL_ROWS_MAX} rows")
-        finally:
-            await source.aclose()
-        return cls(rows)
+    @property
+    def bytes(self) -> int:
+        return rows_bytes(self._rows) + ROW_BYTES * len(self._rows)
 
     def scroll(self, direction: str, count: int | None) -> list[Row]:
         """FETCH's directions; `count` None is ALL."""
@@ -125,6 +142,12 @@ class Prepared:
     inside: Prepared | None = None
     """The same statement as the transaction sees it that has changed the schema and is not over."""
 
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory, about."""
+        texts = getsizeof(self.text) + sum(map(getsizeof, self.plan.statements))
+        return STATEMENT_BYTES + texts + rows_bytes((self.literals,))
+
 
 @dataclass(slots=True)
 class Portal:
@@ -145,3 +168,10 @@ class Portal:
     """Of a cursor WITH HOLD: the transaction that declared it is committed."""
     number: int = 0
     """They count up as they are made in a session."""
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory, about, without its statement."""
+        source = self.source
+        rows = source.bytes if isinstance(source, ListRows | ScrollRows) else 0
+        return PORTAL_BYTES + rows_bytes((self.parameters,)) + rows

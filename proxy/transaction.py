@@ -40,6 +40,7 @@ from proxy.sql.utility import (
     RollbackToSavepoint as RollbackTo,
 )
 from proxy.state import FAILED, IDLE, IN_TRANSACTION, Saved, SessionState
+from proxy.statements import ListRows, ScrollRows, load
 from proxy.writing import flush_unit
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def check_may_write(state: SessionState, tag: str) -> None:
 
 async def commit(state: SessionState, *, chain: bool = False) -> str:
     if state.status == IDLE:
+        await hold_portals(state)
         if state.in_unit:
             await flush_unit(state, COMMIT)  # COMMIT in a text of several statements ends its implicit transaction
         await end_portals(state, committed=True)
@@ -147,6 +149,11 @@ async def commit(state: SessionState, *, chain: bool = False) -> str:
         await rollback(state, chain=chain)
         return "ROLLBACK"
     modes = _modes(state)
+    try:
+        await hold_portals(state)
+    except BaseException:
+        await rollback(state)
+        raise
     try:
         await flush_unit(state, COMMIT)
     except LfsqlError:
@@ -201,6 +208,17 @@ def over_at_once(state: SessionState, *, committed: bool) -> None:
     _forget_unit(state)
     state.savepoints.clear()
     state.tell(state.settings.end(committed=committed))
+
+
+async def hold_portals(state: SessionState) -> None:
+    """What cursors WITH HOLD have left to give is read before their transaction is committed, as in PostgreSQL: else
+    they would take a reader, and hold on to what the database was, for as long as their client likes."""
+    for portal in list(state.portals.values()):
+        if portal.hold and not portal.kept and not isinstance(portal.source, ListRows | ScrollRows | None):
+            source, portal.source = portal.source, None
+            rows = ListRows(await load(source, state.room_bytes))
+            state.keep(rows.bytes)
+            portal.source = rows
 
 
 async def end_portals(state: SessionState, *, committed: bool, since: int = 0) -> None:
@@ -364,6 +382,8 @@ async def end_implicit(state: SessionState) -> None:
         if state.unit.steps:
             await flush_unit(state, HOLD)
         return
+    if state.portals:
+        await hold_portals(state)
     if state.in_unit:
         try:
             await flush_unit(state, COMMIT)

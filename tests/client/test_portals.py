@@ -85,3 +85,46 @@ def test_rolling_back_to_a_savepoint_closes_the_cursors_declared_since(autocommi
     assert not is_open(autocommit, "since")
     assert autocommit.execute("FETCH before").fetchone() == (1,)
     autocommit.execute("ROLLBACK")
+
+
+def test_what_portals_keep_is_bounded_in_bytes(lfsql_server: Server) -> None:
+    raw = Raw(lfsql_server)
+    raw.send(startup(lfsql_server) + message(b"P", b"s\0SELECT $1::text\0\0\0") + message(b"Q", b"BEGIN\0"))
+    value = b"x" * (60 << 20)
+    for number in range(5):
+        raw.send(bind(b"s", value, portal=b"%d" % number))
+    raw.send(SYNC)
+    seen = [*raw.until(b"Z"), *raw.until(b"Z"), *raw.until(b"Z")]
+    assert (errors(seen), [kind for kind, _ in seen].count(b"2")) == (["54000"], 4)
+    raw.send(message(b"Q", b"ROLLBACK\0") + bind(b"s", value) + message(b"E", b"\0\0\0\0\0") + SYNC)
+    raw.until(b"Z")
+    assert errors(raw.until(b"Z")) == []
+    raw.socket.close()
+
+
+def test_rows_that_scroll_are_bounded_in_bytes(lfsql_server: Server) -> None:
+    with psycopg.connect(lfsql_server.dsn) as connection:
+        large = "SELECT repeat('x', 1000000) || n FROM generate_series(1, 140) AS g (n)"
+        connection.execute(f"DECLARE a SCROLL CURSOR FOR {large}")
+        connection.execute("SAVEPOINT s")
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(f"DECLARE b SCROLL CURSOR FOR {large}")
+        assert caught.value.sqlstate == "54000"
+        connection.execute("ROLLBACK TO s")
+        connection.execute("CLOSE a")
+        connection.execute(f"DECLARE b SCROLL CURSOR FOR {large}")
+
+
+def test_a_cursor_with_hold_that_is_too_large_ends_its_transaction(lfsql_server: Server, table: str) -> None:
+    with psycopg.connect(lfsql_server.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {table} (n int)")
+        connection.execute("BEGIN")
+        connection.execute(
+            "DECLARE h CURSOR WITH HOLD FOR SELECT repeat('x', 1000000) || n FROM generate_series(1, 280) AS g (n)"
+        )
+        connection.execute(f"INSERT INTO {table} VALUES (1)")
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute("COMMIT")
+        assert caught.value.sqlstate == "54000"
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
