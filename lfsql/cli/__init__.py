@@ -229,6 +229,21 @@ def drain(node: str, directory: Path, config: Path | None) -> None:
     run_drain(directory, config, node)
 
 
+@main.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), required=True, help="The node.toml of the node that is left."
+)
+@click.option("--confirm", "code", metavar="CODE", default=None, help="What the command said without this option.")
+def recover(config: Path, code: str | None) -> None:
+    """Have a stopped node go on alone, after a majority of the nodes was lost for good.  Writes may be lost.
+
+    Without --confirm it only says what would be lost, and exits with 1.
+    """
+    from lfsql.cli.recover import run_recover
+
+    sys.exit(run_recover(config, code))
+
+
 def _log_to_stderr() -> None:
     """One line an event, with UTC time."""
     logging.Formatter.converter = time.gmtime
