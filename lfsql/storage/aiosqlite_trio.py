@@ -31,6 +31,8 @@ T = TypeVar("T")
 class Blocking(Protocol):
     """What a call may do with the connection in its thread: the part of Python's sqlite3 that is used."""
 
+    text_factory: Any
+
     @property
     def in_transaction(self) -> bool: ...
 

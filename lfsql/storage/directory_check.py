@@ -6,7 +6,6 @@ another SQLite library, is not in this process, and the caller sees to it that i
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from lfsql.core.ids import Index, Position
 from lfsql.errors import ConfigError, DataCorrupted
 from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.content import content_hash, find_damage, read_position
-from lfsql.storage.log_rows import verify
+from lfsql.storage.log_rows import is_state_intact, verify
 from lfsql.storage.opening import open_for_reading
 from lfsql.storage.rerun import own
 
@@ -77,12 +76,12 @@ def _check_log(path: Path, applied: Position | None, faults: list[str]) -> tuple
     try:
         own(connection, "PRAGMA cell_size_check=ON")
         own(connection, "BEGIN")
-        ((index, term, chain, hard_state, checksum),) = connection.execute(
-            "SELECT base_index, base_term, base_hash, hard_state, checksum FROM state"
+        (row,) = connection.execute(
+            "SELECT base_index, base_term, base_hash, base_configuration, hard_state, checksum FROM state"
         )
-        base = Position(index, term, chain)
-        if zlib.crc32(hard_state) != checksum:
-            faults.append("log.db: what the node voted for is damaged")
+        base = Position(*row[:3])
+        if not is_state_intact(row):
+            faults.append("log.db: what the node voted for, or where the log begins, is damaged")
         last, damaged = verify(
             base,
             connection.execute(

@@ -50,12 +50,12 @@ from lfsql.storage import migrations
 from lfsql.storage.authorizer import INTERNAL, TRUSTED, Authorizer
 from lfsql.storage.changeset import EffectDigest
 from lfsql.storage.determinism import StatementRandom, UnitClock
-from lfsql.storage.faults import translate
+from lfsql.storage.faults import DAMAGED_HINT, translate
 from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.limits import SEARCH_S_MAX, patience
 from lfsql.storage.heap import without_limit
 from lfsql.storage.inspection import Described, Inspected, Inspector
-from lfsql.storage.opening import DAMAGED_HINT, LENGTH_BYTES_MAX, open_for_writing
+from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_writing
 from lfsql.storage.row_changes import ROWS_BEGIN
 from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, OpenUnit
 from lfsql.storage.unit_reads import BatchLost

@@ -16,6 +16,10 @@ from lfsql import errors
 from lfsql.errors import LfsqlError
 from lfsql.storage.authorizer import INTERNAL
 
+DAMAGED_HINT: Final = (
+    "Move data.db away, with its -wal and -shm, while the node is stopped: it is made again from log.db, or, where "
+    "that has no longer everything, from the primary's."
+)
 FULL_HINT: Final = "Free disk space; a node that ended because of it goes on when it is started again."
 
 REBUILT: Final = "_lfsql_new_"
@@ -118,7 +122,7 @@ def translate(
         # What a client wrote there, as in an FTS5 table without its contents; the file is as it should be.
         return errors.IntegrityViolation(f"the contents of a virtual table contradict each other: {message}")
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
-        return errors.DataCorrupted(f"the database file is damaged: {message}")
+        return errors.DataCorrupted(f"the database file is damaged: {message}", hint=DAMAGED_HINT)
     if isinstance(error, apsw.MismatchError):
         return errors.InvalidText("invalid input syntax for type bigint")
     if isinstance(error, apsw.NoMemError):

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from lfsql.core.entry import Record, chain_hash
 from lfsql.core.ids import Hash, Index, Position
 from lfsql.errors import DataCorrupted, InvariantBroken
@@ -86,6 +88,24 @@ def verify(base: Position, rows: Iterable[Row], *, linked: bool = True) -> tuple
         if len(damaged) < DAMAGED_MAX:
             damaged |= found
     return last, tuple(sorted(damaged)[:DAMAGED_MAX])
+
+
+def state_checksum(base: Position, configuration: bytes, hard_state: bytes) -> int:
+    """Of what the log holds besides records.  A log that was never cut begins nowhere, which needs no checksum: so
+    those of before bases had one are right.
+    """
+    begins = b"" if base == Position() and not configuration else msgspec.msgpack.encode((base, configuration))
+    return zlib.crc32(hard_state, zlib.crc32(begins))
+
+
+def is_state_intact(row: Row) -> bool:
+    """The row of `state`, base's index, term and hash, configuration, hard state, checksum; a damaged one may hold
+    values of any type."""
+    index, term, chain, configuration, hard_state, checksum = row
+    try:
+        return bool(state_checksum(Position(index, term, chain), configuration, hard_state) == checksum)
+    except TypeError:
+        return False
 
 
 def _checksum(index: Index, term: int, kind: int, chain: Hash, body: bytes) -> int:

@@ -98,7 +98,10 @@ def migrate(execute: Execute, migrations: Sequence[Migration]) -> None:
                     hint="Install that version again; an older one cannot read this file.",
                 )
             if digest != known[number]:
-                raise ConfigError(f"migration {number} differs from the one this database was made with")
+                raise ConfigError(
+                    f"migration {number} differs from the one this database was made with",
+                    hint="The file is of another version of lfsql, or it is damaged: see docs/guarantees.md.",
+                )
         for migration in migrations:
             if migration.number in applied:
                 continue

@@ -15,6 +15,7 @@ import apsw
 
 from lfsql.errors import ConfigError, DataCorrupted
 from lfsql.storage.authorizer import INTERNAL, Authorizer
+from lfsql.storage.faults import DAMAGED_HINT
 from lfsql.storage.functions import register
 from lfsql.storage.functions.limits import VALUE_BYTES_MAX
 
@@ -49,11 +50,6 @@ _SWITCHES: Final = {
 _PRAGMAS: Final = ("recursive_triggers=ON", "cell_size_check=ON", "mmap_size=0", "temp_store=MEMORY")
 
 STATEMENT_CACHE_SIZE: Final = 512
-
-DAMAGED_HINT: Final = (
-    "Move it away, with its -wal and -shm, while the node is stopped: it is made again from log.db, or, where that "
-    "has no longer everything, from the primary's."
-)
 
 
 def open_for_writing(

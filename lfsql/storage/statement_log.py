@@ -22,7 +22,6 @@ what SQLite's recovery has been tested for.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +38,17 @@ from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, Invar
 from lfsql.storage import migrations
 from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
 from lfsql.storage.faults import FULL_HINT
-from lfsql.storage.log_rows import DAMAGED_MAX, Row, follow, is_intact, links, row_of, verify
+from lfsql.storage.log_rows import (
+    DAMAGED_MAX,
+    Row,
+    follow,
+    is_intact,
+    is_state_intact,
+    links,
+    row_of,
+    state_checksum,
+    verify,
+)
 from lfsql.storage.segments import SEGMENT_BYTES, SEGMENT_MS, Segment, Segments
 
 P = ParamSpec("P")
@@ -203,6 +212,8 @@ class StatementLog:
     # -- In aiosqlite's thread -----------------------------------------------------------------------------
 
     def _open(self, connection: Blocking) -> None:
+        # A flipped bit turns bytes into text: which then is no error of the database, but a damaged record.
+        connection.text_factory = lambda text: text.decode(errors="replace")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "cell_size_check=ON", "mmap_size=0"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         migrations.migrate(
@@ -210,14 +221,14 @@ class StatementLog:
             migrations.load("log"),
         )
         rows = connection.execute(
-            "SELECT base_index, base_term, base_hash, hard_state, checksum, base_configuration FROM state"
+            "SELECT base_index, base_term, base_hash, base_configuration, hard_state, checksum FROM state"
         ).fetchall()
-        if len(rows) != 1 or zlib.crc32(rows[0][3]) != rows[0][4]:
+        if len(rows) != 1 or not is_state_intact(rows[0]):
             raise DataCorrupted(
-                f"the statement log {self._path} has lost what this node voted for",
+                f"the statement log {self._path} has lost what this node voted for, or where it begins",
                 hint=_REPLACE_HINT,
             )
-        index, term, chain, self.hard_state, _, self.base_configuration = rows[0]
+        index, term, chain, self.base_configuration, self.hard_state, _ = rows[0]
         self.base = Position(index, term, chain)
         (self.incarnation,) = connection.execute("SELECT value FROM incarnation").fetchone()
         self._met.update(connection.execute("SELECT node, incarnation FROM met").fetchall())
@@ -295,7 +306,10 @@ class StatementLog:
                 connection.execute("DELETE FROM segments WHERE last_index >= ?", (truncate_from,))
             connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", map(row_of, records))
             if hard_state is not None:
-                self._set_hard_state(connection, hard_state)
+                connection.execute(
+                    "UPDATE state SET hard_state = ?, checksum = ?",
+                    (hard_state, state_checksum(self.base, self.base_configuration, hard_state)),
+                )
             closed = self._segments.write(connection, records)
         self.last = after
         if truncate_from is None:
@@ -371,7 +385,7 @@ class StatementLog:
         with _transaction(connection):
             connection.execute("DELETE FROM records WHERE log_index <= ?", (base.index,))
             # That of `upto` in the middle of the way, too: a later one is in the log, and an earlier not in force.
-            self._begin_at(connection, base, configuration)
+            self._begin_at(connection, base, configuration, self.hard_state)
         self._moved_to(base, configuration)
 
     def _compact_step(self, connection: Blocking, upto: Index) -> Index:
@@ -395,29 +409,32 @@ class StatementLog:
         with _transaction(connection):
             connection.execute("DELETE FROM records")
             connection.execute("DELETE FROM segments")
-            self._begin_at(connection, base, configuration)
-            if hard_state is not None:
-                self._set_hard_state(connection, hard_state)
+            self._begin_at(connection, base, configuration, self.hard_state if hard_state is None else hard_state)
         self.last = base
         self._moved_to(base, configuration)
         self.damaged = ()
         self.hard_state = self.hard_state if hard_state is None else hard_state
         self._segments.load(connection, base.index, base.index)
 
-    def _begin_at(self, connection: Blocking, base: Position, configuration: bytes) -> None:
+    def _begin_at(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes) -> None:
         connection.execute("DELETE FROM segments WHERE last_index <= ?", (base.index,))
         connection.execute(
-            "UPDATE state SET base_index = ?, base_term = ?, base_hash = ?, base_configuration = ?",
-            (base.index, base.term, base.hash, configuration),
+            "UPDATE state SET base_index = ?, base_term = ?, base_hash = ?, base_configuration = ?, "
+            "hard_state = ?, checksum = ?",
+            (
+                base.index,
+                base.term,
+                base.hash,
+                configuration,
+                hard_state,
+                state_checksum(base, configuration, hard_state),
+            ),
         )
 
     def _moved_to(self, base: Position, configuration: bytes) -> None:
         self.base, self.base_configuration = base, configuration
         self.damaged = tuple(index for index in self.damaged if index > base.index)
         self._segments.cut(base.index)
-
-    def _set_hard_state(self, connection: Blocking, hard_state: bytes) -> None:
-        connection.execute("UPDATE state SET hard_state = ?, checksum = ?", (hard_state, zlib.crc32(hard_state)))
 
     def _position_at(self, connection: Blocking, index: Index) -> Position:
         """As _stored_position, of a record that was looked at."""
