@@ -21,6 +21,7 @@ from lfsql.errors import StatementError
 from proxy.sql.lexer import NUMBER, PARAMETER, STRING, WORD, Token
 from proxy.sql.parsing import parse_statement
 from proxy.sql.schema import Schema
+from proxy.sql.verbs import into_target
 
 _STARTS: Final = frozenset(("select", "insert", "update", "delete", "values", "with"))
 _VALUE_FOLLOWS: Final = frozenset(
@@ -101,8 +102,8 @@ def highest_parameter(found: Sequence[Token]) -> int:
 
 def liftable(found: Sequence[Token], schema: Schema) -> tuple[int, ...]:
     """The ordinals, among the statement's literals, of those that may be lifted."""
-    if not found or found[0].kind != WORD or found[0].value not in _STARTS:
-        return ()
+    if not found or found[0].kind != WORD or found[0].value not in _STARTS or into_target(found) is not None:
+        return ()  # SELECT INTO makes a table, and SQLite's CREATE TABLE takes no variables
     places = literal_places(found)
     candidates = [place for place in places if _may_be_value(found, place)]
     if not candidates:

@@ -48,9 +48,11 @@ def _refuse_current_of(found: list[Token]) -> None:
 
 
 def _without_read_only(found: list[Token]) -> list[Token]:
-    """FOR READ ONLY locks nothing."""
-    for at in range(len(found) - 2):
-        words = found[at : at + 3]
-        if words[1].value == "read" and [token.value for token in words] == ["for", "read", "only"]:
-            return found[:at] + found[at + 3 :]
-    return found
+    """FOR READ ONLY locks nothing.  No name and no literal can be part of the three words."""
+    said = [
+        at
+        for at in range(1, len(found) - 1)
+        if found[at].value == "read" and found[at - 1].value == "for" and found[at + 1].value == "only"
+    ]
+    gone = {at + step for at in said for step in (-1, 0, 1)}
+    return [token for at, token in enumerate(found) if at not in gone] if gone else found
