@@ -52,6 +52,11 @@ class Case:
     dialect: Dialect
     text: str
     expected: tuple[Verdict, ...]
+    unread: bool = False
+    """PostgreSQL takes it, and this tier refuses it."""
+
+
+UNREAD = "# What PostgreSQL takes and this tier does not read"
 
 
 @cache
@@ -61,13 +66,15 @@ def cases() -> tuple[Case, ...]:
 
 def _read(path: Path) -> Iterator[Case]:
     dialect = cast(Dialect, path.stem.partition("_")[0])
+    unread = False
     for number, line in enumerate(path.read_text().splitlines(), 1):
+        unread = unread or line.startswith(UNREAD)
         if not line or line.startswith("# "):
             continue
         head, _, text = line.partition("  ")
         kinds, routes = (part.split("+") for part in head.split())
         expected = tuple(Verdict(*both) for both in zip(kinds, routes, strict=True))
-        yield Case(f"{path.stem}:{number}", dialect, text.replace("¶", "\n"), expected)
+        yield Case(f"{path.stem}:{number}", dialect, text.replace("¶", "\n"), expected, unread)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.sql.cache import PlanCache
 from tests.sql.classified import TABLES, Case, Judge, cases
 from tests.sql.tier import Tier
 
@@ -30,3 +31,14 @@ def test_the_tables_are_no_short_ones() -> None:
     assert counted["postgresql"] >= 600
     assert counted["sqlite"] >= 200
     assert len({(case.dialect, case.text) for case in cases()}) == len(cases())
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.place)
+def test_a_plan_that_texts_share_is_of_the_same_kind(judge: Judge, case: Case) -> None:
+    """The plan cache takes literals out of a text; what is left is classified by itself."""
+    if len(case.expected) > 1 or case.expected[0].kind == "refused":
+        return
+    cache = PlanCache()
+    for _ in range(2):
+        plan, _values = cache.plan(case.text, judge.tier.schema, dialect=case.dialect)
+        assert (plan.kind.value, judge.route(plan, case.dialect)) == case.expected[0]
