@@ -113,7 +113,8 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     of them; afterwards the log says who belongs, and this is where to look for them first.  `joins`: the cluster is
     there already, and this node waits until `lfsql add-node` has made it a member. `heartbeat_ms` is how often the
     primary speaks when it has nothing to say; a replica that heard nothing for a time drawn between the two
-    election timeouts asks for an election.
+    election timeouts asks for an election.  `content_check_interval_ms`: how often all compare what their databases
+    hold, when this node is primary.
     """
 
     name: str
@@ -126,6 +127,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     heartbeat_ms: Milliseconds = 125
     election_timeout_ms_min: Milliseconds = 400
     election_timeout_ms_max: Milliseconds = 800
+    content_check_interval_ms: MillisecondsOrNone = 3_600_000
     limits: NodeLimits = msgspec.field(default_factory=NodeLimits)
 
     def __post_init__(self) -> None:

@@ -16,8 +16,8 @@ import trio
 
 from lfsql.core.freshness import CommitHistory, confirmed_time
 from lfsql.core.ids import Index, Term
-from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, REPLICA, UNREACHABLE, Heartbeat
-from lfsql.errors import LinkLost, NoPrimary
+from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat
+from lfsql.errors import Diverged, LinkLost, NoPrimary
 
 if TYPE_CHECKING:
     from lfsql.net.link import Link
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from proxy.receipt import Tally
 
 READABLE: Final = frozenset({PRIMARY, REPLICA, LEARNER, CANDIDATE})
-"""Roles of nodes that have data to read; how fresh it is, each read checks.  A quarantined node says UNREACHABLE."""
+"""Roles of nodes that have data to read; how fresh it is, each read checks.  A quarantined one has none."""
 SILENCE_S_MAX: Final = 1.0
 """A node not heard for longer is not asked to read; nor, as primary, one not confirmed for longer."""
 GIVE_UP_S: Final = 2.0
@@ -41,6 +41,7 @@ class Node:
         "applied_index",
         "confirmed_at",
         "data_dir",
+        "fault",
         "heard_at",
         "inline",
         "link",
@@ -67,6 +68,8 @@ class Node:
         self.confirmed_at = float("-inf")
         """Of a primary: when a quorum last held it for one."""
         self.pid = 0
+        self.fault = ""
+        """Why it is quarantined, in its own words."""
         self.outstanding = 0
         """Reads sent to it that have not ended."""
         self.inline: dict[str, Tally] = {}
@@ -117,6 +120,9 @@ class Topology:
         if role == PRIMARY and now - node.confirmed_at > SILENCE_S_MAX:
             # Deposed perhaps: it can commit nothing, and its data is judged as that of any other copy.
             role = REPLICA
+        node.fault = heartbeat.fault
+        if role == QUARANTINED != node.role and node.reads is not None:
+            node.reads.condemn(Diverged(f"node '{node.name}' is quarantined: {heartbeat.fault}"))
         changed = node.role != role or node.term != heartbeat.term
         if node.role != role:
             node.role = role

@@ -289,6 +289,7 @@ class Worker:
                     node.applied_index,
                     max(0, topology.commit_index - node.applied_index),
                     outstanding=node.outstanding,
+                    fault=node.fault or None,
                 )
                 for node in topology.nodes.values()
             ),

@@ -119,17 +119,27 @@ def status(directory: Path, address: str | None, *, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     default=DIRECTORY,
     show_default=True,
-    help="The directory of `lfsql up`, or one node's data directory, at rest.",
+    help="The directory of `lfsql up`, running or not, or one node's data directory, at rest.",
+)
+@click.option("--node", "address", metavar="HOST:PORT", default=None, help="Find the cluster by this node.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.IntRange(1, 86_400),
+    default=600,
+    show_default=True,
+    help="Seconds that the nodes of a running cluster have to answer.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(directory: Path, *, as_json: bool) -> None:
+def verify(directory: Path, address: str | None, wait_s: int, *, as_json: bool) -> None:
     """Check that the nodes hold what they must: logs, databases, and that these are equal.
 
-    Exit status 0 when nothing is wrong, else 1.
+    Of a running cluster all nodes are asked, at one index; of nodes at rest the files are read.  Exit status 0 when
+    nothing is wrong, else 1.
     """
     from lfsql.cli.verify import run_verify
 
-    sys.exit(run_verify(directory, as_json=as_json))
+    sys.exit(run_verify(directory, address, wait_s, as_json=as_json))
 
 
 @main.command()

@@ -105,5 +105,8 @@ def _print(status: Status) -> None:
         pid, *rest = (str(number) if known else "-" for number in numbers)
         table.add_row(node.name, node.role, pid, node.address, "yes" if node.healthy else "no", *rest)
     console.print(table)
+    for node in status.nodes:
+        if node.fault:
+            console.print(f"{node.name}: {node.fault}", highlight=False, style="red")
     for proxy in status.proxies:
         console.print(f"proxy {proxy.pid} at {proxy.address}", highlight=False)

@@ -6,21 +6,45 @@ import sys
 from pathlib import Path
 
 import msgspec
+import trio
 from rich.console import Console
 
 from lfsql.cli.layout import load
+from lfsql.cli.verify_cluster import is_running, print_cluster, verify_cluster
 from lfsql.cli.verify_directory import is_data_directory, print_directories, verify_directories
+from lfsql.config import split_address
+from lfsql.errors import ConfigError, LinkLost
+
+WAIT_S = 600
 
 
-def run_verify(directory: Path, *, as_json: bool) -> int:
-    """Print what was found; 0 when nothing is wrong.  Raises ConfigError, DirectoryInUse."""
-    if is_data_directory(directory):
-        directories = [directory]
+def run_verify(directory: Path, address: str | None = None, wait_s: int = WAIT_S, *, as_json: bool) -> int:
+    """Print what was found; 0 when nothing is wrong.
+
+    Raises ConfigError, DirectoryInUse when nodes of the directory run that do not answer; NoPrimary, LinkLost.
+    """
+    if is_data_directory(directory) and address is None:
+        document = verify_directories([directory])
     else:
-        directories = [Path(node.data_dir) for node in load(directory).nodes]
-    document = verify_directories([each for each in directories if is_data_directory(each)])
+        layout = load(directory)
+        if address is not None:
+            try:
+                split_address(address)
+            except ValueError as error:
+                raise ConfigError(f"--node: {error}, got '{address}'") from error
+        addresses = [address] if address is not None else [node.me.address for node in layout.nodes]
+        status = trio.run(is_running, layout, addresses)
+        if status is not None:
+            document = trio.run(verify_cluster, layout, status, wait_s)
+        elif address is not None:
+            raise LinkLost(f"node at {address} does not answer")
+        else:
+            directories = [Path(node.data_dir) for node in layout.nodes]
+            document = verify_directories([each for each in directories if is_data_directory(each)])
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    elif document["live"]:
+        print_cluster(Console(), document)
     else:
         print_directories(Console(), document)
     return 0 if document["ok"] else 1

@@ -119,8 +119,36 @@ class Alive(msgspec.Struct, frozen=True, array_like=True, tag=72):
     """Says nothing but that the sender lives, on a link on which nothing else was said for a while."""
 
 
+class CheckContent(msgspec.Struct, frozen=True, array_like=True, tag=73):
+    """From the primary, before any record that follows `position`: hash what the database holds there.
+
+    `round` tells one check from others at the same position.  `with_log`: check every record of the log as well.
+    """
+
+    position: Position
+    round: int
+    with_log: bool = False
+
+
+class ContentChecked(msgspec.Struct, frozen=True, array_like=True, tag=74):
+    """To all: what the sender's database holds at `position`, in the check of that `round`.
+
+    `content` is b"" when it could not be read whole; `fault` says in words what is wrong with it, `log_fault` with
+    the log, of which the oldest record follows `log_base`.
+    """
+
+    position: Position
+    round: int
+    content: bytes
+    fault: str = ""
+    log_base: Index = 0
+    log_fault: str = ""
+
+
 ConsensusMessage = RequestVote | Vote | Append | Accept | Mismatch | TimeoutNow | ReadIndexRequest | ReadIndexAnswer
 """What `Consensus.step` takes, in a Received."""
 
-PeerMessage = ConsensusMessage | SnapshotNeeded | Alive
+ContentMessage = CheckContent | ContentChecked
+
+PeerMessage = ConsensusMessage | SnapshotNeeded | ContentMessage | Alive
 """Consensus never sees the others: who has which files decides nothing."""

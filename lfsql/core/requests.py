@@ -38,6 +38,8 @@ LEARNER: Final = "learner"
 WITNESS: Final = "witness"
 CANDIDATE: Final = "candidate"
 UNREACHABLE: Final = "unreachable"
+QUARANTINED: Final = "quarantined"
+"""Its data is not as the others': it counts for the log, and is read by nobody until it was made again."""
 
 
 class Fault(msgspec.Struct, frozen=True, array_like=True):
@@ -258,6 +260,14 @@ class Drain(msgspec.Struct, frozen=True, array_like=True, tag=33):
     request: int
 
 
+class VerifyRequest(msgspec.Struct, frozen=True, array_like=True, tag=34):
+    """Asks the primary to have all nodes check what they hold, log and data, at one index.  Answered by a Verified,
+    after `wait_ms_max` at the latest, whoever has not answered by then."""
+
+    request: int
+    wait_ms_max: int
+
+
 # -- Answers -----------------------------------------------------------------------------------------------
 
 
@@ -330,6 +340,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     applied_index: Index
     lag_entries: int
     lag_ms: int
+    fault: str = ""
+    """Why it is quarantined, or what is known to be wrong with it; '' when nothing is."""
 
 
 class ProxyStatus(msgspec.Struct, frozen=True):
@@ -346,12 +358,42 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=43):
     proxies: tuple[ProxyStatus, ...]
 
 
+# What a node was found to hold.
+EQUAL: Final = "equal"
+DIFFERS: Final = "differs"
+UNDECIDED: Final = "undecided"  # the contents differ, and no majority has the same
+SILENT: Final = "silent"  # no answer
+NO_DATA: Final = "no data"  # a witness
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What one node holds.  `content` is the hash in hexadecimal, '' when it is not known."""
+
+    name: NodeId
+    state: str
+    content: str = ""
+    fault: str = ""
+    """What SQLite finds wrong with the database, or why it is not looked at."""
+    log_base: Index = 0
+    """The oldest record follows this index."""
+    log_fault: str = ""
+
+
+class Verified(msgspec.Struct, frozen=True, array_like=True, tag=49):
+    """What the nodes hold at `index`; 0 when the primary itself could not tell in time."""
+
+    request: int
+    index: Index = 0
+    nodes: tuple[Held, ...] = ()
+    fault: Fault | None = None
+
+
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     """Pushed to every proxy at an interval, and at once when role, term or primary change.
 
     `confirmed_ago_ms`: of a primary, how long before the sending a quorum is known to have held it for one; up to
     then nothing beyond `commit_index` was committed.  A duration, since clocks of two machines are not compared.
-    None when it cannot tell, and of all others.
+    None when it cannot tell, and of all others.  `fault`: as in NodeStatus.
 
     `members`: who belongs to the cluster as of the record at `members_index`, which is 0 for those that it began
     with.
@@ -368,6 +410,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     confirmed_ago_ms: int | None = None
     members_index: Index = 0
     members: tuple[Belongs, ...] = ()
+    fault: str = ""
 
 
 class LogCopies(msgspec.Struct, frozen=True, array_like=True, tag=58):
@@ -427,5 +470,8 @@ Question = (
     | SnapshotRead
     | Order
     | LogRecords
+    | VerifyRequest
 )
-Answer = Outcome | Rows | Described | Status | Heartbeat | Done | LogCopies | SnapshotHeader | SnapshotPiece
+Answer = (
+    Outcome | Rows | Described | Status | Heartbeat | Done | LogCopies | SnapshotHeader | SnapshotPiece | Verified
+)

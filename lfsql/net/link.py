@@ -40,6 +40,7 @@ from lfsql.core.requests import (
     SnapshotRequest,
     StatusRequest,
     Submit,
+    VerifyRequest,
 )
 from lfsql.errors import InvariantBroken, LfsqlError, LinkLost, ProtocolViolation, QueueFull
 from lfsql.net.connection import Connection
@@ -57,6 +58,7 @@ Asking = (
     | SnapshotRead
     | Order
     | LogRecords
+    | VerifyRequest
 )
 """The questions that have an answer."""
 

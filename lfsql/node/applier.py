@@ -9,7 +9,6 @@ count, its database is wrong and is not shown to anybody.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -21,8 +20,6 @@ from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import EngineThread
 from lfsql.node.progress import Progress
 from lfsql.storage.engine import Engine
-
-logger: Final = logging.getLogger(__name__)
 
 _BYTES_MAX: Final = 16 << 20
 
@@ -36,7 +33,7 @@ class Applier:
         driver: Driver,
         progress: Progress,
         entries_max: int,
-        on_quarantine: Callable[[], None],
+        on_quarantine: Callable[[str], None],
     ) -> None:
         self._thread = thread
         self._driver = driver
@@ -47,7 +44,26 @@ class Applier:
         self._idle = trio.Event()
         """Set while halted and nothing of this uses the engine."""
         self.halted = False
+        self._stop_at: Index | None = None
+        self._stopped = trio.Event()
+        """Set while it stands where it was to stop, or past it."""
         self.quarantined = False
+
+    def stop_at(self, index: Index) -> None:
+        """Apply up to `index`, wherever else a transaction would have ended, and then nothing until go_on()."""
+        self._stop_at = index
+        self._stopped = trio.Event()
+        self._wake.set()
+
+    async def stopped(self) -> None:
+        """Return when what stop_at() asked for is reached; at once when SQLite is past it already."""
+        await self._stopped.wait()
+
+    def go_on(self, index: Index) -> None:
+        """The wait for `index` is over, unless another stop was asked for since."""
+        if self._stop_at == index:
+            self._stop_at = None
+            self._wake.set()
 
     def notify(self) -> None:
         """More is committed, or this node's part in the cluster changed."""
@@ -77,6 +93,9 @@ class Applier:
             if self.halted:
                 self._idle.set()
                 await self._wake.wait()
+            elif self._stop_at is not None and self._progress.index >= self._stop_at:
+                self._stopped.set()
+                await self._wake.wait()
             elif next_index <= committed and not self.quarantined:
                 next_index = await self._apply(next_index, committed)
             elif next_index > committed and may_stop(self._progress.index):
@@ -86,6 +105,8 @@ class Applier:
 
     async def _apply(self, first: Index, committed: Index) -> Index:
         last = min(committed, first + self._entries_max - 1)
+        if self._stop_at is not None and first <= self._stop_at:
+            last = min(last, self._stop_at)
         records = await self._driver.records(first, last, _BYTES_MAX)
 
         def apply(engine: Engine) -> tuple[Index, Position, Index]:
@@ -96,12 +117,7 @@ class Applier:
             next_index, position, schema_index = await self._thread.call(apply)
         except Diverged as error:
             self.quarantined = True
-            logger.critical(
-                "this node's database differs from the primary's and is taken out of service: %s%s",
-                error.message,
-                f" ({error.detail})" if error.detail else "",
-            )
-            self._on_quarantine()
+            self._on_quarantine(f"{error.message}: {error.detail}" if error.detail else error.message)
             return first
         self._progress.advance(position, schema_index)
         return next_index

@@ -35,6 +35,7 @@ from lfsql.core.requests import (
     StatusRequest,
     Submit,
     TransferLead,
+    VerifyRequest,
 )
 from lfsql.errors import LimitExceeded, LinkLost, NotPrimary, QueueFull
 from lfsql.net.connection import Connection
@@ -66,7 +67,7 @@ class AskerLink:
         reads: ReadService,
         snapshots: SnapshotSource,
         answer_status: Callable[[AskerLink, StatusRequest], None],
-        carry_out: Callable[[AskerLink, Order], None],
+        carry_out: Callable[[AskerLink, Order | VerifyRequest], None],
         answer_records: Callable[[AskerLink, LogRecords], None],
         driver: Driver,
     ) -> None:
@@ -132,7 +133,7 @@ class AskerLink:
                 self._writer.forget(self, question.client)
             case StatusRequest():
                 self._answer_status(self, question)
-            case TransferLead() | AddMember() | RemoveMember() | Drain():
+            case TransferLead() | AddMember() | RemoveMember() | Drain() | VerifyRequest():
                 self._carry_out(self, question)
             case LogRecords():
                 self._answer_records(self, question)

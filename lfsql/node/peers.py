@@ -30,7 +30,7 @@ import trio
 
 from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
 from lfsql.core.ids import NodeId
-from lfsql.core.messages import Alive, PeerMessage, SnapshotNeeded
+from lfsql.core.messages import Alive, CheckContent, ContentChecked, PeerMessage, SnapshotNeeded
 from lfsql.errors import LfsqlError, LinkLost, LinkRefused, ProtocolViolation, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
@@ -73,6 +73,8 @@ class Peers:
         *,
         step: Callable[[Input], None],
         snapshot_needed: Callable[[NodeId, SnapshotNeeded], None],
+        content: Callable[[NodeId, CheckContent | ContentChecked], None],
+        came: Callable[[], None],
         known: Mapping[NodeId, str],
         remember: Callable[[NodeId, str], Awaitable[str]],
         refusal: Callable[[NodeId], str],
@@ -86,6 +88,8 @@ class Peers:
         self._key = key
         self._step = step
         self._snapshot_needed = snapshot_needed
+        self._content = content
+        self._came = came
         self._known = known
         self._remember = remember
         self._refusal = refusal
@@ -187,6 +191,8 @@ class Peers:
                         continue
                     if isinstance(message, SnapshotNeeded):
                         self._snapshot_needed(peer.node, message)
+                    elif isinstance(message, CheckContent | ContentChecked):
+                        self._content(peer.node, message)
                     else:
                         self._step(Received(peer.node, message))
         finally:
@@ -233,6 +239,7 @@ class Peers:
             peer.connection, peer.refusal = connection, ""
             logger.info("connected to node '%s' at %s", peer.node, peer.address)
             self._step(PeerConnected(peer.node))
+            self._came()
             connection.received_already(_decode)
             while True:
                 await connection.receive(_decode)

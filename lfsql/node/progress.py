@@ -24,6 +24,8 @@ class Progress:
         self._waiters: list[tuple[Index, int, trio.Event]] = []
         self._number = itertools.count()
         self.on_schema_change: Callable[[], None] | None = None
+        self.on_advance: Callable[[], None] | None = None
+        """Called at each advance, before anything else comes of it.  Must not raise."""
 
     @property
     def index(self) -> Index:
@@ -34,6 +36,8 @@ class Progress:
         self.position = position
         changed = schema_index != self.schema_index
         self.schema_index = schema_index
+        if self.on_advance is not None:
+            self.on_advance()
         while self._waiters and self._waiters[0][0] <= position.index:
             heapq.heappop(self._waiters)[2].set()
         if changed and self.on_schema_change is not None:

@@ -48,6 +48,11 @@ class ReadService:
         """Why this node's copy must not be read; None when it may."""
         self.open = 0
 
+    def condemn(self, fault: LfsqlError) -> None:
+        """Show nobody this copy any more, not the rest of a read either."""
+        self.fault = fault
+        self.reads.condemn(fault)
+
 
 class LinkReads:
     """The reads of one link."""
@@ -78,6 +83,10 @@ class LinkReads:
         entry = self._open.get(request)
         if entry is None or entry.busy:
             self._fail(request, UndefinedCursor(f"no read {request} waits to be continued"))
+            return
+        if self._service.fault is not None:
+            self.close(request)
+            self._fail(request, self._service.fault)
             return
         if entry.cursor is None:
             self._give(request, entry, question.rows_max)

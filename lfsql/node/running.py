@@ -31,6 +31,7 @@ from lfsql.node.rebuilding import adopt
 from lfsql.node.service import Node
 from lfsql.storage import installation
 from lfsql.storage.heap import limit_heap
+from lfsql.storage.quarantine import lift
 from lfsql.storage.reads import LocalReads
 from lfsql.storage.statement_log import StatementLog
 
@@ -108,6 +109,8 @@ async def _run_once(
     """Run a node on its files until `stop`, or until they are others: its log was repaired, its data made again."""
     node: Node | None = None
     plan = await trio.to_thread.run_sync(installation.resume, directory)
+    if not (directory / "data.db").exists():
+        lift(directory)  # what was wrong is gone
     async with AsyncExitStack() as stack:
         thread = await stack.enter_async_context(
             EngineThread(directory / "data.db", unit_bytes_max=config.limits.unit_bytes_max)
@@ -132,6 +135,7 @@ async def _run_once(
             await repair_log()
         if plan is not None:
             await adopt(log, plan, directory)
+            lift(directory)
         reads = await stack.enter_async_context(
             LocalReads(
                 directory / "data.db",

@@ -21,15 +21,16 @@ from lfsql.core.effects import Restored
 from lfsql.core.ids import Index, NodeId, Term
 from lfsql.core.membership import MEMBERS_MAX, Configuration
 from lfsql.core.messages import SnapshotNeeded
-from lfsql.core.requests import LogRecords
+from lfsql.core.requests import LogRecords, Order, VerifyRequest
 from lfsql.core.settings import ConsensusSettings
-from lfsql.errors import Diverged, ShuttingDown
+from lfsql.errors import ShuttingDown
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import NODE, Identity
 from lfsql.net.listener import Listener
 from lfsql.node.applier import Applier
 from lfsql.node.asking import AskerLink
 from lfsql.node.batch import UnitClock
+from lfsql.node.content_checks import ContentChecks
 from lfsql.node.cutting import record_bytes_max
 from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import EngineThread
@@ -40,13 +41,16 @@ from lfsql.node.membership import Membership, first_configuration, role_name
 from lfsql.node.orders import Orders
 from lfsql.node.peers import Peers
 from lfsql.node.progress import Progress
+from lfsql.node.quarantine import Quarantine
 from lfsql.node.reading import ReadService
 from lfsql.node.rebuilding import Rebuilder, lacks
 from lfsql.node.snapshot_source import SnapshotSource
 from lfsql.node.status import StatusService
+from lfsql.node.verification import Verification
 from lfsql.node.writer import Writer
 from lfsql.storage.determinism import fingerprint
 from lfsql.storage.functions import register
+from lfsql.storage.quarantine import quarantined
 from lfsql.storage.reads import LocalReads
 from lfsql.storage.statement_log import StatementLog
 
@@ -101,6 +105,9 @@ class Node:
         self._writer: Writer
         self._applier: Applier
         self._status: StatusService
+        self.checks: ContentChecks
+        self._verification: Verification
+        self.quarantine: Quarantine
         self._rebuilder: Rebuilder
         self._snapshots: SnapshotSource
         self.anew = trio.Event()
@@ -119,6 +126,8 @@ class Node:
             self._key,
             step=lambda given: self.driver.step(given),
             snapshot_needed=self._snapshot_needed,
+            content=lambda sender, message: self.checks.heard(sender, message),
+            came=lambda: self.checks.node_came(),
             known=self._log.met,
             remember=self._log.remember,
             refusal=lambda node: self.membership.refusal(node),
@@ -138,7 +147,13 @@ class Node:
             observer=self,
         )
         self._writer = Writer(config.name, self._thread, driver, self.progress, limits, clock_us=UnitClock())
-        self._applier = Applier(self._thread, driver, self.progress, limits.apply_entries_max, self._quarantine)
+        self._applier = Applier(
+            self._thread,
+            driver,
+            self.progress,
+            limits.apply_entries_max,
+            lambda reason: self.quarantine.enter(reason),
+        )
         self.membership = membership = Membership(
             config,
             driver,
@@ -153,6 +168,22 @@ class Node:
         self._orders = Orders(membership, nursery, self.ended.set)
         self._status = StatusService(config, self._identity, self._key, driver, self.progress, membership)
         self.progress.on_schema_change = self._status.change
+        self.quarantine = Quarantine(
+            config, self._applier, self._reads, self._status, self._writer, tell=self._tell, rebuild=self.rebuild
+        )
+        self.checks = ContentChecks(
+            config,
+            self._applier,
+            self.progress,
+            self._log,
+            driver,
+            members=lambda: membership.current.members,
+            leads=lambda: self._status.serving and driver.consensus.ready,
+            send=peers.send,
+            on_fault=self.quarantine.enter,
+        )
+        self._verification = Verification(self.checks, membership, peers.connected, driver, nursery)
+        self._status.fault = lambda: self.quarantine.reason or self.checks.disagreement
         self._snapshots = SnapshotSource(
             Path(config.data_dir),
             self._log,
@@ -201,12 +232,17 @@ class Node:
         nursery.start_soon(keeper.run)
         nursery.start_soon(self._snapshots.run)
         nursery.start_soon(self._rebuilder.run)
+        nursery.start_soon(self.checks.run)
         nursery.start_soon(self._status.run)
         nursery.start_soon(peers.run)
         nursery.start_soon(membership.promote)
         nursery.start_soon(listener.run)
-        if lacks(self._log, self.progress.index):
-            self._take_out(f"data.db ends at index {self.progress.index}, log.db begins after {self._log.base.index}")
+        if reason := quarantined(Path(config.data_dir)):
+            self.quarantine.enter(reason)
+        elif lacks(self._log, self.progress.index):
+            self.quarantine.enter(
+                f"data.db ends at index {self.progress.index}, log.db begins after {self._log.base.index}"
+            )
 
     @property
     def is_serving(self) -> bool:
@@ -314,17 +350,6 @@ class Node:
         term, index = self._elected
         return applied >= max(index, self._writer.resume_index(term))
 
-    def _quarantine(self) -> None:
-        self._take_out("it differs from the primary's")
-
-    def _take_out(self, reason: str) -> None:
-        """Show nobody this node's data, until it was made again."""
-        self._status.quarantined = True
-        self._reads.fault = Diverged(f"the database of node '{self.config.name}' is not to be used: {reason}")
-        self._writer.depose()
-        self._tell()
-        self.rebuild(reason)
-
     def _snapshot_needed(self, sender: NodeId, message: SnapshotNeeded) -> None:
         consensus = self.driver.consensus
         if (sender, message.term) == (consensus.primary, consensus.term) and consensus.commit_index < message.base:
@@ -336,6 +361,12 @@ class Node:
     async def _halt(self) -> None:
         self._writer.depose()
         await self._applier.halt()
+
+    def _carry_out(self, asker: AskerLink, question: Order | VerifyRequest) -> None:
+        if isinstance(question, VerifyRequest):
+            self._verification.take(asker, question)
+        else:
+            self._orders.take(asker, question)
 
     def _tell(self) -> None:
         self._changed.set()
@@ -355,7 +386,7 @@ class Node:
             self._reads,
             self._snapshots,
             self._status.answer,
-            self._orders.take,
+            self._carry_out,
             self._answer_records,
             self.driver,
         )

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
 import trio
 
 from lfsql.config import NodeConfig
@@ -23,6 +24,7 @@ from lfsql.core.ids import NodeId
 from lfsql.core.requests import (
     LEARNER,
     PRIMARY,
+    QUARANTINED,
     REPLICA,
     UNREACHABLE,
     WITNESS,
@@ -76,6 +78,8 @@ class StatusService:
         self.quarantined = False
         self.rebuilding = False
         """This node waits for a snapshot."""
+        self.fault: Callable[[], str] = str
+        """What is wrong with this node's data, '' when nothing is known to be."""
 
     def change(self) -> None:
         """Something that proxies wait for changed: tell them now."""
@@ -96,6 +100,7 @@ class StatusService:
             confirmed_ago_ms=confirmed_ago_ms(consensus.confirmed_at, boot_clock()),
             members_index=members_index,
             members=members,
+            fault=self.fault(),
         )
 
     def answer(self, asker: AskerLink, question: StatusRequest) -> None:
@@ -132,7 +137,7 @@ class StatusService:
 
     def _role(self) -> str:
         if self.quarantined:
-            return UNREACHABLE
+            return QUARANTINED
         role = self._driver.consensus.role
         if role == PRIMARY and not (self.serving and self._driver.consensus.ready):
             # Elected, but not ready to write: a proxy that believed it would only be refused.
@@ -146,7 +151,7 @@ class StatusService:
         role = consensus.role
         return NodeStatus(
             name=self._config.name,
-            role=role,
+            role=QUARANTINED if self.quarantined else role,
             pid=os.getpid(),
             address=self._config.me.address,
             healthy=not self.quarantined
@@ -156,6 +161,7 @@ class StatusService:
             applied_index=self._progress.index,
             lag_entries=lag,
             lag_ms=lag_ms,
+            fault=self.fault(),
         )
 
     def _status(self, request: int, lines: Iterable[NodeStatus]) -> Status:
@@ -205,6 +211,4 @@ def _with_lag(line: NodeStatus, commit_index: int) -> NodeStatus:
     if line.role not in (PRIMARY, REPLICA, LEARNER, WITNESS):
         return line
     lag = max(commit_index - line.applied_index, 0)
-    return NodeStatus(
-        line.name, line.role, line.pid, line.address, line.healthy, line.applied_index, lag, line.lag_ms
-    )
+    return msgspec.structs.replace(line, lag_entries=lag)

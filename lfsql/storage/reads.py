@@ -87,6 +87,8 @@ class LocalReads:
         self._position: tuple[Index, Index] = (0, 0)
         self._snapshot_open = trio.Event()
         self._idle: list[Reader] = []
+        self._condemned = 0
+        self._fault: LfsqlError | None = None
         self._threads = Turns(threads_max, wait_s_max, "reads run")
         self._readers = Turns(readers_max, wait_s_max, "reads and READ ONLY transactions are open")
         self._stack = AsyncExitStack()
@@ -139,6 +141,13 @@ class LocalReads:
             self.refresh()
         return reader.try_rows(sql, parameters, *self._inline_limits)
 
+    def condemn(self, fault: LfsqlError) -> None:
+        """What is read of this copy is not to be shown: cursors and transactions that are open raise `fault` from now
+        on, also when the copy has been made good.  Whoever opens new ones must know by himself."""
+        self._fault = fault
+        self._condemned += 1
+        self._reader.end()
+
     def describe(self, sql: str) -> Described:
         """Columns, number of parameters and kind of a statement, without running it."""
         if not self._reader.in_snapshot:
@@ -186,7 +195,12 @@ class LocalReads:
         except BaseException:
             self._readers.give_back(owner)
             raise
-        return _Lease(reader, self._threads, lambda: self._take_back(reader, owner))
+        born = self._condemned
+
+        def fault() -> LfsqlError | None:
+            return self._fault if self._condemned != born else None
+
+        return _Lease(reader, self._threads, fault, lambda: self._take_back(reader, owner))
 
     def _open_reader(self) -> Reader:
         return Reader(self._path, CATALOGS, self._on_schema_change)
@@ -240,9 +254,13 @@ class Turns:
 class _Lease:
     """A reader on its snapshot, its cursors, and whose turn it is to use it."""
 
-    def __init__(self, reader: Reader, threads: Turns, release: Callable[[], None]) -> None:
+    def __init__(
+        self, reader: Reader, threads: Turns, fault: Callable[[], LfsqlError | None], release: Callable[[], None]
+    ) -> None:
+        """`fault`: why nothing may be read of its snapshot any more."""
         self.reader = reader
         self._threads = threads
+        self._fault = fault
         self._waiting: trio.CancelScope | None = None
         self.turn = trio.Lock()
         self.cursors: list[ReadCursor] = []
@@ -269,7 +287,9 @@ class _Lease:
                 raise QueryCanceled("canceling statement due to user request")
             try:
                 left_ms = run_ms_max and max(run_ms_max - round((trio.current_time() - began) * 1000), 1)
-                return await in_thread(lambda: function(left_ms), stop=self.reader.stop, discard=discard)
+                given = await in_thread(lambda: function(left_ms), stop=self.reader.stop, discard=discard)
+                self._check_sound()
+                return given
             finally:
                 self._threads.give_back(self)
 
@@ -294,6 +314,13 @@ class _Lease:
     def _check_open(self) -> None:
         if self._closed:
             raise UndefinedCursor("the cursor, or its transaction, is closed")
+        self._check_sound()
+
+    def _check_sound(self) -> None:
+        """Raises what condemned the copy since the snapshot was taken."""
+        fault = self._fault()
+        if fault is not None:
+            raise fault
 
     def interrupt(self) -> None:
         if self._waiting is not None:

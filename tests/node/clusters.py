@@ -118,7 +118,13 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster_of(
-    directory: Path, count: int, *, deadline_s: float = DEADLINE_S, late: int = 0, **limits: Any
+    directory: Path,
+    count: int,
+    *,
+    deadline_s: float = DEADLINE_S,
+    late: int = 0,
+    content_check_interval_ms: int = 0,
+    **limits: Any,
 ) -> AsyncIterator[Cluster]:
     """A cluster whose nodes all run, the last `late` apart.  Everything within must be over in `deadline_s`."""
     make_key(directory / "key")
@@ -133,6 +139,7 @@ async def cluster_of(
             peers=members,
             cluster_key_file=str(directory / "key"),
             data_dir=str(directory / member.name),
+            content_check_interval_ms=content_check_interval_ms,
             limits=NodeLimits(**limits),
         )
         for member in members

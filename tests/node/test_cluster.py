@@ -15,9 +15,9 @@ from lfsql.core.requests import (
     HOLD,
     OPEN,
     PRIMARY,
+    QUARANTINED,
     REPLICA,
     ROLLBACK,
-    UNREACHABLE,
     Heartbeat,
     LookUp,
     Outcome,
@@ -201,7 +201,7 @@ async def test_a_node_that_differs_takes_itself_out(tmp_path: Path, caplog: pyte
             out = trio.Event()
 
             def hear(heartbeat: Heartbeat) -> None:
-                if heartbeat.role == UNREACHABLE:
+                if heartbeat.role == QUARANTINED:
                     out.set()
 
             async with cluster.link(damaged, hear) as reading:
@@ -289,7 +289,7 @@ async def test_a_quarantined_primary_hands_over_as_soon_as_another_can_take_over
 
             with monkeypatch.context() as alone:
                 alone.setattr(node._peers, "connected", connected)
-                node._quarantine()
+                node.quarantine.enter("it differs")
                 refused = await Session(link, "a").submit("CREATE TABLE t (v)")
                 assert refused.fault is not None
                 assert refused.fault.sqlstate == NotPrimary.sqlstate

@@ -39,6 +39,8 @@ class Heard:
             KEY,
             step=self.step,
             snapshot_needed=lambda _node, message: self.needed.append(message),
+            content=lambda sender, message: None,
+            came=lambda: None,
             known=self.met,
             remember=self.remember,
             refusal=lambda node: "" if node in addresses else f"node '{node}' is not a member",

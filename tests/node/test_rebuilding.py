@@ -141,7 +141,7 @@ async def test_a_primary_that_differs_hands_over_and_is_rebuilt(tmp_path: Path) 
     async with three(tmp_path) as (cluster, name, _):
         await fill(cluster, name, 2)
         await cluster.level()
-        cluster.running[name].node._quarantine()
+        cluster.running[name].node.quarantine.enter("to see it")
         await cluster.running[name].renewed.wait()
         assert await cluster.primary() != name
         await fill(cluster, await cluster.primary(), 2, "after")

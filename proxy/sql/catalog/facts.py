@@ -68,6 +68,7 @@ class Node:
     priority: int | None = None
     outstanding: int | None = None
     latency_ms: float | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,4 +217,5 @@ def _nodes(facts: Facts) -> Iterator[Mapping[str, Value]]:
             "priority": node.priority,
             "outstanding": node.outstanding,
             "latency_ms": node.latency_ms,
+            "fault": node.fault,
         }

@@ -1,0 +1,92 @@
+"""The part of a content check that blocks: one snapshot of data.db, read to its end at a slow pace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from lfsql.core.ids import Position
+from lfsql.errors import DataCorrupted
+from lfsql.storage.authorizer import INTERNAL, Authorizer
+from lfsql.storage.content import content_hash, find_damage, read_position
+from lfsql.storage.opening import open_for_reading
+
+WORK_S: Final = 0.005
+"""After as much work a check rests."""
+REST: Final = 3
+"""Times as long as it worked."""
+_NICENESS: Final = 19
+
+Checked = tuple[bytes, str]
+"""The content hash, b"" when the content could not be read; and what SQLite finds wrong with the file."""
+
+
+class CheckStopped(Exception):
+    """Nobody wants to know any more.  Never seen by a client."""
+
+
+class Pace:
+    """Of one check, in its thread: work a little, rest longer; go on without rest once somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.hurry = False
+        self._stopped = threading.Event()
+        self._since = time.thread_time()
+
+    def __call__(self) -> None:
+        worked = time.thread_time() - self._since
+        if worked >= WORK_S:
+            if self._stopped.wait(0 if self.hurry else worked * REST):
+                raise CheckStopped
+            self._since = time.thread_time()
+
+    def stop(self) -> None:
+        """From any thread."""
+        self._stopped.set()
+
+
+class ContentSnapshot:
+    """Used by one thread at a time, stop() apart.  Opening raises ConfigError, DataCorrupted."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_for_reading(path, lambda: 0, Authorizer())
+        self.pace = Pace()
+
+    def begin(self) -> Position:
+        """Stand on what is committed now, and tell where that is; microseconds.  Raises DataCorrupted."""
+        try:
+            self._connection.execute("BEGIN", prepare_flags=INTERNAL)
+            return read_position(self._connection)
+        except apsw.Error as error:
+            raise DataCorrupted("the database cannot be read", detail=str(error)) from error
+
+    def check(self) -> Checked:
+        """Read it all.  In a thread of its own, please: lowered priority cannot be raised again.
+
+        Raises CheckStopped after stop().
+        """
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        fault, content = "", b""
+        try:
+            fault = find_damage(self._connection)
+            content = content_hash(self._connection, self.pace)
+        except apsw.InterruptError as error:
+            raise CheckStopped from error
+        except DataCorrupted as error:
+            fault = fault or f"{error.message}: {error.detail}"
+        return content, fault
+
+    def stop(self) -> None:
+        """Have check() end soon.  From any thread."""
+        self.pace.stop()
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.close(True)
