@@ -40,6 +40,7 @@ Priority = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 MemberRole = Literal["voter", "learner", "witness"]
 ReadConsistency = Literal["any", "bounded", "session", "strong"]
 WhenLagging = Literal["primary", "freshest", "wait", "error"]
+Purpose = Literal["auto", "read-write", "read-only"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _MEMBERS_MAX: Final = 64
@@ -234,11 +235,22 @@ class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Requests to one node that wait for their answer."""
 
 
+class ListenerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One more address for clients.
+
+    `read-write`: its sessions are at the primary, reads too.  `read-only`: they cannot write, and find what a client
+    finds at a PostgreSQL that stands by (`in_hot_standby`, `pg_is_in_recovery()`).  `auto`: as at `listen`.
+    """
+
+    address: str
+    purpose: Purpose = "auto"
+
+
 class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """proxy.toml: one proxy.
 
-    `workers` processes share `listen`.  `databases` are the names a client may connect to; all name the one
-    database there is.
+    `workers` processes share `listen`, and what `listeners` name beside it.  `databases` are the names a client may
+    connect to; all name the one database there is.
     """
 
     cluster_id: str
@@ -247,17 +259,18 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     listen: str = "127.0.0.1:5433"
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     databases: tuple[str, ...] = ("lfsql",)
+    listeners: tuple[ListenerConfig, ...] = ()
     defaults: ProxyDefaults = msgspec.field(default_factory=ProxyDefaults)
     limits: ProxyLimits = msgspec.field(default_factory=ProxyLimits)
 
     def __post_init__(self) -> None:
         _check_name("cluster_id", self.cluster_id)
-        host, _ = _check_address("listen", self.listen)
-        if not is_loopback(host):
-            raise ConfigError(
-                f"listen: '{self.listen}' is reachable from other hosts, and clients are trusted without a password",
-                hint="listen on 127.0.0.1, ::1 or localhost",
-            )
+        _check_local("listen", self.listen)
+        for place, listener in enumerate(self.listeners):
+            _check_local(f"listeners[{place}].address", listener.address)
+        addresses = [self.listen, *(listener.address for listener in self.listeners)]
+        if len(set(addresses)) != len(addresses):
+            raise ConfigError("listeners: an address is listed twice", detail=", ".join(addresses))
         _check_members("nodes", ((node.name, node.address) for node in self.nodes))
         if not self.databases:
             raise ConfigError("databases: expected at least one name")
@@ -379,6 +392,15 @@ def _check_address(key: str, address: str) -> tuple[str, int]:
         return split_address(address)
     except ValueError as error:
         raise ConfigError(f"{key}: {error}, got {json.dumps(address)[:80]}") from error
+
+
+def _check_local(key: str, address: str) -> None:
+    host, _ = _check_address(key, address)
+    if not is_loopback(host):
+        raise ConfigError(
+            f"{key}: '{address}' is reachable from other hosts, and clients are trusted without a password",
+            hint="listen on 127.0.0.1, ::1 or localhost",
+        )
 
 
 def _check_members(key: str, members: Iterable[tuple[str, str]]) -> None:

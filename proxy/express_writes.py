@@ -266,11 +266,11 @@ def _request(state: SessionState, messages: list[SessionMessage], heard: Callabl
 
 
 def _is_plain_session(state: SessionState) -> bool:
+    if read_only(state):
+        return False
     if state.status == IDLE:
         return state.plain and not state.unit.held
-    values = state.settings.values
-    in_block = state.status == IN_TRANSACTION
-    return in_block and not read_only(state) and values["lfsql.notice_route"] == "off"
+    return state.status == IN_TRANSACTION and state.settings.values["lfsql.notice_route"] == "off"
 
 
 def _no_portals(state: SessionState) -> bool:

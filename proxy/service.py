@@ -15,7 +15,7 @@ from typing import Final
 
 import trio
 
-from lfsql.config import ProxyConfig, split_address
+from lfsql.config import ListenerConfig, ProxyConfig, Purpose, split_address
 from lfsql.errors import AddressInUse, ConfigError, TooManyConnections
 from lfsql.net.cluster_key import load_key
 from lfsql.net.handshake import Identity
@@ -68,22 +68,31 @@ async def run_proxy(
     sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_MAX))
     limit_heap(config.limits.heap_bytes_max)
     key = load_key(config.cluster_key_file)
-    listener = listen(config.listen, shared=config.workers > 1)
+    listeners: list[tuple[socket.socket, Purpose]] = []
     identity = Identity(config.cluster_id, "", "proxy")
     worker = Worker(config, identity, key, number, pass_on_cancel)
     closing = trio.Event()
     try:
+        _listen_all(config, listeners)
         async with trio.open_nursery() as nursery:
             await nursery.start(worker.run)
             sessions = await nursery.start(_hold_sessions, worker, closing)
-            nursery.start_soon(_accept, listener, worker, sessions, closing)
+            for listener, purpose in listeners:
+                nursery.start_soon(_accept, listener, purpose, worker, sessions, closing)
             if config.workers > 1:
                 nursery.start_soon(_take_cancels, worker, _cancel_name(config.listen, number))
-            LOG.info("listening on %s", config.listen)
+            LOG.info("listening on %s", ", ".join([config.listen, *(each.address for each in config.listeners)]))
             task_status.started(config.listen)
     finally:
-        listener.close()
+        for listener, _ in listeners:
+            listener.close()
         worker.catalogs.close()
+
+
+def _listen_all(config: ProxyConfig, listeners: list[tuple[socket.socket, Purpose]]) -> None:
+    """Add to `listeners` one by one, so that those there are can be closed when another fails."""
+    wanted = (ListenerConfig(address=config.listen), *config.listeners)
+    listeners.extend((listen(each.address, shared=config.workers > 1), each.purpose) for each in wanted)
 
 
 async def _hold_sessions(
@@ -97,7 +106,9 @@ async def _hold_sessions(
             worker.end_sessions()
 
 
-async def _accept(listener: socket.socket, worker: Worker, sessions: trio.Nursery, closing: trio.Event) -> None:
+async def _accept(
+    listener: socket.socket, purpose: Purpose, worker: Worker, sessions: trio.Nursery, closing: trio.Event
+) -> None:
     try:
         while True:
             await trio.lowlevel.wait_readable(listener)
@@ -117,7 +128,7 @@ async def _accept(listener: socket.socket, worker: Worker, sessions: trio.Nurser
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sessions.start_soon(Session(worker, sock).run)
+            sessions.start_soon(Session(worker, sock, purpose).run)
     finally:
         closing.set()
 

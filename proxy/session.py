@@ -64,6 +64,7 @@ from proxy.transaction import fail, send_on
 from proxy.unit import SEND_BYTES
 
 if TYPE_CHECKING:
+    from lfsql.config import Purpose
     from proxy.worker import Worker
 
 LOG: Final = logging.getLogger("lfsql.proxy")
@@ -75,9 +76,10 @@ TURN_S: Final = 0.005
 
 
 class Session:
-    def __init__(self, worker: Worker, sock: socket.socket) -> None:
+    def __init__(self, worker: Worker, sock: socket.socket, purpose: Purpose = "auto") -> None:
         sock.setblocking(False)
         self._worker = worker
+        self._purpose = purpose
         self._socket = sock
         self._decoder = FrontendDecoder(message_bytes_max=worker.limits.message_bytes_max)
         self._messages: deque[SessionMessage | express_writes.Asked] = deque()
@@ -447,7 +449,7 @@ class Session:
 
     async def _begin(self, packet: StartupMessage) -> SessionState:
         worker = self._worker
-        asked = read_startup(packet, worker.defaults)
+        asked = read_startup(packet, worker.defaults, self._purpose)
         worker.admit()
         if asked.database not in worker.databases:
             raise InvalidCatalogName(f'database "{asked.database}" does not exist')

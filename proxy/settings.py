@@ -316,6 +316,8 @@ class SessionSettings:
         values = self.values
         for name in _OF_TRANSACTIONS:
             values[name] = values[f"default_{name}"]
+        if values["in_hot_standby"] == "on":
+            values["transaction_read_only"] = "on"
 
     def show(self, name: str) -> str:
         proper = canonical(name)

@@ -11,6 +11,7 @@ from proxy.settings import SessionSettings, canonical
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lfsql.config import Purpose
     from proxy.pg.messages import StartupMessage
 
 _MAJOR: Final = 3
@@ -29,7 +30,7 @@ class Startup:
     """Protocol options that are not known here."""
 
 
-def read_startup(packet: StartupMessage, defaults: Mapping[str, str]) -> Startup:
+def read_startup(packet: StartupMessage, defaults: Mapping[str, str], purpose: Purpose = "auto") -> Startup:
     """Raises FeatureNotSupported, InvalidAuthorization, ProtocolViolation, and what a wrong setting raises."""
     major, minor = packet.version >> 16, packet.version & 0xFFFF
     if major != _MAJOR:
@@ -44,6 +45,10 @@ def read_startup(packet: StartupMessage, defaults: Mapping[str, str]) -> Startup
         raise FeatureNotSupported("replication connections are not supported")
     settings = SessionSettings(defaults)
     settings.fix("session_authorization", user)
+    if purpose == "read-only":
+        settings.fix("in_hot_standby", "on")
+    elif purpose == "read-write":
+        settings.set_default("lfsql.route", "primary")
     for name, value in [*_options(parameters.pop("options", "")), *parameters.items()]:
         if not name.startswith("_pq_."):
             settings.set_default(canonical(name), value)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from lfsql.core.requests import COMMIT, HOLD, ROLLBACK, ReleaseSavepoint, RollbackToSavepoint, SetSavepoint
 from lfsql.errors import (
     ActiveTransaction,
+    FeatureNotSupported,
     InFailedTransaction,
     LfsqlError,
     NoActiveTransaction,
@@ -98,6 +99,8 @@ def begin(state: SessionState, modes: Begin) -> None:
 
 def _set_modes(state: SessionState, modes: Begin) -> None:
     """What is not said stays as it is: the default, or what SET TRANSACTION said before a BEGIN in the same text."""
+    if modes.read_only is False and state.settings.values["in_hot_standby"] == "on":
+        raise FeatureNotSupported("cannot set transaction read-write mode during recovery")
     if modes.isolation is not None:
         state.settings.set("transaction_isolation", modes.isolation, local=True)
     if modes.read_only is not None:
@@ -129,7 +132,8 @@ def set_transaction(state: SessionState, utility: SetTransaction) -> None:
 
 
 def read_only(state: SessionState) -> bool:
-    return state.settings.values["transaction_read_only"] == "on"
+    values = state.settings.values
+    return values["transaction_read_only"] == "on" or values["in_hot_standby"] == "on"
 
 
 def check_may_write(state: SessionState, tag: str) -> None:

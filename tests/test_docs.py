@@ -27,7 +27,8 @@ SECTIONS: list[tuple[type[msgspec.Struct], str, str]] = [
     (config.Member, "Each of `[[peers]]`", "`[limits]`"),
     (config.NodeLimits, "`[limits]`, what a node", "## proxy.toml"),
     (config.ProxyConfig, "## proxy.toml", "Each of `[[nodes]]`"),
-    (config.Upstream, "Each of `[[nodes]]`", "`[defaults]`"),
+    (config.Upstream, "Each of `[[nodes]]`", "Each of `[[listeners]]`"),
+    (config.ListenerConfig, "Each of `[[listeners]]`", "`[defaults]`"),
     (config.ProxyDefaults, "`[defaults]`", "`[limits]`\n"),
     (config.ProxyLimits, "`[limits]`\n", "## Settings of a session"),
 ]
