@@ -25,6 +25,7 @@ def two(server: Server, table: str) -> Iterator[tuple[Connection, Connection]]:
         psycopg.connect(server.dsn, autocommit=True) as other,
     ):
         one.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, n int NOT NULL)")
+        other.execute("SET lfsql.read_consistency = 'strong'")  # it is to see what the first has just written
         yield one, other
 
 
