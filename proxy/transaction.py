@@ -161,8 +161,9 @@ async def commit(state: SessionState, *, chain: bool = False) -> str:
     try:
         await flush_unit(state, COMMIT)
     except LfsqlError:
-        # A deferred constraint, or the cluster: the transaction is over either way.
-        await over(state, committed=False)
+        # A statement that had waited, and the block has failed; or a deferred constraint, or the cluster: it is over.
+        if not state.unit.held:
+            await over(state, committed=False)
         raise
     await over(state, committed=True)
     if chain:
@@ -391,8 +392,10 @@ async def end_implicit(state: SessionState) -> None:
     if state.in_unit:
         try:
             await flush_unit(state, COMMIT)
-        finally:
-            _forget_unit(state)
+        except BaseException:
+            state.unit.writes = False  # what is still held, `fail` rolls back
+            raise
+        _forget_unit(state)
     state.prelude.clear()
     if state.portals:
         await end_portals(state, committed=True)

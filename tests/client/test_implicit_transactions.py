@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 
 from tests.client.conftest import Server
 
@@ -193,3 +193,28 @@ def test_a_transaction_is_read_only_by_default(autocommit: psycopg.Connection, t
     assert autocommit.execute("SHOW transaction_read_only").fetchone() == ("on",)
     autocommit.execute("SET default_transaction_read_only = off")
     assert autocommit.execute(f"SELECT count(*) FROM {table}").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "ALTER TABLE {t} ADD COLUMN c int; INSERT INTO {t} (id) VALUES (1)",  # sent to learn the schema
+        "; ".join(["INSERT INTO {t} VALUES (1)", *["UPDATE {t} SET id = 1"] * 1200]),  # sent as they are many
+    ],
+)
+@pytest.mark.parametrize("block", [False, True])
+def test_what_failed_in_the_last_part_of_a_text_is_undone_with_the_parts_before_it(
+    autocommit: psycopg.Connection, server: Server, table: str, begun: str, block: bool
+) -> None:
+    autocommit.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+    text = f"{begun}; INSERT INTO {{t}} (id) VALUES (1)".format(t=table)
+    failed = autocommit.pgconn.exec_((f"BEGIN; {text}; COMMIT" if block else text).encode())
+    assert failed.error_field(DiagnosticField.SQLSTATE) == b"23505"
+    if block:
+        assert autocommit.info.transaction_status == TransactionStatus.INERROR
+        autocommit.execute("ROLLBACK")
+    with psycopg.connect(server.dsn, autocommit=True) as other:
+        other.execute("SET lock_timeout = '2s'")
+        other.execute(f"INSERT INTO {table} VALUES (3)")  # nobody has the writer
+    autocommit.execute(f"INSERT INTO {table} VALUES (2)")
+    assert autocommit.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() == [(2,), (3,)]
