@@ -9,6 +9,9 @@ from __future__ import annotations
 import heapq
 import itertools
 import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,6 +54,8 @@ class Faults:
     random: Random
     say: Callable[[str], None]
     recoveries_s: list[float] = field(default_factory=list)
+    _files_spoilt: bool = False
+    """In this bout: what one node lost it must be able to have from the others."""
     _active: list[tuple[float, int, str, Heal]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -81,11 +86,14 @@ class Faults:
                         f"no write within {RECOVERY_S_MAX} s of the end of all faults: {error}"
                     ) from error
                 wait_for(0.1, began + RECOVERY_S_MAX)
+        self._files_spoilt = False
         self.recoveries_s.append(time.monotonic() - began)
         self.say(f"all healed; a write took {self.recoveries_s[-1]:.2f} s")
 
     def _begin(self) -> None:
-        kinds = [self._kill_one, self._kill_one, self._stop_one, self._stop_one, self._kill_all]
+        kinds = [self._kill_one, self._kill_one, self._stop_one, self._stop_one, self._kill_all, self._transfer]
+        if not self._files_spoilt:
+            kinds += [self._damage_log, self._lose_data]
         if self.tier.network is not None:
             kinds += [self._isolate, self._isolate_from_peers, self._cut_one_way]
         if self.disk is not None:
@@ -129,6 +137,51 @@ class Faults:
     def _kill_proxy(self) -> tuple[str, float, Heal] | None:
         self.tier.signal(PROXY, signal.SIGKILL)
         return "killed the proxy", self.random.random(), lambda: self.tier.start(PROXY)
+
+    def _transfer(self) -> tuple[str, float, Heal] | None:
+        """It may well fail: what matters is that nothing else does."""
+        target = self.random.choice(self.tier.names)
+        command = [sys.executable, "-m", "lfsql", "transfer", target, "--dir", str(self.tier.directory)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.tier.leash.hold(process.pid)
+
+        def end() -> None:
+            process.kill()
+            process.wait()
+
+        return f"told {target} to take the lead", 1 + self.random.random(), end
+
+    def _damage_log(self) -> tuple[str, float, Heal] | None:
+        """A few of a node's newest records, of which others have not committed all, perhaps."""
+        victim = self._victim()
+        self.tier.signal(victim, signal.SIGKILL)
+        connection = sqlite3.connect(self.tier.directory / victim / "log.db")
+        (last,) = connection.execute("SELECT max(log_index) FROM records").fetchone()
+        if last is None:
+            connection.close()
+            return f"killed {victim}", 0, lambda: self.tier.start(victim)
+        damaged = sorted({max(1, last - int(200 * self.random.random() ** 3)) for _ in range(3)})
+        try:
+            with connection:
+                for index in damaged:
+                    connection.execute("UPDATE records SET body = x'00' WHERE log_index = ?", (index,))
+        except sqlite3.OperationalError as error:  # its disk may be full
+            self.say(f"could not damage the log of {victim}: {error}")
+        finally:
+            connection.close()
+        self._files_spoilt = True
+        what = f"killed {victim} and damaged records {', '.join(map(str, damaged))} of {last}"
+        return what, 2 * self.random.random(), lambda: self.tier.start(victim)
+
+    def _lose_data(self) -> tuple[str, float, Heal] | None:
+        victim = self._victim()
+        self.tier.signal(victim, signal.SIGKILL)
+        for name in ("data.db", "data.db-wal", "data.db-shm"):
+            (self.tier.directory / victim / name).unlink(missing_ok=True)
+        self._files_spoilt = True
+        return f"killed {victim} and deleted its data.db", self.random.random(), lambda: self.tier.start(victim)
 
     def _stop_one(self) -> tuple[str, float, Heal] | None:
         victim = self._victim()

