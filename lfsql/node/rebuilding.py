@@ -3,9 +3,10 @@
 One way for all of them.  Somebody finds that it is needed and calls request(); the primary is asked for a snapshot,
 over a link of its own, so that the many bytes do not stand in the way of heartbeats; the pieces are pulled one by
 one, as fast as they can be written here.  All that time the node goes on as it can: it votes, and acknowledges what
-its log takes; its readers read what it has.  When the snapshot is there and sound it takes the place of data.db (see
-`lfsql.storage.installation`), and the node begins anew, in the same process, with what is on the disk then.  So what
-a snapshot leaves behind in memory is what a restart leaves: nothing, and one way to get it wrong instead of two.
+its log takes; its readers read what it has, though nothing newer.  When the snapshot is there and sound it takes the
+place of data.db (see `lfsql.storage.installation`), and the node begins anew, in the same process, with what is on
+the disk then.  So what a snapshot leaves behind in memory is what a restart leaves: nothing, and one way to get it
+wrong instead of two.
 
 A link that breaks is opened again and the transfer goes on where it was, if the primary still has the same copy; with
 another primary it begins again.  There is no end to trying: a node that needs a snapshot is of no use without it.
@@ -26,7 +27,7 @@ from lfsql.config import NodeConfig
 from lfsql.core.effects import HardState
 from lfsql.core.ids import Index, NodeId
 from lfsql.core.requests import SnapshotHeader, SnapshotPiece, SnapshotRead, SnapshotRequest
-from lfsql.errors import DataCorrupted, DiskFull, LfsqlError, LinkLost, LinkRefused, SnapshotGone
+from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken, LfsqlError, LinkLost, SnapshotGone
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import Link, open_link
 from lfsql.node.carrying import encode_state
@@ -132,15 +133,15 @@ class Rebuilder:
                 try:
                     await self._rebuild_from(await self._wait_primary())
                     return
-                except (LinkLost, SnapshotGone) as error:
-                    logger.info("fetching a snapshot: %s", error.message)
-                except DiskFull as error:
-                    self._forget()
-                    logger.error("fetching a snapshot: %s", error.message)
-                except (_Refused, DataCorrupted, LinkRefused) as error:
+                except (DiskFailed, InvariantBroken):
+                    raise
+                except LfsqlError as error:
+                    if isinstance(error, DiskFull):
+                        self._forget()
                     if error.message != said:
-                        logger.error("fetching a snapshot: %s", error.message)
+                        logger.warning("fetching a snapshot: %s", error.message)
                     said = error.message
+                self._resume()
                 arrived = self._arriving.offset if self._arriving is not None else 0
                 pause_s = _PAUSE_S_MIN if arrived > before else min(2 * pause_s, _PAUSE_S_MAX)
                 await trio.sleep(pause_s)
@@ -162,6 +163,8 @@ class Rebuilder:
             raise LinkLost(f"where node '{source}' is, which is primary, is not known here")
         identity = Identity(self._identity.cluster_id, self._identity.node, COMMAND)
         frame_bytes_max = self._config.limits.frame_bytes_max
+        # What is here stays where it is: a copy that is older by the time that it has arrived would lead back.
+        await self._halt()
         async with open_link(
             address, identity, self._key, expected_node=source, frame_bytes_max=frame_bytes_max
         ) as link:
@@ -232,15 +235,15 @@ class Rebuilder:
 
     async def _install(self, header: SnapshotHeader) -> None:
         plan = Installation(header.position, header.configuration)
-        await self._halt()
         await trio.to_thread.run_sync(installation.begin, self._directory, plan)
         try:
             database = self._directory / "data.db"
             await self._thread.call(lambda _engine: installation.copy_data(self._directory, database, plan))
-        except (DiskFull, DataCorrupted):
+        except DiskFailed:
+            raise
+        except LfsqlError:
             await trio.to_thread.run_sync(installation.end, self._directory)
             self._forget()
-            self._resume()
             raise
         logger.info("data.db is the snapshot at index %d now; this node begins anew", header.position.index)
         self._begin_anew()

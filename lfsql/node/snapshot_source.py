@@ -138,9 +138,12 @@ class SnapshotSource:
     async def _offer(self, question: SnapshotRequest) -> SnapshotHeader:
         await self._be_primary()
         if not self._is_of_use(question.min_index):
-            if self._making is None:
-                self._make(question.min_index)
             with trio.move_on_after(_ANSWER_S_MAX):
+                await self._progress.wait_for(question.min_index)
+                if self._making is None:
+                    self._make()
+                if self._making is None:
+                    await trio.sleep(_ANSWER_S_MAX)  # until others have what they fetch; the asker asks again
                 await self._made.wait()
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -179,10 +182,10 @@ class SnapshotSource:
     def _is_of_use(self, min_index: Index) -> bool:
         return self._copy is not None and self._copy.position.index >= max(min_index, self._log.base.index)
 
-    def _make(self, min_index: Index) -> None:
-        """Begin to make another copy, unless this node's data is not there yet, or others fetch the one there is."""
+    def _make(self) -> None:
+        """Begin to make another copy, unless others fetch the one there is."""
         others = self._copy is not None and self._is_of_use(0) and len(self._askers) > 1
-        if self._nursery is not None and self._progress.index >= min_index and not others:
+        if self._nursery is not None and not others:
             self._discard()
             self._making = self._progress.index
             self._made = trio.Event()

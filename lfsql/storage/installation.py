@@ -21,7 +21,7 @@ import msgspec
 from lfsql.core.ids import Position
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull
 from lfsql.storage.durable_file import disk_error, remove_file, write_file
-from lfsql.storage.snapshot import install_copy
+from lfsql.storage.snapshot import install_copy, settle
 
 
 class Installation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,8 +78,8 @@ def begin(directory: Path, installation: Installation) -> None:
 def copy_data(directory: Path, database: Path, installation: Installation) -> None:
     """Make `database` what the snapshot is, unless it is already.  Blocks.
 
-    Raises DiskFull, DataCorrupted: the old content is there, and end() gives the snapshot up.  Raises DiskFailed:
-    what is there is found out at the next start.
+    Raises DiskFailed: what is there is found out at the next start.  After any other LfsqlError the old content is
+    there, and end() gives the snapshot up.
     """
     if not installation.copied:
         install_copy(arriving(directory), database)
@@ -87,6 +87,7 @@ def copy_data(directory: Path, database: Path, installation: Installation) -> No
             _write(directory, msgspec.structs.replace(installation, copied=True))
         except DiskFull as error:
             raise DiskFailed(error.message) from error
+        settle(database)
 
 
 def end(directory: Path) -> None:

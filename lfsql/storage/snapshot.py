@@ -17,6 +17,7 @@ VACUUM INTO: it may number rows anew in tables without an INTEGER PRIMARY KEY, a
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from hashlib import blake2b
@@ -33,6 +34,8 @@ from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.faults import translate
 from lfsql.storage.opening import open_for_reading
 from lfsql.storage.wal_sync import sync_commits
+
+logger: Final = logging.getLogger(__name__)
 
 DIGEST_BYTES: Final = 16
 _STEP_PAGES: Final = 256
@@ -113,13 +116,28 @@ def install_copy(path: Path, database: Path) -> None:
             destination.execute("PRAGMA journal_mode=WAL")
             _transfer(destination, source, lambda: False)
             sync_commits(database)
-            _shrink(destination)
         except apsw.Error as error:
             raise translate(error, destination, "") from error
         finally:
             destination.close(True)
     finally:
         source.close(True)
+
+
+def settle(database: Path) -> None:
+    """Give back the space that install_copy() took in the write-ahead log.
+
+    When a reader is in the way, or there is no room, a later checkpoint does it.  Blocks.  Raises DiskFailed.
+    """
+    connection = apsw.Connection(str(database))
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.IOError as error:
+        raise translate(error, connection, "") from error
+    except apsw.Error as error:
+        logger.info("the write-ahead log of %s keeps its size for now: %s", database, error)
+    finally:
+        connection.close(True)
 
 
 def _transfer(destination: apsw.Connection, source: apsw.Connection, is_stopped: Callable[[], bool]) -> None:
@@ -132,15 +150,6 @@ def _transfer(destination: apsw.Connection, source: apsw.Connection, is_stopped:
 def _step(backup: apsw.Backup) -> bool:
     """Copy some pages; whether that was all."""
     return backup.step(_STEP_PAGES)
-
-
-def _shrink(destination: apsw.Connection) -> None:
-    """Give back the space that the transaction took in the write-ahead log, when no reader is in the way."""
-    destination.set_busy_timeout(0)
-    try:
-        destination.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    except (apsw.BusyError, apsw.FullError):
-        return  # it is durable where it is, and a later checkpoint does the rest
 
 
 def _position_of(connection: apsw.Connection) -> Position:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from lfsql.core.requests import SnapshotRead
+from lfsql.core.requests import SnapshotRead, SnapshotRequest
 from lfsql.errors import Diverged
 from lfsql.node import rebuilding, snapshot_source
 from lfsql.node.service import Node
@@ -234,6 +234,48 @@ async def test_without_room_for_it_the_old_data_stays_and_it_is_tried_again(
         monkeypatch.setattr(rebuilding, "_SPARE_BYTES", 0)
         await cluster.running[follower].renewed.wait()
         await assert_all_equal(cluster)
+
+
+async def test_a_node_that_could_apply_does_not_go_past_the_copy_it_fetches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with three(tmp_path) as (cluster, name, follower):
+        await fill(cluster, name, 3)
+        await cluster.level()
+        source, node = cluster.running[name].node._snapshots, cluster.running[follower].node
+        read_piece = source._read
+        reached, go_on = trio.Event(), trio.Event()
+
+        async def read_late(question: SnapshotRead) -> bytes:
+            reached.set()
+            await go_on.wait()
+            return await read_piece(question)
+
+        monkeypatch.setattr(source, "_read", read_late)
+        node.rebuild("to see it")
+        await reached.wait()
+        before = node.progress.index
+        await fill(cluster, name, 3, "meanwhile")
+        last = cluster.running[name].node.driver.consensus.commit_index
+        await until(lambda: node.driver.consensus.committed >= last)
+        assert node.progress.index == before, "it would go back when the copy takes its place"
+        go_on.set()
+        await cluster.running[follower].renewed.wait()
+        await assert_all_equal(cluster)
+
+
+async def test_who_asks_for_what_is_not_there_yet_is_not_answered_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_source, "_ANSWER_S_MAX", 0.3)
+    async with three(tmp_path) as (cluster, name, _):
+        source = cluster.running[name].node._snapshots
+        for _attempt in range(2):
+            began = trio.current_time()
+            header = await source._offer(SnapshotRequest(1, 1 << 40))
+            assert (header.bytes_total, header.fault) == (0, None)
+            assert trio.current_time() - began > 0.29, "it would ask again and again"
+            assert (await source._offer(SnapshotRequest(2, 0))).bytes_total > 0
 
 
 async def test_copies_are_removed_when_nobody_needs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,7 +203,7 @@ def watched(function):
 
 snapshot._STEP_PAGES = 300
 snapshot._step = watched(snapshot._step)
-snapshot._shrink = watched(snapshot._shrink)
+installation.settle = watched(installation.settle)
 snapshot.sync_commits = watched(snapshot.sync_commits)
 os.fsync, os.replace = watched(os.fsync), watched(os.replace)
 Path.unlink = watched(Path.unlink)
