@@ -52,6 +52,8 @@ class GrammarParser(PostgresParser):
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         name: PostgresParser.NO_PAREN_FUNCTION_PARSERS[name] for name in ("ANY", "CASE", "VARIADIC")
     }
+    LAMBDAS: ClassVar[dict[Any, Any]] = {TokenType.FARROW: PostgresParser.LAMBDAS[TokenType.FARROW]}
+    """A named argument; `f(a -> b)` is no function of one in PostgreSQL's SQL."""
     JSON_OPERATORS: ClassVar[dict[Any, Any]] = {
         TokenType.ARROW: _operator("->"),
         TokenType.DARROW: _operator("->>"),

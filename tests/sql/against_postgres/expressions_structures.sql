@@ -302,3 +302,6 @@ row_number()
 sum(1) over (order by sum(1) over ())
 sum(sum(1))
 lower('A') filter (where true)
+jsonb_array_length(j->'a'), jsonb_typeof(v.j->'b'), coalesce(j->'zz', j->'a'), upper(j->'b'->>'c') from (values ('{"a": [1, 2], "b": {"c": "x"}}'::jsonb)) v(j)
+count(j->'a'), jsonb_agg(j->'a') from (values ('{"a": [1, 2], "b": {"c": "x"}}'::jsonb)) v(j)
+e.value from (values ('{"a": [1, 2]}'::jsonb)) v(j), jsonb_array_elements_text(j->'a') e
