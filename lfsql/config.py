@@ -49,9 +49,9 @@ _MEMBERS_MAX: Final = 64
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One node of the cluster, as every node's file lists it.
 
-    `role`: a voter elects and may become primary; a learner has the data but no vote; a witness votes and
-    keeps the log and the data too, but hands the lead on as soon as a voter can take it.  `priority`: who would be
-    primary waits a little longer for each that is of higher priority; it never moves a lead that is held.
+    `role`: a voter elects and may become primary; a learner has the data but no vote; a witness votes and keeps the
+    log, without the data, and hands the lead on as soon as a voter can take it.  `priority`: who would be primary
+    waits a little longer for each that is of higher priority, and one that is hands over to it once it is level.
     """
 
     name: str

@@ -28,11 +28,13 @@ LOG = logging.getLogger("lfsql.command")
 def serve_node(path: Path, lifeline: int | None) -> None:
     """Run a node until told to stop.  Raises LfsqlError."""
     from lfsql.node.running import run_node
+    from lfsql.node.witness import is_witness
+    from lfsql.node.witness_running import run_witness
 
     config = load_node(path)
     _forget_local_time()
     _allow_many_files()
-    _run(path, partial(run_node, config), lifeline)
+    _run(path, partial(run_witness if is_witness(config) else run_node, config), lifeline)
 
 
 def serve_proxy(path: Path, worker: int | None, lifeline: int | None) -> int:

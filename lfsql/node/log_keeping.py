@@ -86,12 +86,14 @@ class LogKeeper:
         driver: Driver,
         progress: Progress,
         limits: NodeLimits,
-        database: Path,
+        database: Path | None,
         *,
         connected: Callable[[NodeId], bool],
         sending: Callable[[], Index | None],
     ) -> None:
-        """`database`: data.db.  `sending`: where the copy stands that is being sent, None when none is."""
+        """`database`: data.db; None on a witness, which keeps its log by size alone.
+
+        `sending`: where the copy stands that is being sent, None when none is."""
         self._log = log
         self._driver = driver
         self._progress = progress
@@ -119,7 +121,8 @@ class LogKeeper:
         )
         if upto <= self._log.base.index:
             return
-        await trio.to_thread.run_sync(sync_commits, self._database)
+        if self._database is not None:
+            await trio.to_thread.run_sync(sync_commits, self._database)
         base = await self._log.position(upto)
         configuration = members_at(self._log, self._driver, upto)
         # First consensus, then the file: it must not ask for records that are gone already.
@@ -131,6 +134,8 @@ class LogKeeper:
     def _needed(self) -> Index:
         """Up to where no replica on its way needs the log: one that is connected, and not before its beginning."""
         consensus, base = self._driver.consensus, self._log.base.index
+        if self._database is None:
+            return base
         on_their_way = [self._log.last.index]
         if consensus.role == PRIMARY:
             on_their_way += [

@@ -30,9 +30,9 @@ from lfsql.core.requests import LogCopies, LogRecords
 from lfsql.errors import DataCorrupted, InvariantBroken, LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
-from lfsql.node.asking import AskerLink
 from lfsql.node.driver import Driver, refuse_damage
 from lfsql.node.membership import first_configuration
+from lfsql.node.work import Asker
 from lfsql.storage.statement_log import StatementLog
 
 logger: Final = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ async def repair_over_links(log: StatementLog, committed: Index, config: NodeCon
     await repair(log, committed, list(addresses), fetch)
 
 
-async def answer_records(log: StatementLog, driver: Driver, asker: AskerLink, question: LogRecords) -> None:
+async def answer_records(log: StatementLog, driver: Driver, asker: Asker, question: LogRecords) -> None:
     """What this node's log has, and knows to be committed, of the records that another lost.
 
     Raises DataCorrupted when they are damaged here, too.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -21,7 +21,7 @@ from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member
 from lfsql.core.requests import AddMember, Belongs
 from lfsql.errors import ConfigError, DataCorrupted, NotPrimary, OrderRefused, OutcomeUnknown
 from lfsql.node.driver import Driver
-from lfsql.node.member_changes import MemberChanges
+from lfsql.node.member_changes import TakeAnswer
 from lfsql.node.progress import Progress
 from lfsql.storage.statement_log import StatementLog
 
@@ -62,6 +62,12 @@ def log_names_members(log: StatementLog, restored: Restored) -> bool:
     )
 
 
+class TakesChanges(Protocol):
+    """Logs a change of members, when this node is primary; see MemberChanges."""
+
+    def ask(self, configuration: Configuration, answer: TakeAnswer) -> None: ...
+
+
 class Membership:
     """`change` gives the event of the next change of anything that is told to the node.  `serving`: this node takes
     writes.  `end`: have it stop."""
@@ -71,7 +77,7 @@ class Membership:
         config: NodeConfig,
         driver: Driver,
         progress: Progress,
-        changes: MemberChanges,
+        changes: TakesChanges,
         *,
         connected: Callable[[NodeId], bool],
         serving: Callable[[], bool],
@@ -100,6 +106,11 @@ class Membership:
     @property
     def name(self) -> NodeId:
         return self._name
+
+    @property
+    def has_data(self) -> bool:
+        """This node keeps the database; a witness does not."""
+        return self._config.me.role != "witness"
 
     @property
     def leads(self) -> bool:

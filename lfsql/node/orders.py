@@ -11,8 +11,8 @@ import trio
 from lfsql.core.requests import AddMember, Done, Drain, Order, RemoveMember, TransferLead
 from lfsql.errors import LfsqlError, OrderRefused
 from lfsql.net.handshake import COMMAND
-from lfsql.node.asking import AskerLink
 from lfsql.node.membership import Membership
+from lfsql.node.status import StatusAsker
 from lfsql.node.work import fault_of
 
 logger: Final = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Orders:
         self._end = end
         self._running = 0
 
-    def take(self, asker: AskerLink, order: Order) -> None:
+    def take(self, asker: StatusAsker, order: Order) -> None:
         if asker.peer.role != COMMAND:
             asker.answer(Done(order.request, fault=fault_of(OrderRefused("only a command may give orders"))))
         elif self._running >= ORDERS_MAX:
@@ -38,7 +38,7 @@ class Orders:
             self._running += 1
             self._nursery.start_soon(self._run, asker, order)
 
-    async def _run(self, asker: AskerLink, order: Order) -> None:
+    async def _run(self, asker: StatusAsker, order: Order) -> None:
         try:
             text = await self._carry_out(order)
         except LfsqlError as error:

@@ -57,7 +57,7 @@ async def run_node(
         try:
             await _run_in(directory, config, key, listening, renewed, task_status)
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise first_error(group) from group
         finally:
             listening.close()
 
@@ -154,18 +154,18 @@ async def _run_once(
                 # A listener closes its socket; who connects meanwhile is served by the next.
                 node.start(restored, listening.dup())
                 tell(node)
-                await _first_of(stop, node.anew, node.ended)
+                await first_of(stop, node.anew, node.ended)
                 if stop.is_set() or node.ended.is_set():
                     stop.set()
                     await node.quit()
                 nursery.cancel_scope.cancel()
         except (DataCorrupted, BaseExceptionGroup) as error:
-            if not log.damaged or not isinstance(_first(error), DataCorrupted):
+            if not log.damaged or not isinstance(first_error(error), DataCorrupted):
                 raise
             await repair_log()
 
 
-async def _first_of(*events: trio.Event) -> None:
+async def first_of(*events: trio.Event) -> None:
     """Return when one of them is set."""
     async with trio.open_nursery() as nursery:
 
@@ -177,7 +177,7 @@ async def _first_of(*events: trio.Event) -> None:
             nursery.start_soon(wait, event)
 
 
-def _first(failure: BaseException) -> BaseException:
+def first_error(failure: BaseException) -> BaseException:
     """What ended the node: of a group the first error that is ours, or else the first."""
     leaves: list[BaseException] = []
     pending: list[BaseException] = [failure]

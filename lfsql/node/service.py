@@ -63,7 +63,7 @@ _SILENT_TIMEOUTS: Final = 5
 _SPEAK_S_MAX: Final = 1.0
 _SILENCE_S_MIN: Final = 5.0
 """The two hold whatever the nodes' own configurations: none takes another for dead that is only set to be slow."""
-_LINKS_PER_PEER_MAX: Final = 4
+LINKS_PER_PEER_MAX: Final = 4
 
 
 class Node:
@@ -120,6 +120,7 @@ class Node:
     def start(self, restored: Restored, listening: socket.socket) -> None:
         """Start all tasks in the nursery."""
         config, limits, nursery = self.config, self.config.limits, self._nursery
+        speak_s, silence_s_max = silence_of(config)
         self._peers = peers = Peers(
             {peer.name: peer.address for peer in config.peers if peer.name != config.name},
             self._identity,
@@ -131,8 +132,8 @@ class Node:
             known=self._log.met,
             remember=self._log.remember,
             refusal=lambda node: self.membership.refusal(node),
-            speak_s=min(config.election_timeout_ms_min / 2000, _SPEAK_S_MAX),
-            silence_s_max=max(config.election_timeout_ms_max * _SILENT_TIMEOUTS / 1000, _SILENCE_S_MIN),
+            speak_s=speak_s,
+            silence_s_max=silence_s_max,
             frame_bytes_max=limits.frame_bytes_max,
             queue_bytes_max=limits.link_queue_bytes_max,
         )
@@ -221,7 +222,7 @@ class Node:
             known=self._log.met,
             serve_peer=peers.serve,
             serve_asker=self._serve_asker,
-            peers_max=_LINKS_PER_PEER_MAX * MEMBERS_MAX,
+            peers_max=LINKS_PER_PEER_MAX * MEMBERS_MAX,
             askers_max=limits.links_max,
             handshake_ms_max=limits.handshake_ms_max,
             frame_bytes_max=limits.frame_bytes_max,
@@ -396,6 +397,14 @@ class Node:
             await link.serve()
         finally:
             del self._status.links[link.number]
+
+
+def silence_of(config: NodeConfig) -> tuple[float, float]:
+    """After how many seconds a node says that it lives, and after how many a silent one is given up."""
+    return (
+        min(config.election_timeout_ms_min / 2000, _SPEAK_S_MAX),
+        max(config.election_timeout_ms_max * _SILENT_TIMEOUTS / 1000, _SILENCE_S_MIN),
+    )
 
 
 def settings_of(config: NodeConfig) -> ConsensusSettings:

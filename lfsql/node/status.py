@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import trio
@@ -30,6 +30,7 @@ from lfsql.core.requests import (
     WITNESS,
     Heartbeat,
     NodeStatus,
+    ProxyHello,
     ProxyStatus,
     Status,
     StatusRequest,
@@ -37,10 +38,10 @@ from lfsql.core.requests import (
 from lfsql.errors import LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
-from lfsql.node.asking import AskerLink
 from lfsql.node.driver import Driver, boot_clock
 from lfsql.node.membership import Membership
 from lfsql.node.progress import Progress
+from lfsql.node.work import Asker
 
 logger: Final = logging.getLogger(__name__)
 
@@ -49,6 +50,13 @@ HEARTBEAT_S: Final = 0.15
 QUIET_HEARTBEAT_S: Final = 0.3
 """The same for all other nodes, which only show that they live.  What they apply they tell at once."""
 GATHER_S_MAX: Final = 1.0
+
+
+class StatusAsker(Asker, Protocol):
+    """A link of a proxy or a command, as far as it matters here."""
+
+    peer: Identity
+    hello: ProxyHello | None
 
 
 class StatusService:
@@ -72,7 +80,7 @@ class StatusService:
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._level_at = trio.current_time()
-        self.links: dict[int, AskerLink] = {}
+        self.links: dict[int, StatusAsker] = {}
         self.serving = False
         """This node is primary and its writer takes work."""
         self.quarantined = False
@@ -103,7 +111,7 @@ class StatusService:
             fault=self.fault(),
         )
 
-    def answer(self, asker: AskerLink, question: StatusRequest) -> None:
+    def answer(self, asker: StatusAsker, question: StatusRequest) -> None:
         """Answer a StatusRequest: with this node's own line to another node, with all to anybody else."""
         if asker.peer.node:
             asker.answer(self._status(question.request, [self._own_line()]))
@@ -138,6 +146,8 @@ class StatusService:
     def _role(self) -> str:
         if self.quarantined:
             return QUARANTINED
+        if not self._membership.has_data:
+            return WITNESS
         role = self._driver.consensus.role
         if role == PRIMARY and not (self.serving and self._driver.consensus.ready):
             # Elected, but not ready to write: a proxy that believed it would only be refused.
@@ -171,7 +181,7 @@ class StatusService:
         )
         return Status(request, consensus.primary, consensus.term, consensus.commit_index, tuple(lines), proxies)
 
-    async def _gather(self, asker: AskerLink, question: StatusRequest) -> None:
+    async def _gather(self, asker: StatusAsker, question: StatusRequest) -> None:
         found: dict[NodeId, Status] = {}
         others = self._membership.addresses()
         with trio.move_on_after(GATHER_S_MAX):

@@ -13,6 +13,7 @@ import trio
 from lfsql.core.requests import SnapshotRead, SnapshotRequest
 from lfsql.errors import Diverged
 from lfsql.node import rebuilding, snapshot_source
+from lfsql.node.asking import AskerLink
 from lfsql.node.service import Node
 from tests.node.clusters import MEBIBYTE, Cluster, Session, cluster_of, read
 from tests.node.test_log_keeping import fill, is_within, until
@@ -161,6 +162,7 @@ async def test_a_transfer_goes_on_where_its_link_broke(tmp_path: Path, monkeypat
             offsets.append(question.offset)
             if len(offsets) in (4, 7):
                 for link in list(cluster.running[name].node._status.links.values()):
+                    assert isinstance(link, AskerLink)
                     link._connection.close()
             return await read_piece(question)
 
