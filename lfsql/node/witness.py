@@ -43,6 +43,8 @@ from lfsql.core.requests import (
     StatusRequest,
     Submit,
     TransferLead,
+    Verified,
+    VerifyRequest,
 )
 from lfsql.errors import LimitExceeded, LinkLost, LinkRefused, NotPrimary, QueueFull
 from lfsql.net.connection import Connection
@@ -111,6 +113,8 @@ class WitnessLink:
                 self.answer(Described(question.request, fault=fault_of(no_data)))
             case SnapshotRequest() | SnapshotRead():
                 self.answer(SnapshotHeader(question.request, fault=fault_of(no_data)))
+            case VerifyRequest():
+                self.answer(Verified(question.request, fault=fault_of(no_data)))
             case StatusRequest():
                 self._witness.status.answer(self, question)
             case TransferLead() | AddMember() | RemoveMember() | Drain():
@@ -172,6 +176,8 @@ class Witness:
             self._key,
             step=lambda given: self.driver.step(given),
             snapshot_needed=self._snapshot_needed,
+            content=lambda _sender, _message: None,  # there is none to compare
+            came=lambda: None,
             known=self._log.met,
             remember=self._log.remember,
             refusal=lambda node: self.membership.refusal(node),
