@@ -63,6 +63,7 @@ def writing(tier: Tier, count: int = 2) -> Iterator[list[Writer]]:
             writer.join(20)
     assert [writer.error for writer in writers] == [None] * count
     with psycopg.connect(tier.dsn) as connection:
+        connection.execute("SET lfsql.read_consistency = 'strong'")  # another session's newest writes, too
         rows = [row[0] for row in connection.execute("SELECT value FROM written ORDER BY value").fetchall()]
     assert rows == sorted(value for writer in writers for value in writer.acknowledged)
 

@@ -80,6 +80,7 @@ def test_a_witness_that_alone_has_the_newest_hands_it_on(tier: Tier) -> None:
     os.kill(sleeping, signal.SIGCONT)
     wait_until(lambda: tier.status()["primary"] == replica, 30, "the lead at the node that slept")
     with psycopg.connect(tier.dsn, autocommit=True) as connection:
+        connection.execute("SET lfsql.read_consistency = 'strong'")
         rows = connection.execute("SELECT value FROM written ORDER BY value").fetchall()
         assert [value for (value,) in rows] == list(range(20))
         connection.execute("INSERT INTO written (value) VALUES (20)")
