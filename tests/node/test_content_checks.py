@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 import trio
+import trio.testing
 from rich.console import Console
 
 from lfsql.cli.layout import Layout
@@ -329,9 +330,13 @@ async def test_a_replica_that_has_passed_the_position_is_not_compared_and_not_he
             applier = node_of(cluster, other)._applier
             await cluster.level()
             last = node_of(cluster, primary).driver.consensus.last.index
-            applier.stop_at(last + 2)
+            applier.stop_at(last)
+            await applier.stopped()
             for _ in range(4):
                 await session.submit("INSERT INTO t DEFAULT VALUES")
+            while node_of(cluster, other).driver.consensus.committed < last + 4:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            applier.stop_at(last + 2)  # and not where the transaction would end that applies all of them
             await applier.stopped()
             stopped_at = node_of(cluster, other).progress.index
             assert stopped_at == last + 2
