@@ -33,6 +33,7 @@ from lfsql.node.carrying import encode_state
 from lfsql.node.directory import DirectoryIdentity, data_directory
 from lfsql.node.driver import refuse_damage
 from lfsql.node.membership import first_configuration
+from lfsql.storage import installation
 from lfsql.storage.statement_log import StatementLog
 
 _CODE_BYTES: Final = 4
@@ -57,6 +58,7 @@ class Recovery(msgspec.Struct, frozen=True):
 async def plan_recovery(config: NodeConfig) -> Recovery:
     """What `recover` would do, changing nothing.  Raises as that does."""
     with data_directory(config.data_dir, _whose(config)) as directory:
+        _refuse_unfinished(directory)
         async with StatementLog(directory / "log.db") as log:
             return (await _plan(config, log))[0]
 
@@ -68,6 +70,7 @@ async def recover(config: NodeConfig, code: str) -> tuple[Recovery, Path]:
     DataCorrupted.
     """
     with data_directory(config.data_dir, _whose(config)) as directory:
+        _refuse_unfinished(directory)
         async with StatementLog(directory / "log.db") as log:
             plan, alone = await _plan(config, log)
             if code != plan.code:
@@ -80,6 +83,14 @@ async def recover(config: NodeConfig, code: str) -> tuple[Recovery, Path]:
             record = extend(log.last, plan.term, ((CONFIGURATION, encode_configuration(alone)),))
             await log.write(record, hard_state=encode_state(HardState(plan.term, config.name, plan.known_committed)))
             return plan, kept
+
+
+def _refuse_unfinished(directory: Path) -> None:
+    if installation.is_begun(directory):
+        raise OrderRefused(
+            f"a snapshot was being put in place in {directory}, and its log does not fit it yet",
+            hint="start the node once: it finishes that alone, before it needs anybody",
+        )
 
 
 async def _plan(config: NodeConfig, log: StatementLog) -> tuple[Recovery, Configuration]:

@@ -70,6 +70,11 @@ def _find(path: Path) -> Installation | None:
         ) from error
 
 
+def is_begun(directory: Path) -> bool:
+    """Whether resume() has something to do: data.db and log.db may not fit each other before it has."""
+    return _marker(directory).exists()
+
+
 def begin(directory: Path, installation: Installation) -> None:
     """From now on the snapshot that arrived counts.  Raises DiskFailed, DiskFull."""
     _write(directory, installation)

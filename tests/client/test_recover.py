@@ -72,3 +72,13 @@ def test_a_lone_node_and_a_stranger_have_nothing_to_recover(tmp_path: Path) -> N
     result = lfsql("recover", "--config", tmp_path / "data" / "n1" / "node.toml")
     assert result.returncode == 1
     assert "decides alone already" in result.stderr
+
+
+def test_a_snapshot_that_is_not_in_place_yet_is_finished_first(tmp_path: Path) -> None:
+    with running_tier(tmp_path / "data", nodes=2) as tier:
+        tier.stop()
+    (tmp_path / "data" / "n1" / "snapshot.json").write_text("{}")
+    for options in ((), ("--confirm", "00000000")):
+        result = lfsql("recover", "--config", tmp_path / "data" / "n1" / "node.toml", *options)
+        assert result.returncode == 1
+        assert "a snapshot was being put in place" in result.stderr
