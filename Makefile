@@ -12,11 +12,13 @@ UP ?=
 PYTEST ?=
 # Least coverage, in percent, of each pure part; 0 turns the gate off.
 COVERAGE_MIN ?= 90
+# Options of `make sim`, e.g. `make sim SIM="--seeds 100 --first 7000"`.
+SIM ?= --seeds 10000
 # Options of `make chaos`, e.g. `make chaos CHAOS="--seconds 60 --seed 7"`; ten minutes of a new seed without.
 CHAOS ?=
 PURE := lfsql/core lfsql/values proxy/pg proxy/sql
 
-.PHONY: up test lint types coverage bench chaos clean
+.PHONY: up test lint types coverage bench sim chaos clean
 
 up: $(INSTALLED)
 	@exec $(BIN)/lfsql up $(UP)
@@ -43,6 +45,10 @@ coverage: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m bench.compare
+
+# Whole clusters with faults of every kind, one for each seed; see docs/testing.md.
+sim: $(INSTALLED_DEV)
+	$(BIN)/python -m lfsql.testing.simulator $(SIM)
 
 # Real processes, clients and faults; what this machine does not permit (partitions, full disks) is left out and said.
 chaos: $(INSTALLED_DEV)

@@ -218,9 +218,9 @@ class Ledger:
         self.proposed = index
         self._proposed_at = self._clock()
 
-    def log_members(self, top: Position, now: float) -> None:
+    def log_members(self, top: Position) -> None:
         """A change of members is in the log at `top`: a layer that does nothing to the data."""
-        self.stack.add(top, [], 0, now)
+        self.stack.add(top, [], 0, self._clock())
         self.proposed = top.index
         self._proposed_at = self._clock()
 

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import trio
-
 from lfsql.core.effects import NOT_PRIMARY, ProposalRefused, Proposed
 from lfsql.core.entry import CONFIGURATION
 from lfsql.core.ids import Term
@@ -47,7 +45,7 @@ class MemberChanges:
             configuration, answer = self._waiting.popleft()
             result = self._carrier.propose(term, ((CONFIGURATION, encode_configuration(configuration)),))
             if isinstance(result, Proposed):
-                self._ledger.log_members(self._carrier.consensus.last, trio.current_time())
+                self._ledger.log_members(self._carrier.consensus.last)
             answer(result)
 
     def refuse(self) -> None:

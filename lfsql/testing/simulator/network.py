@@ -1,0 +1,80 @@
+"""What nodes send each other, and what becomes of it.
+
+Consensus is promised little: a message may be lost, repeated and overtaken, and a link that closed may be heard of or
+not.  `cut` holds the pairs (from, to) between which nothing arrives, so a partition may be one-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lfsql.core.effects import PeerConnected, PeerLost, Received
+from lfsql.core.ids import NodeId
+from lfsql.core.messages import ConsensusMessage, PeerMessage
+from lfsql.testing.simulator.world import World
+
+if TYPE_CHECKING:
+    from lfsql.testing.simulator.node import Node
+
+
+class Roughness(msgspec.Struct):
+    """Chances for each message; delays in seconds."""
+
+    lost: float = 0.0
+    repeated: float = 0.0
+    delay_min: float = 0.0005
+    delay_max: float = 0.002
+
+
+class Network:
+    """`nodes` is filled by its owner, and may grow."""
+
+    def __init__(self, world: World, roughness: Roughness, nodes: Mapping[NodeId, Node]) -> None:
+        self.roughness = roughness
+        self.cut: set[tuple[NodeId, NodeId]] = set()
+        self.sent = 0
+        self._world = world
+        self._nodes = nodes
+
+    def delay(self) -> float:
+        rough = self.roughness
+        return rough.delay_min + self._world.random.random() * (rough.delay_max - rough.delay_min)
+
+    def send(self, sender: NodeId, to: NodeId, message: PeerMessage) -> None:
+        self.sent += 1
+        world, rough = self._world, self.roughness
+        node = self._nodes.get(to)
+        lost = node is None or not node.running or (sender, to) in self.cut or world.random.random() < rough.lost
+        if world.trace is not None:
+            world.note(sender, f"{'loses' if lost else 'sends'} {to} {message}")
+        if node is None or lost or not isinstance(message, ConsensusMessage):
+            return
+        received = self._receipt(node, sender, message)
+        node.soon(received, self.delay())
+        if world.random.random() < rough.repeated:
+            node.soon(received, self.delay())
+
+    def _receipt(self, node: Node, sender: NodeId, message: ConsensusMessage) -> Callable[[], None]:
+        return lambda: node.carrier.step(Received(sender, message))
+
+    def connect(self, node: Node, peer: NodeId) -> None:
+        node.soon(lambda: node.carrier.step(PeerConnected(peer)), self.delay())
+
+    def disconnect(self, node: Node, peer: NodeId) -> None:
+        node.soon(lambda: node.carrier.step(PeerLost(peer)), self.delay())
+
+    def joined(self, node: Node) -> None:
+        """A process started: links come up, both ways."""
+        for peer in self._nodes.values():
+            if peer is not node and peer.running and (node.name, peer.name) not in self.cut:
+                self.connect(node, peer.name)
+                self.connect(peer, node.name)
+
+    def left(self, node: NodeId) -> None:
+        """A process ended: its links close, for whoever can hear it."""
+        for peer in self._nodes.values():
+            if peer.name != node and peer.running and (node, peer.name) not in self.cut:
+                self.disconnect(peer, node)
