@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -34,6 +35,7 @@ from lfsql.node.driver import Driver, refuse_damage
 from lfsql.node.membership import first_configuration
 from lfsql.node.work import Asker
 from lfsql.storage.statement_log import StatementLog
+from lfsql.storage.wal_sync import sync_commits
 
 logger: Final = logging.getLogger(__name__)
 
@@ -47,11 +49,18 @@ Fetch = Callable[[NodeId, Index, Index], Awaitable[LogCopies]]
 """(node, first, last) to what it has of those records.  Raises LfsqlError when it does not answer."""
 
 
-async def repair(log: StatementLog, committed: Index, peers: Sequence[NodeId], fetch: Fetch) -> None:
+Forget = Callable[[Index], Awaitable[None]]
+"""Cut the log at its old end, up to a record that data.db holds, on the disk."""
+
+
+async def repair(
+    log: StatementLog, committed: Index, peers: Sequence[NodeId], fetch: Fetch, *, applied: Index, forget: Forget
+) -> None:
     """Return when no record of the log is damaged any more.
 
-    `committed`: up to where this node knows its log to be committed.  Raises DataCorrupted when there is nobody to
-    ask, when nobody can have the records any more, or when another node's history is another.
+    `committed`: up to where this node knows its log to be committed; `applied`: where data.db stands.  Raises
+    DataCorrupted when there is nobody to ask, when nobody can have the records any more and data.db lacks them, too,
+    or when another node's history is another.
     """
     if not peers:
         refuse_damage(log)
@@ -75,7 +84,12 @@ async def repair(log: StatementLog, committed: Index, peers: Sequence[NodeId], f
                 break
         else:
             if gone == set(peers):
-                refuse_damage(log)
+                # All others have cut their logs behind these records, as this node might have.
+                upto = _end_of_run(log, log.damaged[0]) + 1
+                if upto > applied:
+                    refuse_damage(log)
+                await forget(upto)
+                continue
             if why != told:
                 logger.warning("log.db: the damaged records are waited for: %s", why)
                 told = why
@@ -85,11 +99,7 @@ async def repair(log: StatementLog, committed: Index, peers: Sequence[NodeId], f
 async def _take(log: StatementLog, committed: Index, peer: NodeId, fetch: Fetch) -> Index | str:
     """Put right what `peer` has: up to which record it did; 0 when `peer` has forgotten them, or why not yet."""
     first = min(log.damaged[0], committed + 1)
-    last = first
-    while last + 1 in log.damaged:
-        last += 1
-    if log.damaged[0] > committed:
-        last = log.last.index
+    last = log.last.index if log.damaged[0] > committed else _end_of_run(log, first)
     try:
         answer = await fetch(peer, first, last)
     except LfsqlError as error:
@@ -99,8 +109,6 @@ async def _take(log: StatementLog, committed: Index, peer: NodeId, fetch: Fetch)
     copies = answer.records
     if not copies or copies[0].index != first:
         return f"node '{peer}' has not committed record {first}"
-    if copies[-1].index < log.damaged[0]:
-        return f"node '{peer}' has not committed record {log.damaged[0]}"
     try:
         contradiction = await _contradiction(log, copies)
         if 0 < contradiction <= committed:
@@ -108,15 +116,23 @@ async def _take(log: StatementLog, committed: Index, peer: NodeId, fetch: Fetch)
         if contradiction:
             await log.write(copies, truncate_from=first)
         else:
-            await log.repair([copy for copy in copies if copy.index in log.damaged])
+            await log.repair([copy for copy in copies if copy.index in log.damaged])  # none yet, on a long way
     except InvariantBroken as error:
         raise DataCorrupted(
             f"log.db: what node '{peer}' has committed from record {first} on does not continue this node's log",
             detail=error.message,
             hint="one of the two nodes has another history: replace the one that lfsql verify finds to be different",
         ) from error
-    logger.info("log.db: records %d to %d are put right by node '%s'", first, copies[-1].index, peer)
+    logger.info("log.db: records %d to %d are as node '%s' has committed them", first, copies[-1].index, peer)
     return copies[-1].index
+
+
+def _end_of_run(log: StatementLog, first: Index) -> Index:
+    """The last of the damaged records that follow each other from `first` on."""
+    last = first
+    while last + 1 in log.damaged:
+        last += 1
+    return last
 
 
 async def _contradiction(log: StatementLog, copies: Sequence[Record]) -> Index:
@@ -132,8 +148,13 @@ async def _contradiction(log: StatementLog, copies: Sequence[Record]) -> Index:
     return after if chain_fault(position_of(copies[-1]), following) else 0
 
 
-async def repair_over_links(log: StatementLog, committed: Index, config: NodeConfig, key: bytes) -> None:
-    """`repair` with copies of the other members, each asked over a link of its own, as a command would."""
+async def repair_over_links(
+    log: StatementLog, committed: Index, applied: Index, database: Path | None, config: NodeConfig, key: bytes
+) -> None:
+    """`repair` with copies of the other members, each asked over a link of its own, as a command would.
+
+    `database`: data.db, which stands at `applied`; a witness has none, and needs nothing of what is committed.
+    """
     try:
         records = await log.configurations(log.last.index)
         configuration = decode_configuration(records[-1].body) if records else first_configuration(config, log)
@@ -158,7 +179,14 @@ async def repair_over_links(log: StatementLog, committed: Index, config: NodeCon
                     return answer
         raise LfsqlError(f"no answer within {_ANSWER_S_MAX:.0f} s")
 
-    await repair(log, committed, list(addresses), fetch)
+    async def forget(upto: Index) -> None:
+        if database is not None:
+            await trio.to_thread.run_sync(sync_commits, database)
+        records = await log.configurations(upto)
+        await log.compact(upto, records[-1].body if records else log.base_configuration)
+        logger.warning("log.db: the log begins after record %d now: nobody has those before any more", upto)
+
+    await repair(log, committed, list(addresses), fetch, applied=applied, forget=forget)
 
 
 async def answer_records(log: StatementLog, driver: Driver, asker: Asker, question: LogRecords) -> None:

@@ -124,10 +124,11 @@ async def _run_once(
         )
 
         async def repair_log() -> None:
-            committed = node.driver.consensus.committed if node else committed_at_start(log, thread.engine.position)
+            applied = thread.engine.position
+            committed = node.driver.consensus.committed if node else committed_at_start(log, applied)
             shield.shield = False  # it may take until another node is there; what it has begun to write it finishes
             try:
-                await repair_over_links(log, committed, config, key)
+                await repair_over_links(log, committed, applied.index, directory / "data.db", config, key)
             finally:
                 shield.shield = True
 

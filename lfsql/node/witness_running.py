@@ -17,7 +17,7 @@ from lfsql.errors import ConfigError, DataCorrupted
 from lfsql.net.cluster_key import load_key
 from lfsql.net.listener import bind
 from lfsql.node.directory import DirectoryIdentity, check_members, data_directory
-from lfsql.node.driver import restore
+from lfsql.node.driver import committed_at_start, restore
 from lfsql.node.log_keeping import SEGMENTS
 from lfsql.node.log_repair import repair_over_links
 from lfsql.node.membership import log_names_members
@@ -84,9 +84,10 @@ async def _run_once(
     ) as log:
 
         async def repair_log() -> None:
+            committed = committed_at_start(log, log.base)
             shield.shield = False  # it may take until another node is there
             try:
-                await repair_over_links(log, log.base.index, config, key)
+                await repair_over_links(log, committed, committed, None, config, key)
             finally:
                 shield.shield = True
 

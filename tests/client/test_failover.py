@@ -11,7 +11,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import trio
 
+from lfsql.config import load_proxy
+from lfsql.core.requests import COMMITTED, Answer, CurrentIndex, Outcome, Run, Submit
+from lfsql.net.cluster_key import load_key
+from lfsql.net.handshake import PROXY, Identity
+from lfsql.net.link import open_link
 from lfsql.testing.cluster import Tier, running_tier, wait_until
 from tests.client.conftest import route_of
 
@@ -91,6 +97,45 @@ def test_writes_go_on_when_the_primary_is_gone(tier: Tier, number: signal.Signal
         os.kill(pid, signal.SIGCONT)
         wait_until(lambda: tier.node(old)["role"] == "replica", 10, "the deposed primary to follow")
         assert tier.primary()["name"] != old
+
+
+def test_a_primary_that_wakes_up_commits_nothing_and_answers_no_strong_read(tier: Tier) -> None:
+    """What was sent to it while it was stopped is the first that it sees."""
+    config = load_proxy(tier.directory / "proxy.toml")
+    identity, key = Identity(config.cluster_id, "", PROXY), load_key(config.cluster_key_file)
+    old = tier.primary()
+
+    def write_elsewhere() -> None:
+        with psycopg.connect(tier.dsn, autocommit=True) as connection:
+            connection.execute("INSERT INTO kept VALUES ('elsewhere')")
+
+    async def ask() -> list[Answer]:
+        answers: list[Answer] = []
+        async with open_link(old["address"], identity, key) as link, trio.open_nursery() as nursery:
+
+            async def request(question: CurrentIndex | Submit) -> None:
+                answers.append(await link.request(question))
+
+            os.kill(old["pid"], signal.SIGSTOP)
+            try:
+                nursery.start_soon(request, CurrentIndex(link.next_request()))
+                write = Submit(link.next_request(), "stranger", 1, (Run("INSERT INTO kept VALUES ('here')"),))
+                nursery.start_soon(request, write)
+                await trio.to_thread.run_sync(write_elsewhere)
+            finally:
+                os.kill(old["pid"], signal.SIGCONT)
+        return answers
+
+    with psycopg.connect(tier.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (place text)")
+        answers = trio.run(ask)
+        assert len(answers) == 2
+        for answer in answers:
+            assert isinstance(answer, Outcome)
+            assert answer.fault is not None
+            assert answer.state != COMMITTED
+        connection.execute("SET lfsql.read_consistency = 'strong'")
+        assert connection.execute("SELECT place FROM kept").fetchall() == [("elsewhere",)]
 
 
 def test_reads_go_on_without_a_quorum(tier: Tier) -> None:

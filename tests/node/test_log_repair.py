@@ -63,7 +63,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def repaired(
-    path: Path, own: tuple[Record, ...], damaged: list[Index], committed: Index, peers: Peers
+    path: Path, own: tuple[Record, ...], damaged: list[Index], committed: Index, peers: Peers, applied: Index = 0
 ) -> list[Record]:
     """What the log holds afterwards; on the disk, too."""
     async with StatementLog(path) as log:
@@ -72,11 +72,11 @@ async def repaired(
     async with StatementLog(path) as log:
         assert set(damaged) <= set(log.damaged)
         with trio.fail_after(10):
-            await repair(log, committed, list(peers.logs), peers.fetch)
+            await repair(log, committed, list(peers.logs), peers.fetch, applied=applied, forget=log.compact)
         assert log.damaged == ()
     async with StatementLog(path) as log:
         assert log.damaged == ()
-        return list(await log.read(1, log.last.index, 1 << 20))
+        return list(await log.read(log.base.index + 1, log.last.index, 1 << 20))
 
 
 async def test_records_in_the_middle_are_replaced_one_run_at_a_time(tmp_path: Path) -> None:
@@ -131,6 +131,7 @@ async def test_a_long_way_is_gone_in_steps(tmp_path: Path) -> None:
     peers = Peers(n2=own)
     peers.records_max = 7
     assert await repaired(tmp_path / "log.db", own, [*range(5, 38)], 2, peers) == list(own)
+    assert await repaired(tmp_path / "far.db", own, [30, 35], 2, peers) == list(own)
 
 
 async def test_another_history_is_not_taken(tmp_path: Path) -> None:
@@ -152,7 +153,14 @@ async def test_without_anybody_who_can_have_it_the_node_stops_with_what_to_do(tm
     peers = Peers(n2=own, n3=own)
     peers.base = 5
     with pytest.raises(DataCorrupted, match="1 records are damaged"):
-        await repaired(tmp_path / "b.db", own, [5], 9, peers)
+        await repaired(tmp_path / "b.db", own, [5], 9, peers, applied=5)
+
+
+async def test_what_all_others_have_cut_off_is_cut_off_here_when_the_database_holds_it(tmp_path: Path) -> None:
+    own = chain(12)
+    peers = Peers(n2=own, n3=own)
+    peers.base = 5
+    assert await repaired(tmp_path / "log.db", own, [3, 4, 10], 11, peers, applied=9) == list(own[5:])
 
 
 @dataclass
