@@ -15,6 +15,7 @@ from lfsql.cli.verify_cluster import is_running, print_cluster, verify_cluster
 from lfsql.config import ProxyConfig, Upstream
 from lfsql.core.contents import Comparison
 from lfsql.core.requests import COMMITTED, QUARANTINED, Heartbeat, Read, ReadMore, Rows, Status, StatusRequest
+from lfsql.node import content_checks
 from lfsql.node.rebuilding import Rebuilder
 from lfsql.node.service import Node
 from lfsql.storage.quarantine import quarantined
@@ -111,6 +112,22 @@ async def test_checks_come_by_themselves(tmp_path: Path) -> None:
                 await all_agree(cluster, index + 1)
 
 
+async def test_a_node_that_comes_back_is_looked_at_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content_checks, "SOON_S", 0.05)
+    async with cluster_of(tmp_path, 3, content_check_interval_ms=3_600_000) as cluster:
+        primary = await cluster.primary()
+        wrong = next(name for name in cluster.configs if name != primary)
+        async with cluster.link(primary) as link:
+            await fill(Session(link, "a"))
+            await cluster.level()
+            await cluster.stop(wrong)
+            change(cluster, wrong, "UPDATE t SET v = 0 WHERE id = 100")
+            await cluster.start(wrong)
+            await cluster.running[wrong].renewed.wait()
+        await cluster.level()
+        assert cluster.content(wrong, "SELECT v FROM t WHERE id = 100") == [(100,)]
+
+
 @pytest.mark.usefixtures("not_rebuilt")
 async def test_a_replica_that_differs_takes_itself_out_and_shows_nothing_of_what_it_holds(tmp_path: Path) -> None:
     async with cluster_of(tmp_path, 3, chunk_rows_max=10) as cluster:
@@ -124,12 +141,16 @@ async def test_a_replica_that_differs_takes_itself_out_and_shows_nothing_of_what
             begun = await reading.request(Read(1, "SELECT * FROM t"))
             assert isinstance(begun, Rows)
             assert begun.more
+            in_memory = await reading.request(Read(2, "SELECT * FROM t LIMIT 8", rows_max=3))
+            assert isinstance(in_memory, Rows)
+            assert in_memory.more
             node_of(cluster, primary).checks.start(hurry=True)
             why = await out_of_service(cluster, wrong)
             assert "differs from that of the majority" in why
-            rest = await reading.request(ReadMore(1))
-            assert isinstance(rest, Rows)
-            assert rest.fault is not None
+            for request in (1, 2):
+                rest = await reading.request(ReadMore(request))
+                assert isinstance(rest, Rows)
+                assert rest.fault is not None
             refused = await read(reading, "SELECT count(*) FROM t")
             assert refused.fault is not None
             assert refused.fault.sqlstate == "XX001"

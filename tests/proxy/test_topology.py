@@ -8,8 +8,8 @@ import trio
 import trio.testing
 
 from lfsql.core.freshness import BEHIND_TIME, CommitHistory
-from lfsql.core.requests import PRIMARY, REPLICA, UNREACHABLE, Heartbeat
-from lfsql.errors import LinkLost
+from lfsql.core.requests import PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat
+from lfsql.errors import Diverged, LfsqlError, LinkLost
 from proxy.routing import behind
 from proxy.settings import SessionSettings
 from proxy.state import ReadPolicy
@@ -163,3 +163,26 @@ async def test_a_primary_not_confirmed_for_long_is_one_copy_among_others() -> No
     assert known.nodes["n1"].readable(monotonic()), "for those who ask for no freshness"
     beat(known, "n1", PRIMARY, 3, commit=100)
     assert known.primary is known.nodes["n1"]
+
+
+async def test_a_quarantined_node_is_not_read_and_what_is_open_on_its_file_ends() -> None:
+    class Reads:
+        def __init__(self) -> None:
+            self.faults: list[LfsqlError] = []
+
+        def condemn(self, fault: LfsqlError) -> None:
+            self.faults.append(fault)
+
+    known = topology("n1", "n2")
+    node, reads = known.nodes["n2"], Reads()
+    node.reads = reads  # type: ignore[assignment]  # all that a topology uses of it
+    beat(known, "n2", REPLICA, 3)
+    assert node.readable(monotonic())
+    for _ in range(2):
+        known.heard(node, Heartbeat("n2", QUARANTINED, 3, "", 0, 0, 0, fault="it differs"))
+    assert not node.readable(monotonic())
+    assert node.fault == "it differs"
+    assert [type(fault) for fault in reads.faults] == [Diverged], "once"
+    beat(known, "n2", REPLICA, 3)
+    assert node.readable(monotonic())
+    assert node.fault == ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 import apsw
 import pytest
 
 from lfsql.errors import DataCorrupted
+from lfsql.storage import content_snapshot
 from lfsql.storage.content import content_hash, find_damage, read_position
 from lfsql.storage.engine import Engine
 from tests.storage.pair import Pair
@@ -93,3 +95,29 @@ def test_the_pace_is_asked_for_and_may_stop_it(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         content_hash(pair.primary.connection, stop)
     pair.close()
+
+
+def test_a_check_rests_longer_than_it_works_unless_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = iter((0.0, 0.001, 0.004, 0.010, 0.010, 0.020, 0.020))
+    monkeypatch.setattr(time, "thread_time", lambda: next(worked))
+    rests: list[float] = []
+    pace = content_snapshot.Pace()
+
+    def wait(seconds: float) -> bool:
+        rests.append(seconds)
+        return False
+
+    monkeypatch.setattr(pace._stopped, "wait", wait)
+    pace()
+    pace()
+    assert rests == [], "not worth a rest yet"
+    pace()
+    assert rests == [pytest.approx(0.030)]
+    pace.hurry = True
+    pace()
+    assert rests[1:] == [0]
+    pace.stop()
+    monkeypatch.undo()
+    pace._since = -1.0
+    with pytest.raises(content_snapshot.CheckStopped):
+        pace()

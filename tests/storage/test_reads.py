@@ -16,6 +16,7 @@ from lfsql.core.requests import Run, RunMany
 from lfsql.errors import (
     ConfigError,
     DataCorrupted,
+    Diverged,
     InsufficientPrivilege,
     InvalidEncoding,
     QueryCanceled,
@@ -460,3 +461,25 @@ async def test_bulk_rows_written_together_are_seen_together(reads: LocalReads, w
     engine.commit(Position(2, 1, b"h" * 16), [2])
     assert reads.position() == (2, 1)
     assert reads.try_inline("SELECT count(*) FROM t") == [(392,)]
+
+
+async def test_what_is_open_on_a_condemned_copy_gives_nothing_more(reads: LocalReads) -> None:
+    transaction = await reads.open_transaction()
+    cursor = await reads.open_cursor(MANY, (100,))
+    rows, more = await cursor.fetch(3)
+    assert (len(rows), more) == (3, True)
+    assert transaction.try_inline("SELECT b FROM t WHERE a = 1") == [("one",)]
+    reads.condemn(Diverged("this copy differs"))
+    with pytest.raises(Diverged):
+        await cursor.fetch(3)
+    with pytest.raises(Diverged):
+        transaction.try_inline("SELECT b FROM t WHERE a = 1")
+    with pytest.raises(Diverged):
+        await transaction.run("SELECT b FROM t")
+    await cursor.aclose()
+    await transaction.aclose()
+    # Made good, it is read as before: by whoever opens it now.
+    assert reads.try_inline("SELECT b FROM t WHERE a = 1") == [("one",)]
+    again = await reads.open_transaction()
+    assert again.try_inline("SELECT b FROM t WHERE a = 2") == [("two",)]
+    await again.aclose()
