@@ -42,17 +42,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600, help="how long faults go on")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--short-logs", action="store_true", help="snapshots for who is away for over a second")
     options = parser.parse_args()
     seed = SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     again = f"python -m tests.chaos --seconds {options.seconds:g} --nodes {options.nodes} --seed {seed}"
+    again += " --short-logs" if options.short_logs else ""
     say(f"seed {seed}: {again}")
     signal.signal(signal.SIGTERM, _end)
     directory = Path(tempfile.mkdtemp(prefix="lfsql-chaos-")) / "data"
     disk, network = _surroundings(directory / f"n{options.nodes}", options.nodes)
     leash = Leash()
     try:
-        tier = make_tier(directory, options.nodes, network, leash)
-        anomalies = _run(tier, disk, seed, options.seconds)
+        tier = make_tier(directory, options.nodes, network, leash, short_logs=options.short_logs)
+        faults = Faults(tier, disk, Random(seed), say, options.short_logs)
+        anomalies = _run(tier, faults, options.seconds)
         for anomaly in anomalies:
             say(f"WRONG {anomaly}")
         if anomalies:
@@ -89,12 +92,11 @@ def _surroundings(small: Path, nodes: int) -> tuple[SmallDisk | None, Network | 
     return disk, network
 
 
-def _run(tier: Tier, disk: SmallDisk | None, seed: int, seconds: float) -> list[Anomaly]:
-    random = Random(seed)
+def _run(tier: Tier, faults: Faults, seconds: float) -> list[Anomaly]:
+    random = faults.random
     history = History()
     for name in (*tier.names, PROXY):
         tier.start(name)
-    faults = Faults(tier, disk, random, say)
     _make_tables(tier)
     anomalies = wait_level(tier)  # a session that has seen nothing may be shown a copy from before there was money
     enough = threading.Event()

@@ -53,6 +53,8 @@ class Faults:
     disk: SmallDisk | None
     random: Random
     say: Callable[[str], None]
+    short_logs: bool = False
+    """Others may have forgotten what one node lost of its log."""
     recoveries_s: list[float] = field(default_factory=list)
     _files_spoilt: bool = False
     """In this bout: what one node lost it must be able to have from the others."""
@@ -93,7 +95,7 @@ class Faults:
     def _begin(self) -> None:
         kinds = [self._kill_one, self._kill_one, self._stop_one, self._stop_one, self._kill_all, self._transfer]
         if not self._files_spoilt:
-            kinds += [self._damage_log, self._lose_data]
+            kinds += [self._lose_data] if self.short_logs else [self._damage_log, self._lose_data]
         if self.tier.network is not None:
             kinds += [self._isolate, self._isolate_from_peers, self._cut_one_way]
         if self.disk is not None:

@@ -107,8 +107,12 @@ class Tier:
             self.signal(name, signal.SIGKILL)
 
 
-def make_tier(directory: Path, nodes: int, network: Network | None, leash: Leash) -> Tier:
-    """A tier as `lfsql up` makes it, not running; its nodes moved to their places in the network."""
+def make_tier(
+    directory: Path, nodes: int, network: Network | None, leash: Leash, *, short_logs: bool = False
+) -> Tier:
+    """A tier as `lfsql up` makes it, not running; its nodes moved to their places in the network.
+
+    `short_logs`: a second's worth of records, so that who was away for longer needs a snapshot."""
     made = start_tier(directory, nodes=nodes)
     made.end()
     names = tuple(f"n{number}" for number in range(1, nodes + 1))
@@ -119,6 +123,10 @@ def make_tier(directory: Path, nodes: int, network: Network | None, leash: Leash
             for place, name in enumerate(names, 1):
                 text = text.replace(f"127.0.0.1:{ports[name]}", f"{network.address(place)}:{ports[name]}")
             path.write_text(text)
+    if short_logs:
+        for name in names:
+            with (directory / name / "node.toml").open("a") as file:
+                file.write("\n[limits]\nlog_bytes_max = 1048576\nlog_age_ms_max = 1000\n")
     return Tier(directory, names, made.port, network, leash)
 
 

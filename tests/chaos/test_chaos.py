@@ -29,9 +29,10 @@ def processes_with(word: str) -> list[int]:
     return found
 
 
-def test_a_minute_of_faults_breaks_no_promise() -> None:
+@pytest.mark.parametrize(("options", "seconds"), [([], "60"), (["--short-logs"], "30")])
+def test_a_minute_of_faults_breaks_no_promise(options: list[str], seconds: str) -> None:
     done = subprocess.run(
-        [*COMMAND, "--seconds", os.environ.get("LFSQL_CHAOS_S", "60")],
+        [*COMMAND, *options, "--seconds", os.environ.get("LFSQL_CHAOS_S", seconds)],
         capture_output=True,
         text=True,
         check=False,

@@ -21,7 +21,8 @@ from tests.chaos.workloads import OPENING, STRONG, History
 
 LEVEL_S_MAX = 30.0
 _BAD_LINES = re.compile(
-    r"Traceback|InvariantBroken|differs from the primary|Internal error|CRITICAL(?!.*records are damaged)"
+    r"Traceback|InvariantBroken|differs from the primary|Internal error"
+    r"|CRITICAL(?!.*(?:records are damaged|data.db ends at index))"
 )
 
 
