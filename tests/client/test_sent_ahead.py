@@ -130,10 +130,12 @@ def test_small_requests_sent_ahead_let_others_have_their_turn(table: str, client
 
     reader = threading.Thread(target=read)
     reader.start()
+    began = time.monotonic()
     client.send((bind(b"s", b"1") + EXECUTE + SYNC) * count)
     reader.join()
+    took_s = time.monotonic() - began
     watch.end()
-    assert watch.longest_s < WAIT_S_MAX / 5
+    assert watch.longest_s < took_s / 5, "without turns it waits for all of them"
 
 
 def test_a_copy_in_one_message_lets_others_have_their_turn(table: str, client: Raw, watch: Watch) -> None:
@@ -141,10 +143,12 @@ def test_a_copy_in_one_message_lets_others_have_their_turn(table: str, client: R
     client.send(message(b"Q", f"COPY {table} FROM STDIN\0".encode()))
     client.until(b"G")
     rows = [f"{n}\t2024-01-01 00:00:00+00\t{n % 1000}.25\tname {n}\n".encode() for n in range(60_000)]
+    began = time.monotonic()
     client.send(message(b"d", b"".join(rows)) + message(b"c"))
     client.until(b"Z")
+    took_s = time.monotonic() - began
     watch.end()
-    assert watch.longest_s < WAIT_S_MAX / 5
+    assert watch.longest_s < took_s / 4, "without turns it waits for all of it"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +163,9 @@ def test_what_waits_behind_a_write_is_bounded(
 ) -> None:
     """One pipeline, whose Sync comes late."""
     run(client, f"CREATE TABLE {table} (id int)")
+    run(
+        client, "SET idle_in_transaction_session_timeout = 0"
+    )  # its write may hold the writer for all of the pipeline
     texts = (*begins, *sent)
     for number, sql in enumerate(texts):
         client.send(message(b"P", f"s{number}\0{sql.format(t=table)}\0".encode() + b"\0\0"))
