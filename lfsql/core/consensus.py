@@ -48,6 +48,7 @@ from lfsql.core.effects import (
     Transfer,
 )
 from lfsql.core.election import LOST, WON, Campaign, Timeouts, Watch, goes_first, handicap, is_current
+from lfsql.core.handover import UNFIT_MS
 from lfsql.core.ids import Index, NodeId, Position, Term
 from lfsql.core.inquiry import Inquiry
 from lfsql.core.leadership import OPENING, Leadership
@@ -120,6 +121,7 @@ class Consensus(Inquiry):
         self._watch = Watch(settings, self._timeouts, now, stands=self._stands)
         self._excused = False
         self._applied: Index = 0
+        self._fit = True
 
     # -- One step ------------------------------------------------------------------------------------------
 
@@ -137,9 +139,10 @@ class Consensus(Inquiry):
             case Persisted():
                 self._persisted(given)
             case Applied():
-                self._applied = max(given.index, self._applied)
+                self._applied, self._fit = max(given.index, self._applied), given.fit
                 backlog = max(self._commit - self._applied, 0)
-                self._timeouts.handicap = handicap(self._disk.write_s(self._now), backlog, self._settings)
+                write_s = self._disk.write_s(self._now) if given.fit else UNFIT_MS / 1000
+                self._timeouts.handicap = handicap(write_s, backlog, self._settings)
             case Tick():
                 self._tick()
             case ReadIndex():
@@ -423,7 +426,7 @@ class Consensus(Inquiry):
         """How far the database is, and what a write takes the disk, in milliseconds: for whom to hand leadership
         to.
         """
-        return self._applied, int(self._disk.write_s(self._now) * 1000)
+        return self._applied, int(self._disk.write_s(self._now) * 1000) if self._fit else UNFIT_MS
 
     def _propose(self, given: Propose) -> None:
         leadership = self._leadership

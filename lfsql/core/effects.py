@@ -90,9 +90,13 @@ class Persisted(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """The database stands at `index`.  Only says how good a primary this node would be: tell it now and then."""
+    """The database stands at `index`; `fit` False: it cannot be served from, as it waits for a snapshot, say.
+
+    Only says how good a primary this node would be: tell it now and then.
+    """
 
     index: Index
+    fit: bool = True
 
 
 class LogRead(msgspec.Struct, frozen=True, gc=False):

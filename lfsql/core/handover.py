@@ -25,6 +25,8 @@ GAP_RECORDS_MAX: Final = 2_000
 """What its database may lack: it must have applied that before it serves."""
 SLOW_MS: Final = 250
 """A disk that takes longer for a write on average is slow ..."""
+UNFIT_MS: Final = 3_600_000
+"""What a node tells that could not serve at all: slower than any disk."""
 SLOWER: Final = 4
 """... when another's is so many times as fast."""
 

@@ -85,6 +85,10 @@ class Inquiry:
         """On a primary: whom it is handing leadership to, '' for nobody."""
         return self._leadership.transferring_to if self._leadership else ""
 
+    def is_fit(self, node: NodeId) -> bool:
+        """On a primary: `node` has not told that it could not serve."""
+        return self._leadership is not None and self._leadership.is_fit(node)
+
     def is_level(self, node: NodeId) -> bool:
         """On a primary: `node` answers and has caught up, so that it may have a vote."""
         return self._leadership is not None and self._leadership.is_level(node)

@@ -21,7 +21,7 @@ from lfsql.core.effects import (
     TransferGivenUp,
 )
 from lfsql.core.entry import CONFIGURATION, NOOP
-from lfsql.core.handover import GAP_BYTES_MAX, GAP_RECORDS_MAX, Handover, Preference, preferred
+from lfsql.core.handover import GAP_BYTES_MAX, GAP_RECORDS_MAX, UNFIT_MS, Handover, Preference, preferred
 from lfsql.core.ids import Index, NodeId, Term
 from lfsql.core.log import RECORD_OVERHEAD_BYTES, LogTail
 from lfsql.core.membership import VOTER, WITNESS, Configuration, change_fault, decode_configuration
@@ -249,13 +249,19 @@ class Leadership:
             self._handover.begin(to, now)
 
     def _best_voter(self) -> NodeId:
-        """The voter that holds most of the log among those that still answer; '' when none does."""
+        """The voter that holds most of the log among those that still answer, one that can serve before others; ''
+        when none answers.
+        """
         answering = [
-            (self.replicator.matched(member.node), member.priority, member.node)
+            (self.is_fit(member.node), self.replicator.matched(member.node), member.priority, member.node)
             for member in self._configuration.members
             if member.role == VOTER and member.node != self._node and self.rounds.answers(member.node)
         ]
-        return max(answering)[2] if answering else ""
+        return max(answering)[-1] if answering else ""
+
+    def is_fit(self, node: NodeId) -> bool:
+        """It has not told that it could not serve."""
+        return self.replicator.fsync_ms(node) < UNFIT_MS
 
     def _prefer(self, write_s: float, now: float) -> None:
         """Hand over to a node that would lead better, or that this one must hand over to."""

@@ -182,7 +182,7 @@ class Membership:
                 if self._driver.consensus.is_level(member.node):
                     grown = Member(member.node, member.becomes, member.priority, member.address)
                     self._changes.ask(self.current.with_member(grown), lambda _answer: None)
-                    logger.info("node '%s' has caught up: it is a %s now", member.node, _NAMES[member.becomes])
+                    logger.info("node '%s' has caught up: it becomes a %s", member.node, _NAMES[member.becomes])
                     break
             with trio.move_on_after(_LOOK_S if due else float("inf")):
                 await change.wait()
@@ -292,7 +292,8 @@ class Membership:
             for member in self.current.members
             if member.role == VOTER and member.node != self._name and self._connected(member.node)
         ]
-        return max(voters, key=self._driver.consensus.matched, default="")
+        consensus = self._driver.consensus
+        return max(voters, key=lambda node: (consensus.is_fit(node), consensus.matched(node)), default="")
 
     def _other_primary(self) -> NodeId:
         primary = self._driver.consensus.primary

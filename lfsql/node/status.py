@@ -123,7 +123,7 @@ class StatusService:
         async with trio.open_nursery() as self._nursery:
             while True:
                 self._changed = trio.Event()
-                self._driver.step(Applied(self._progress.index))
+                self._driver.step(Applied(self._progress.index, fit=not (self.quarantined or self.rebuilding)))
                 if self._progress.index >= self._driver.consensus.commit_index:
                     self._level_at = trio.current_time()
                 if self.links:

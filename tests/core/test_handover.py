@@ -8,6 +8,7 @@ import pytest
 from lfsql.core.durability import Durability
 from lfsql.core.effects import (
     TRANSFERRING,
+    Applied,
     Effect,
     HardState,
     Persisted,
@@ -19,7 +20,7 @@ from lfsql.core.effects import (
 )
 from lfsql.core.election import handicap
 from lfsql.core.entry import UNIT
-from lfsql.core.handover import GAP_RECORDS_MAX, SLOW_MS, preferred
+from lfsql.core.handover import GAP_RECORDS_MAX, SLOW_MS, UNFIT_MS, preferred
 from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member
 from lfsql.core.messages import Accept, Append, TimeoutNow
 from lfsql.core.settings import ConsensusSettings
@@ -117,6 +118,20 @@ def test_a_better_node_that_lags_does_not_get_the_lead() -> None:
         effects = node.wait(0.1)
         node.accept("n2", round_=messages(effects, Append, "n2")[-1].round)
         assert node.consensus.transferring_to == ""
+
+
+def test_a_better_node_that_could_not_serve_does_not_get_the_lead() -> None:
+    node = Lone(members=(*EQUAL[:2], RANKED[2]))
+    node.lead()
+    assert not any(beat(node, fsync_ms=UNFIT_MS) for _ in range(100))
+    follower = Lone()
+    follower.step(Applied(7, fit=False))
+    (accept,) = messages(follower.follow(), Accept, "n2")
+    assert (accept.applied, accept.fsync_ms) == (7, UNFIT_MS)
+    patient = follower.consensus.deadline
+    follower.step(Applied(7))
+    follower.follow()
+    assert patient - follower.consensus.deadline == pytest.approx(SETTINGS.election_timeout_min / 2)
 
 
 def test_an_equal_node_does_not_get_the_lead() -> None:
