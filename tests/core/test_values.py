@@ -102,6 +102,8 @@ EXAMPLES: list[messages.PeerMessage] = [
     messages.ReadIndexRequest(2**63),
     messages.ReadIndexAnswer(2**63, 5, granted=True),
     messages.SnapshotNeeded(3, 5),
+    messages.CheckContent(Position(9, 3, b"h" * 16), 4, with_log=True),
+    messages.ContentChecked(Position(9, 3, b"h" * 16), 4, b"content", "a fault", 2, "another"),
     messages.Alive(),
 ]
 
