@@ -12,9 +12,10 @@ from typing import Final
 import apsw
 
 from lfsql.core.ids import Position
-from lfsql.errors import DataCorrupted
+from lfsql.errors import DataCorrupted, DiskFailed
 from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.content import content_hash, find_damage, read_position
+from lfsql.storage.faults import translate
 from lfsql.storage.opening import open_for_reading
 
 WORK_S: Final = 0.005
@@ -52,24 +53,31 @@ class Pace:
 
 
 class ContentSnapshot:
-    """Used by one thread at a time, stop() apart.  Opening raises ConfigError, DataCorrupted."""
+    """Used by one thread at a time, stop() apart.
+
+    What only says that SQLite could not read now (no memory, no descriptor, a lock) is the LfsqlError that it is
+    elsewhere: nothing follows from it for what the file holds.  DataCorrupted is what says that it is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._connection = open_for_reading(path, lambda: 0, Authorizer())
+        try:
+            self._connection = open_for_reading(path, lambda: 0, Authorizer())
+        except apsw.Error as error:
+            raise DiskFailed(f"{path} could not be opened to be checked: {error}") from error
         self.pace = Pace()
 
     def begin(self) -> Position:
-        """Stand on what is committed now, and tell where that is; microseconds.  Raises DataCorrupted."""
+        """Stand on what is committed now, and tell where that is; microseconds.  Raises DataCorrupted, LfsqlError."""
         try:
             self._connection.execute("BEGIN", prepare_flags=INTERNAL)
             return read_position(self._connection)
         except apsw.Error as error:
-            raise DataCorrupted("the database cannot be read", detail=str(error)) from error
+            raise translate(error, self._connection, "") from error
 
     def check(self) -> Checked:
         """Read it all.  In a thread of its own, please: lowered priority cannot be raised again.
 
-        Raises CheckStopped after stop().
+        Raises CheckStopped after stop(), LfsqlError when it could not be read for now.
         """
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
@@ -81,6 +89,8 @@ class ContentSnapshot:
             raise CheckStopped from error
         except DataCorrupted as error:
             fault = fault or f"{error.message}: {error.detail}"
+        except apsw.Error as error:
+            raise translate(error, self._connection, "") from error
         return content, fault
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from lfsql.errors import DataCorrupted
+from lfsql.errors import DataCorrupted, LfsqlError, LimitExceeded
 from lfsql.storage import content_snapshot
 from lfsql.storage.content import content_hash, find_damage, read_position
 from lfsql.storage.engine import Engine
@@ -121,3 +121,23 @@ def test_a_check_rests_longer_than_it_works_unless_somebody_waits(monkeypatch: p
     pace._since = -1.0
     with pytest.raises(content_snapshot.CheckStopped):
         pace()
+
+
+def test_what_cannot_be_read_for_now_says_nothing_of_the_content(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "data.db")
+    engine.connection.execute("CREATE TABLE t (a)")
+    snapshot = content_snapshot.ContentSnapshot(tmp_path / "data.db")
+    snapshot.begin()
+    snapshot._connection.limit(apsw.SQLITE_LIMIT_LENGTH, 100)
+    engine.begin()
+    snapshot._connection.set_progress_handler(lambda: True, 1)  # as a stop does, at any step
+    with pytest.raises(content_snapshot.CheckStopped):
+        snapshot.check()
+    snapshot._connection.set_progress_handler(None)
+    with pytest.raises(LimitExceeded):
+        snapshot.check()
+    snapshot.close()
+    engine.close()
+    with pytest.raises(LfsqlError) as raised:
+        content_snapshot.ContentSnapshot(tmp_path / "absent" / "data.db")
+    assert not isinstance(raised.value, DataCorrupted)
