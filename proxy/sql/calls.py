@@ -107,6 +107,8 @@ class Calls:
         if special is not None:
             return special(call, scope)
         if call.name in _MOMENTS:
+            if len(call.arguments) != 1:
+                raise StatementSyntax(f"{call.name} takes a precision in its parentheses, or has none")
             return self.expressions.moment(call.name, _whole(call.arguments[0]))
         if call.name in session_functions():
             return self.session(call.name, call.arguments, scope)
@@ -330,6 +332,8 @@ class Calls:
         return Value(f"{call.name}({', '.join(texts)})", TEXT)
 
     def _type_of(self, call: Call, scope: Scope) -> Value:
+        if len(call.arguments) != 1:
+            raise undefined_function(call.name, [self.visit(each, scope) for each in call.arguments])
         value = self.visit(call.arguments[0], scope)
         return Value(str(value.oid), REGTYPE, simple=True, not_null=True)
 

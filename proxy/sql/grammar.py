@@ -73,6 +73,13 @@ class GrammarParser(PostgresParser):
         TokenType.DAT: _range_operator("@@"),
     }
 
+    def _parse_command(self) -> Any:
+        """sqlglot hands what it does not know to a database that may: there is none here, so it is an error."""
+        self.raise_error("syntax error", self._prev)
+
+    def _parse_as_command(self, start: Any) -> Any:
+        self.raise_error("syntax error", start)
+
     def _parse_interval(self, require_interval: bool = True, parse_function_unit: bool = True) -> Any:
         index = self._index
         if not self._match(TokenType.INTERVAL):

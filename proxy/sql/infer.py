@@ -11,7 +11,13 @@ from typing import Final, Literal
 
 from sqlglot import exp
 
-from lfsql.errors import DatatypeMismatch, FeatureNotSupported, InvalidParameterValue, UndefinedObject
+from lfsql.errors import (
+    DatatypeMismatch,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    StatementSyntax,
+    UndefinedObject,
+)
 from proxy.pg import oids
 from proxy.pg.oids import (
     BOOL,
@@ -306,6 +312,8 @@ def type_of(kind: exp.Expression) -> tuple[int, int]:
     if isinstance(parsed, exp.Interval):
         return INTERVAL, -1
     if parsed == exp.DType.ARRAY:
+        if not kind.expressions:
+            raise StatementSyntax("syntax error: an array of what type?")
         element, typmod = type_of(kind.expressions[0])
         return array_of(element), typmod
     if parsed == exp.DType.USERDEFINED:

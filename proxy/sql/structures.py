@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from lfsql.errors import DatatypeMismatch, FeatureNotSupported
+from lfsql.errors import DatatypeMismatch, FeatureNotSupported, StatementSyntax
 from proxy.pg import oids
 from proxy.pg.oids import BOOL, INT4, JSON, JSONB, TEXT
 from proxy.sql import operators
@@ -83,6 +83,8 @@ class Structures:
         items = node.expressions
         if len(items) == 1 and isinstance(plain(items[0]), exp.Query):
             inner = self.queries.query(items[0], scope)
+            if len(inner.outputs) != 1:
+                raise StatementSyntax("subquery must return only one column")
             output = settled(self.analysis, inner.outputs[0])
             if element:
                 output = coerce(self.analysis, output, element, level="explicit")
