@@ -19,6 +19,7 @@ Every new member comes as a LEARNER: a vote that has no log yet would count towa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -56,7 +57,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         return WITNESS not in (self.role, self.becomes)
 
 
-class Configuration(msgspec.Struct, frozen=True, array_like=True):
+class Configuration(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """Raises ConfigError when it could never elect a primary, names a node twice, or names too many."""
 
     members: tuple[Member, ...]
@@ -72,12 +73,12 @@ class Configuration(msgspec.Struct, frozen=True, array_like=True):
         if len(names) > MEMBERS_MAX:
             raise ConfigError(f"a cluster has at most {MEMBERS_MAX} members")
 
-    @property
+    @cached_property
     def electors(self) -> tuple[NodeId, ...]:
         """Those whose votes and disks count: voters and witnesses."""
         return tuple(member.node for member in self.members if member.is_elector)
 
-    @property
+    @cached_property
     def quorum(self) -> int:
         """How many electors decide."""
         return len(self.electors) // 2 + 1
@@ -87,7 +88,7 @@ class Configuration(msgspec.Struct, frozen=True, array_like=True):
 
     def elects(self, node: NodeId) -> bool:
         """Whether it is one of the electors."""
-        return any(member.node == node and member.is_elector for member in self.members)
+        return node in self.electors
 
     def reached(self, value_of: Callable[[NodeId], float]) -> float:
         """The largest value that a quorum has reached, given each elector's."""

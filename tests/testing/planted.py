@@ -27,7 +27,7 @@ from lfsql.core.membership import Configuration
 from lfsql.core.messages import Accept, Append, Mismatch
 from lfsql.core.replication import Progress, Replicator
 from lfsql.core.rounds import Rounds
-from lfsql.node import carrying
+from lfsql.node import carrying, log_keeping
 from lfsql.node.batch import Ran
 from lfsql.node.carrying import Carrier
 from lfsql.node.clients import Clients
@@ -200,6 +200,15 @@ def merged_writes_keep_the_last_state_only() -> list[Patch]:
     return [(carrying, "merge", keep_last)]
 
 
+def compacted_beyond_the_database() -> list[Patch]:
+    removable = log_keeping.removable
+
+    def all_old(segments: Any, now_ms: int, limits: Any, *, applied: Index, needed: Index) -> Index:
+        return removable(segments, now_ms, limits, applied=max(applied, needed), needed=needed)
+
+    return [(log_keeping, "removable", all_old)]
+
+
 # -- Linearizable reads ------------------------------------------------------------------------------------
 
 
@@ -328,6 +337,8 @@ HALF_HEARD = {
 LEARNER_AMONG_FOUR = {"shape": "learner", "members": SHAPES["learner"]}
 KILLED = {**BUSY, "faults": ("kill", "power", "power of all", "primary isolated", "cut in two places", "pause")}
 
+COMPACTED = {**BUSY, "faults": ("compaction", "power", "power of all")}
+
 PLANTED = (
     Planted("vote not persisted", 10, vote_not_persisted),
     Planted("vote told before it is on disk", 10, vote_told_before_it_is_on_disk),
@@ -345,6 +356,7 @@ PLANTED = (
     Planted("commit beyond what matched", 100, commit_beyond_what_matched),
     Planted("sends overtake the fsync", 10, sends_overtake_the_fsync),
     Planted("merged writes keep the last hard state only", 100, merged_writes_keep_the_last_state_only),
+    Planted("compacted beyond the database", 100, compacted_beyond_the_database, COMPACTED),
     Planted("a lease survives a transfer", 400, lease_survives_a_transfer, TRANSFERRED),
     Planted("reads without asking a quorum", 200, reads_without_asking_a_quorum, ISOLATED),
     Planted("reads before the first record of the term", 200, reads_before_the_first_record_of_the_term, ISOLATED),

@@ -22,6 +22,9 @@ from lfsql.core.membership import Configuration
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.node.carrying import LogWrite, encode_state
 from lfsql.storage.log_rows import Row, follow, is_intact, row_of, verify
+from lfsql.storage.segments import Segment
+
+SEGMENT_RECORDS = 3
 
 
 class SimulatedLog:
@@ -107,6 +110,11 @@ class SimulatedLog:
         """What was written to the platter, damaged since or not."""
         offset = index - self.base.index - 1
         return self._records[offset] if 0 <= offset < len(self._records) else None
+
+    def segments(self) -> list[Segment]:
+        """The log in parts of a few records, all of them old."""
+        ends = range(self.base.index + SEGMENT_RECORDS, self.last.index + 1, SEGMENT_RECORDS)
+        return [Segment(last, 1, 0) for last in ends]
 
     def compact(self, upto: Index, configuration: Configuration) -> None:
         """Forget all records up to `upto`, where `configuration` is in force."""

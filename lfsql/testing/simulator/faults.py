@@ -116,9 +116,7 @@ def _wall_clock_jumps(simulation: Simulation, node: Node) -> None:
 
 def _compaction(simulation: Simulation, node: Node) -> None:
     """Up to what everybody has: who lacks more needs a snapshot."""
-    held = min(each.log.last.index if each.running else each.durable_index for each in simulation.nodes.values())
-    held = min(held, *(each.durable_index for each in simulation.nodes.values()))
-    node.compact(simulation.random.randint(0, held))
+    node.compact(simulation.random.randint(0, min(each.held for each in simulation.nodes.values())))
 
 
 def _transfer(simulation: Simulation, node: Node) -> None:

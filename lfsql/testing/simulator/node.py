@@ -34,6 +34,7 @@ from lfsql.core.membership import WITNESS, Configuration
 from lfsql.core.messages import PeerMessage
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken
+from lfsql.node import log_keeping
 from lfsql.node.carrying import Carrier, LogWrite
 from lfsql.node.driver import restore
 from lfsql.node.engine_thread import Done
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 Given = TypeVar("Given")
 
 READ_BYTES_MAX = 4_000
+LATE_MS = 1 << 50
 
 
 class Machine(msgspec.Struct):
@@ -105,6 +107,8 @@ class Node:
         self.incarnation = 0
         self.visible = (0, 0)
         """What readers of data.db see: (log index, rows)."""
+        self.held: Index = 0
+        """What its log has of what is committed, whatever became of data.db."""
         self._network = network
         self._invariants = invariants
         self._settings = settings
@@ -312,10 +316,14 @@ class Node:
 
         self.soon(read, self.world.random.random() * self.machine.engine_max)
 
-    def compact(self, upto: Index) -> None:
-        """Forget records that data.db holds whatever happens."""
-        upto = min(upto, self.durable_index)
-        if self.running and not self.paused and upto > self.log.base.index:
+    def compact(self, needed: Index) -> None:
+        """Forget old records, by production's rule.  `needed`: as there."""
+        if not self.running or self.paused:
+            return
+        upto = log_keeping.removable(
+            self.log.segments(), LATE_MS, self._limits, applied=self.durable_index, needed=needed
+        )
+        if upto > self.log.base.index:
             position = self.log.position(upto)
             configuration = self.carrier.consensus.configuration_at(upto)
             # As production: first consensus, then the file.
@@ -327,6 +335,7 @@ class Node:
     def _committed_to_file(self) -> None:
         """data.db stands elsewhere now; what readers see is what SQLite committed."""
         self.visible = self._invariants.database(self)
+        self.held = max(self.held, self.visible[0])
         if self.world.random.random() < self.machine.checkpoint_chance:
             self._durable_file = self.engine.connection.serialize("main")
             self.durable_index = self.engine.position.index
@@ -356,6 +365,8 @@ class Node:
             records = consensus.records(next_index, last)
             if records is None:
                 records = self.log.read_now(next_index, last, READ_BYTES_MAX)
+                if not records:
+                    raise InvariantBroken(f"the log of {self.name} lacks record {next_index}, which data.db needs")
             self._applying = True
             self.soon(lambda: self._apply(records), self.world.random.random() * self.machine.engine_max)
         elif self._elected is not None:
