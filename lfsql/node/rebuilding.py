@@ -34,7 +34,7 @@ from lfsql.node.carrying import encode_state
 from lfsql.node.driver import Driver, decode_state
 from lfsql.node.engine_thread import EngineThread
 from lfsql.storage import installation
-from lfsql.storage.durable_file import disk_error
+from lfsql.storage.durable_file import disk_error, require_space
 from lfsql.storage.installation import Installation
 from lfsql.storage.snapshot import DIGEST_BYTES, Copy, check_copy
 from lfsql.storage.statement_log import StatementLog
@@ -213,7 +213,9 @@ class Rebuilder:
                 arriving = self._arriving = Arriving(installation.arriving(self._directory), header.digest)
             except OSError as error:
                 raise disk_error(error, "a snapshot cannot be written") from error
-        self._make_sure_of_space(2 * header.bytes_total - arriving.offset)
+        # For the snapshot, and for the transaction that replaces every page of data.db.
+        bytes_min = 2 * header.bytes_total - arriving.offset + _SPARE_BYTES
+        require_space(self._directory, bytes_min, "a snapshot that arrives")
         size, index, source = header.bytes_total, header.position.index, link.peer.node
         logger.info("fetching a snapshot of %d bytes at index %d from node '%s'", size, index, source)
         began = trio.current_time()
@@ -254,13 +256,6 @@ class Rebuilder:
             self._arriving.close()
             self._arriving = None
         installation.arriving(self._directory).unlink(missing_ok=True)
-
-    def _make_sure_of_space(self, bytes_min: int) -> None:
-        """For the snapshot, and for the transaction that replaces every page of data.db."""
-        free = os.statvfs(self._directory)
-        found = free.f_bavail * free.f_frsize
-        if found < bytes_min + _SPARE_BYTES:
-            raise DiskFull(f"a snapshot needs {bytes_min} bytes of disk space here, there are {found}")
 
 
 class _Refused(LfsqlError):

@@ -26,7 +26,7 @@ from lfsql.node.driver import Driver
 from lfsql.node.log_keeping import members_at
 from lfsql.node.progress import Progress
 from lfsql.node.work import Asker, fault_of
-from lfsql.storage.durable_file import disk_error
+from lfsql.storage.durable_file import disk_error, require_space
 from lfsql.storage.snapshot import Copy, make_copy
 from lfsql.storage.statement_log import StatementLog
 
@@ -35,6 +35,8 @@ logger: Final = logging.getLogger(__name__)
 PIECE_BYTES: Final = 512 << 10
 KEPT_S: Final = 60.0
 """How long a copy outlives the last link that asked for it."""
+SPARE_BYTES: Final = 64 << 20
+"""Room that a copy leaves for the log, without which a primary cannot go on."""
 _ANSWER_S_MAX: Final = 1.0
 _QUESTIONS_MAX: Final = 16
 
@@ -194,6 +196,7 @@ class SnapshotSource:
     async def _make_copy(self) -> None:
         began = trio.current_time()
         try:
+            require_space(self._database.parent, self._bytes_of_data() + SPARE_BYTES, "a snapshot to be sent")
             self._copy = await trio.to_thread.run_sync(make_copy, self._database, self._file, lambda: self._stopped)
             took_s = trio.current_time() - began
             size, index = self._copy.bytes_total, self._copy.position.index
@@ -206,6 +209,11 @@ class SnapshotSource:
             self._making = None
             self._made.set()
             self._changed.set()
+
+    def _bytes_of_data(self) -> int:
+        """What the copy may take: what is in the write-ahead log is in part new pages."""
+        files = (self._database, self._database.with_name("data.db-wal"))
+        return sum(path.stat().st_size for path in files if path.exists())
 
     async def _read(self, question: SnapshotRead) -> bytes:
         fault = self._fault()

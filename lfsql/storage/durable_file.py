@@ -38,6 +38,14 @@ def sync_directory(path: Path) -> None:
         os.close(directory)
 
 
+def require_space(directory: Path, bytes_min: int, what: str) -> None:
+    """Raises DiskFull, naming `what`, when there is less room in the directory's file system."""
+    found = os.statvfs(directory)
+    free = found.f_bavail * found.f_frsize
+    if free < bytes_min:
+        raise DiskFull(f"{what} needs {bytes_min} bytes of disk space in {directory}, there are {free}")
+
+
 def disk_error(error: OSError, what: str) -> LfsqlError:
     """The error as one of ours, DiskFull or DiskFailed; `what` did not go."""
     kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else DiskFailed

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from lfsql.core.requests import SnapshotRead, SnapshotRequest
-from lfsql.errors import Diverged
+from lfsql.errors import DiskFull, Diverged
 from lfsql.node import rebuilding, snapshot_source
 from lfsql.node.asking import AskerLink
 from lfsql.node.service import Node
@@ -278,6 +278,21 @@ async def test_who_asks_for_what_is_not_there_yet_is_not_answered_at_once(
             assert (header.bytes_total, header.fault) == (0, None)
             assert trio.current_time() - began > 0.29, "it would ask again and again"
             assert (await source._offer(SnapshotRequest(2, 0))).bytes_total > 0
+
+
+async def test_a_primary_does_not_fill_its_disk_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with three(tmp_path) as (cluster, name, follower):
+        await fill(cluster, name, 2)
+        monkeypatch.setattr(snapshot_source, "SPARE_BYTES", 1 << 60)
+        source = cluster.running[name].node._snapshots
+        with pytest.raises(DiskFull, match="a snapshot to be sent needs"):
+            await source._offer(SnapshotRequest(1, 0))
+        assert not (tmp_path / name / "snapshot.out").exists()
+        cluster.running[follower].node.rebuild("to see it")
+        await fill(cluster, name, 2, "goes on")
+        monkeypatch.setattr(snapshot_source, "SPARE_BYTES", 0)
+        await cluster.running[follower].renewed.wait()
+        await assert_all_equal(cluster)
 
 
 async def test_copies_are_removed_when_nobody_needs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
