@@ -1,7 +1,7 @@
 """Many seeds, by several processes; or one seed again, with a trace.
 
-Each process takes every K-th seed and reports one line of JSON, so that the seeds of a run do not depend on how many
-processes there are.
+Each process takes every K-th seed, tells of failures on stderr as they come, and reports one line of JSON at the end.
+So the seeds of a run do not depend on how many processes there are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
 
@@ -48,15 +48,17 @@ def try_seed(seed: int, *, tracing: bool = False) -> tuple[Simulation, Report | 
         simulation.close()
 
 
-def run_seeds(seeds: Iterable[int], failures_max: int = 10) -> Found:
-    """Run seeds one after the other, telling of each that fails; stops after so many failures."""
+def run_seeds(seeds: Iterable[int], failures_max: int = 10, out: TextIO | None = None) -> Found:
+    """Run seeds one after the other, telling `out` at once of each that fails; stops after so many failures."""
     found = Found(failed=[], totals=dict.fromkeys(_NUMBERS, 0.0))
     for seed in seeds:
         simulation, report, error = try_seed(seed)
         found.seeds += 1
         if report is None:
             found.failed.append(seed)
-            print(f"seed {seed} failed: {_told(simulation, error)}\n    replay: {REPLAY} {seed}", flush=True)
+            print(
+                f"seed {seed} failed: {_told(simulation, error)}\n    replay: {REPLAY} {seed}", flush=True, file=out
+            )
             if len(found.failed) >= failures_max:
                 break
             continue
@@ -101,7 +103,6 @@ def _spread(arguments: argparse.Namespace) -> Found:
     parts = []
     for child in children:
         output = child.communicate()[0].splitlines()
-        print("\n".join(output[:-1]), end="\n" if output[1:] else "")
         if not output or not output[-1].startswith("{"):
             raise RuntimeError(f"a simulating process ended with status {child.returncode} and no result")
         parts.append(msgspec.json.decode(output[-1], type=Found))
@@ -129,7 +130,7 @@ def main(words: list[str]) -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     if arguments.share:
         number, _, processes = arguments.share.partition("/")
-        found = run_seeds(seeds[int(number) :: int(processes)])
+        found = run_seeds(seeds[int(number) :: int(processes)], out=sys.stderr)
         print(json.dumps(msgspec.to_builtins(found)))
         return 0
     began = time.monotonic()
