@@ -5,6 +5,7 @@ EXPLAIN ANALYZE runs it, as in PostgreSQL.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -134,8 +135,12 @@ async def _reading(state: SessionState, plan: Plan) -> Plan:
     match plan.utility:
         case DeclareCursor(text=text) | CopyOut(query=text):
             return (await prepare(state, text, lift=False)).plan
-        case Explain(text=text, route=False):
+        case Explain(text=text, analyze=True):
             return await _reading(state, (await prepare(state, text, lift=False)).plan)
+        case Explain(text=text, route=False):
+            return dataclasses.replace(
+                (await prepare(state, text, lift=False)).plan, kind=Kind.READ, reason="explain"
+            )
         case ExecutePrepared(name) if name in state.statements:
             return (await current(state, state.statements[name])).plan
         case _:

@@ -34,6 +34,7 @@ def told(connection: psycopg.Connection, sql: str) -> list[str]:
         ("COPY (SELECT * FROM {t}) TO STDOUT", ("replica ", "primary "), "read"),
         ("DECLARE c CURSOR FOR SELECT 1", ("replica ", "primary "), "read"),
         ("EXPLAIN ANALYZE DELETE FROM {t}", ("primary ",), "write (delete)"),
+        ("EXPLAIN DELETE FROM {t}", ("replica ", "primary "), "read (explain)"),
         ("EXECUTE known(1)", ("primary ",), "write (update)"),
         ("SELECT relname FROM pg_class", ("this proxy",), "read"),
         ("BEGIN", ("this session",), "utility"),
