@@ -50,7 +50,7 @@ from lfsql.storage import migrations
 from lfsql.storage.authorizer import INTERNAL, TRUSTED, Authorizer
 from lfsql.storage.changeset import EffectDigest
 from lfsql.storage.determinism import StatementRandom, UnitClock
-from lfsql.storage.faults import DAMAGED_HINT, translate
+from lfsql.storage.faults import UNUSABLE, translate, unusable
 from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.limits import SEARCH_S_MAX, patience
 from lfsql.storage.heap import without_limit
@@ -115,13 +115,9 @@ class Engine:
             state = self._read_state()
             # Reads the whole schema: what is wrong with it is found here, not by the first statement.
             self.connection.execute("SELECT count(*) FROM sqlite_schema", prepare_flags=INTERNAL).fetchall()
-        except (apsw.CorruptError, apsw.NotADBError) as error:
+        except UNUSABLE as error:
             self.close()
-            raise DataCorrupted(
-                f"{path} is damaged",
-                detail=str(error),
-                hint=DAMAGED_HINT,
-            ) from error
+            raise unusable(error, path) from error
         except BaseException:
             self.close()
             raise

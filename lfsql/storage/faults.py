@@ -8,6 +8,7 @@ by looking at the schema through the same connection.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -93,6 +94,19 @@ _MESSAGES: Final[tuple[tuple[re.Pattern[str], type[LfsqlError], str], ...]] = tu
         (r"(.*)string or blob too big|statement too long|query string.*", errors.LimitExceeded, ""),
     )
 )  # fmt: skip
+
+
+UNUSABLE: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FullError, apsw.IOError, apsw.CantOpenError)
+"""What may be wrong with a file while it is opened."""
+
+
+def unusable(error: Exception, path: str | Path) -> LfsqlError:
+    """One of UNUSABLE, met while opening `path`, as the error that ends the node."""
+    if isinstance(error, apsw.FullError):
+        return errors.DiskFull(f"no space left to open {path}", hint=FULL_HINT)
+    if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
+        return errors.DiskFailed(f"{path} cannot be opened: {error}")
+    return errors.DataCorrupted(f"{path} is damaged, or no database", detail=str(error), hint=DAMAGED_HINT)
 
 
 def translate(

@@ -11,6 +11,7 @@ are not offered; a copy taken before the upgrade is the way back.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal
 
+import aiosqlite
 import apsw
 
 from lfsql.errors import ConfigError
@@ -113,5 +115,7 @@ def migrate(execute: Execute, migrations: Sequence[Migration]) -> None:
             )
         execute("COMMIT", ())
     except BaseException:
-        execute("ROLLBACK", ())
+        # A full or failing disk has made SQLite end the transaction already: that error is the one to tell.
+        with contextlib.suppress(apsw.Error, aiosqlite.Error):
+            execute("ROLLBACK", ())
         raise

@@ -13,9 +13,9 @@ from typing import Final
 
 import apsw
 
-from lfsql.errors import ConfigError, DataCorrupted
+from lfsql.errors import ConfigError
 from lfsql.storage.authorizer import INTERNAL, Authorizer
-from lfsql.storage.faults import DAMAGED_HINT
+from lfsql.storage.faults import UNUSABLE, unusable
 from lfsql.storage.functions import register
 from lfsql.storage.functions.limits import VALUE_BYTES_MAX
 
@@ -97,9 +97,9 @@ def _open(path: str | Path, flags: int, vfs: str) -> apsw.Connection:
 def _closing_on_error(connection: apsw.Connection, path: str | Path) -> Iterator[None]:
     try:
         yield
-    except (apsw.NotADBError, apsw.CorruptError) as error:
+    except UNUSABLE as error:
         connection.close()
-        raise DataCorrupted(f"{path} is damaged, or no database", detail=str(error), hint=DAMAGED_HINT) from error
+        raise unusable(error, path) from error
     except BaseException:
         connection.close()
         raise

@@ -4,6 +4,8 @@ of the log makes, and the rest of the log makes the rest."""
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -16,6 +18,7 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import Row, Run
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull
 from lfsql.storage.engine import Engine
+from lfsql.storage.faults import unusable
 from tests.storage.faulty_disk import FaultyDisk, faulty_disk
 from tests.storage.pair import CLOCK_US, Pair, dump
 
@@ -122,6 +125,32 @@ def test_a_failing_disk_ends_the_engine_and_a_restart_goes_on(
         failed = _fails(story, disk, path, operations, error, fails_at, lasting=lasting)
         story.check(path)
     assert fails_at > 3
+
+
+OPENING = """
+import resource, signal, sys
+from lfsql.errors import LfsqlError
+from lfsql.storage.engine import Engine
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for limit in range(512, 80_000, 2_500):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        Engine(f"{sys.argv[1]}/{limit}.db").close()
+        print("opened")
+    except LfsqlError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_a_disk_that_fails_while_the_file_is_made_is_one_clear_error(tmp_path: Path) -> None:
+    """Files that may grow to a size only, each time a larger one; in a process that has no other files to write."""
+    command = [sys.executable, "-c", OPENING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.split()
+    assert set(told) == {"DiskFailed", "opened"}
+    assert told.count("DiskFailed") > 2
+    assert isinstance(unusable(apsw.FullError("planted"), "data.db"), DiskFull)
 
 
 def _fails(
