@@ -98,6 +98,7 @@ class Engine:
 
         `clients_kept` must be the same on all nodes.
         """
+        self._path = path
         self.unit_bytes_max = unit_bytes_max
         self._clients_kept = clients_kept
         self.clock = UnitClock()
@@ -353,8 +354,12 @@ class Engine:
 
     def close(self) -> None:
         """Rolls back what is open."""
-        self.connection.close(True)
-        self.clock.unregister()
+        try:
+            self.connection.close(True)
+        except UNUSABLE as error:  # nothing is lost: what could not be copied into the file is in its -wal
+            raise unusable(error, self._path) from error
+        finally:
+            self.clock.unregister()
 
     # -- For OpenUnit ----------------------------------------------------------------------------------------
 

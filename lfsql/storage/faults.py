@@ -97,15 +97,15 @@ _MESSAGES: Final[tuple[tuple[re.Pattern[str], type[LfsqlError], str], ...]] = tu
 
 
 UNUSABLE: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FullError, apsw.IOError, apsw.CantOpenError)
-"""What may be wrong with a file while it is opened."""
+"""What may be wrong with a file while it is opened or closed."""
 
 
 def unusable(error: Exception, path: str | Path) -> LfsqlError:
-    """One of UNUSABLE, met while opening `path`, as the error that ends the node."""
+    """One of UNUSABLE, met while opening or closing `path`, as the error that ends the node."""
     if isinstance(error, apsw.FullError):
-        return errors.DiskFull(f"no space left to open {path}", hint=FULL_HINT)
+        return errors.DiskFull(f"no space left for {path}", hint=FULL_HINT)
     if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
-        return errors.DiskFailed(f"{path} cannot be opened: {error}")
+        return errors.DiskFailed(f"{path} cannot be used: {error}")
     return errors.DataCorrupted(f"{path} is damaged, or no database", detail=str(error), hint=DAMAGED_HINT)
 
 

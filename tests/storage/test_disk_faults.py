@@ -153,6 +153,26 @@ def test_a_disk_that_fails_while_the_file_is_made_is_one_clear_error(tmp_path: P
     assert isinstance(unusable(apsw.FullError("planted"), "data.db"), DiskFull)
 
 
+def test_a_disk_that_fails_while_the_file_is_closed_is_one_clear_error_and_loses_nothing(
+    story: Story, disk: FaultyDisk, tmp_path: Path
+) -> None:
+    engine = Engine(tmp_path / "data.db")
+    story.follow(engine, 3)
+    planted = True
+
+    def fail(operation: str) -> None:
+        nonlocal planted
+        if operation == "write" and planted:
+            planted = False
+            raise apsw.FullError("planted")
+
+    disk.before = fail
+    with pytest.raises(DiskFull):
+        engine.close()
+    disk.before = lambda _operation: None
+    assert story.check(tmp_path / "data.db") >= 3
+
+
 def _fails(
     story: Story,
     disk: FaultyDisk,
