@@ -17,7 +17,7 @@ from random import Random
 from lfsql.core.effects import HardState
 from lfsql.core.entry import CONFIGURATION, Record
 from lfsql.core.ids import Index, Position
-from lfsql.core.log import RECORD_OVERHEAD_BYTES
+from lfsql.core.log import RECORD_OVERHEAD_BYTES, position_of
 from lfsql.core.membership import Configuration
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.node.carrying import LogWrite, encode_state
@@ -53,12 +53,17 @@ class SimulatedLog:
         self.last, self.damaged = verify(self.base, self._rows)
 
     def write(self, write: LogWrite) -> None:
-        """Raises DiskFull, DiskFailed; nothing is written then."""
+        """Raises DiskFull, DiskFailed, DataCorrupted; nothing is written then."""
         if self.full:
             raise DiskFull("no space left to write the statement log")
         if self.failing:
             self.failing = False
             raise DiskFailed("the statement log failed")
+        if write.truncate_from is not None:
+            # Whoever cuts the log reads the record that is then its last, and finds the damage.
+            at = write.truncate_from - self.base.index - 2
+            if 0 <= at < len(self._rows) and not is_intact(self._rows[at]):
+                raise DataCorrupted(f"record {write.truncate_from - 1} of the statement log is damaged")
         self.store(write)
 
     def store(self, write: LogWrite) -> None:
@@ -69,7 +74,7 @@ class SimulatedLog:
             kept = write.truncate_from - self.base.index - 1
             if kept < 0:
                 raise InvariantBroken(f"record {write.truncate_from} is compacted and cannot be dropped")
-            last = _position(self._rows[kept - 1]) if kept else self.base
+            last = position_of(self._records[kept - 1]) if kept else self.base
         after = follow(last, write.records)
         del self._rows[kept:]
         del self._records[kept:]
