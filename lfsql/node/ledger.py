@@ -191,6 +191,16 @@ class Ledger:
         self._failed = error
         self._waiting.fail(error)
 
+    def close(self, error: LfsqlError) -> None:
+        """Something that was computed is not going to be in the log: nothing that was computed on top of it may go
+        there, nor be told, until the next reign.  What is in the log is as it was."""
+        self._failed = error
+
+    @property
+    def closed(self) -> bool:
+        """Nothing can be logged or promised any more until the next reign."""
+        return self._failed is not None
+
     @property
     def due(self) -> tuple[Position, tuple[Index, ...]] | None:
         """What SQLite may commit now, as Engine.commit takes it."""

@@ -402,11 +402,8 @@ class Writer:
 
     def _take_batch(self, report: Report) -> None:
         self._gathered.flush()
-        logged = [ran for ran in report.ran if ran.bodies]
-        if logged and not self._propose(logged):
-            for ran in report.ran:
-                self._refuse(ran.work, self._not_primary())
-            return
+        if logged := [ran for ran in report.ran if ran.bodies]:
+            self._log(logged)
         for ran in report.ran:
             if not ran.bodies:
                 self._ledger.promise(ran.work, ran.outcome)
@@ -434,21 +431,19 @@ class Writer:
             self._ledger.promise(ran.work, outcome)
 
     def _log(self, layer: list[Ran]) -> None:
-        if not self._propose(layer):
-            for ran in layer:
-                self._refuse(ran.work, self._not_primary())
-
-    def _propose(self, layer: list[Ran]) -> bool:
-        """Hand one layer to consensus.  False: refused, nothing was logged, and the reign ends."""
-        answer = self._driver.propose(self._term, tuple((UNIT, body) for ran in layer for body in ran.bodies))
-        if isinstance(answer, ProposalRefused):
+        """Hand one layer to consensus.  When it is refused, nothing was logged, and the reign ends."""
+        if not self._ledger.closed:
+            answer = self._driver.propose(self._term, tuple((UNIT, body) for ran in layer for body in ran.bodies))
+            if not isinstance(answer, ProposalRefused):
+                self._ledger.log(layer, answer.first, self._driver.consensus.last)
+                for ran in layer:
+                    self._clients.ran(ran.work.client, ran.work.sequence)
+                return
             logger.warning("consensus refused %d units: %s", len(layer), answer.reason)
+            self._ledger.close(NotPrimary(primary=answer.primary))
             self._end(NotPrimary(primary=answer.primary))
-            return False
-        self._ledger.log(layer, answer.first, self._driver.consensus.last)
         for ran in layer:
-            self._clients.ran(ran.work.client, ran.work.sequence)
-        return True
+            self._refuse(ran.work, self._not_primary())
 
     def _lose(self, report: Report) -> None:
         """SQLite rolled back everything since begin(): layers below must be applied again from the log."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 
+from lfsql.core.effects import TRANSFERRING, ProposalRefused
 from lfsql.core.requests import (
     ABORTED,
     COMMIT,
@@ -352,3 +353,39 @@ async def test_a_primary_that_is_cut_off_commits_nothing_that_only_read(
             for outcome in outcomes.values():
                 assert outcome.state == ABORTED
                 assert sqlstate(outcome) in {OutcomeUnknown.sqlstate, NotPrimary.sqlstate}
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_what_saw_a_write_that_consensus_refused_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """The write waits a moment for company, a reader sees it meanwhile, and then the lead is being handed over."""
+    async with cluster_of(tmp_path, 1) as cluster:
+        name = await cluster.primary()
+        async with cluster.link(name) as link:
+            await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            driver = cluster.running[name].node.driver
+            propose, refused = driver.propose, [ProposalRefused(TRANSFERRING, "")]
+            monkeypatch.setattr(driver, "propose", lambda *layer: refused.pop() if refused else propose(*layer))
+            outcomes: dict[str, Outcome] = {}
+            writer, reader = Session(link, "writer"), Session(link, "reader")
+
+            async def read_all() -> None:
+                if held:
+                    await reader.submit("SELECT id FROM t", end=HOLD)
+                outcomes["reader"] = await reader.submit("SELECT id FROM t", same=held)
+
+            async def write() -> None:
+                outcomes["writer"] = await writer.submit(end=COMMIT, same=True)
+
+            assert (await writer.submit("INSERT INTO t VALUES (1)", end=HOLD)).state == OPEN
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read_all)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                nursery.start_soon(write)
+            assert not refused
+            assert {name: sqlstate(outcome) for name, outcome in outcomes.items()} == {
+                "writer": NotPrimary.sqlstate,
+                "reader": NotPrimary.sqlstate,
+            }
+            assert cluster.content(name, "SELECT id FROM t") == []
