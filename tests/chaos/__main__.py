@@ -43,9 +43,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--short-logs", action="store_true", help="snapshots for who is away for over a second")
+    parser.add_argument("--replacements", type=int, default=6, help="at most so many members are replaced")
     options = parser.parse_args()
     seed = SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     again = f"python -m tests.chaos --seconds {options.seconds:g} --nodes {options.nodes} --seed {seed}"
+    again += f" --replacements {options.replacements}"
     again += " --short-logs" if options.short_logs else ""
     say(f"seed {seed}: {again}")
     signal.signal(signal.SIGTERM, _end)
@@ -54,7 +56,7 @@ def main() -> int:
     leash = Leash()
     try:
         tier = make_tier(directory, options.nodes, network, leash, short_logs=options.short_logs)
-        faults = Faults(tier, disk, Random(seed), say, options.short_logs)
+        faults = Faults(tier, disk, Random(seed), say, options.short_logs, options.replacements)
         anomalies = _run(tier, faults, options.seconds)
         for anomaly in anomalies:
             say(f"WRONG {anomaly}")
@@ -86,7 +88,7 @@ def _surroundings(small: Path, nodes: int) -> tuple[SmallDisk | None, Network | 
     except NotPermitted as error:
         say(f"left out: full disks ({error})")
     try:
-        network = Network(nodes)
+        network = Network(nodes + 1)  # one for who is to replace another
     except NotPermitted as error:
         say(f"left out: partitions ({error})")
     return disk, network
@@ -165,6 +167,7 @@ def _report(history: History, faults: Faults, tier: Tier) -> None:
     say("processes that ended by themselves:")
     for ending in tier.endings:
         say(f"  {ending}")
+    say(f"{faults.replaced} members were replaced: {', '.join(tier.names)} are left")
     slowest = max(faults.recoveries_s, default=0.0)
     say(f"{len(faults.recoveries_s)} recoveries, the slowest took {slowest:.2f} s")
 

@@ -22,11 +22,14 @@ import psycopg
 from tests.chaos.disk import SmallDisk
 from tests.chaos.network import Network
 from tests.chaos.nodes import PROXY, Tier, wait_for
+from tests.chaos.replacement import Replacement
 
 ACTIVE_MAX = 2
 BOUT_S = 12.0
 RECOVERY_S_MAX = 20.0
 """From healing all to the first acknowledged write."""
+REPLACED_S_MAX = 30.0
+"""From healing all until the member that was being replaced has left, and the new one votes."""
 
 Heal = Callable[[], None]
 
@@ -55,17 +58,27 @@ class Faults:
     say: Callable[[str], None]
     short_logs: bool = False
     """Others may have forgotten what one node lost of its log."""
+    replacements_max: int = 0
+    """In the whole run."""
+    replaced: int = 0
     recoveries_s: list[float] = field(default_factory=list)
     _files_spoilt: bool = False
     """In this bout: what one node lost it must be able to have from the others."""
     _active: list[tuple[float, int, str, Heal]] = field(default_factory=list)
+    _replacement: Replacement | None = None
+    """At most one at a time, beside the faults that are active."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def run(self, until: float) -> None:
         """Until a moment of the monotonic clock; everything is healed then.  Raises NotRecovered."""
         while time.monotonic() < until:
             bout = min(until, time.monotonic() + BOUT_S * (0.5 + self.random.random()))
+            replace_at = time.monotonic() + 2 * BOUT_S * self.random.random()  # so not in every bout
             while time.monotonic() < bout:
+                if self._replacement is None and time.monotonic() > replace_at:
+                    self._replace()
+                    replace_at = bout
+                self._go_on_replacing()
                 if len(self._active) < ACTIVE_MAX:
                     self._begin()
                 wait_for(0.2 + 2 * self.random.random(), bout)
@@ -81,6 +94,8 @@ class Faults:
             try:
                 with psycopg.connect(self.tier.dsn, autocommit=True, connect_timeout=2) as connection:
                     connection.execute("INSERT INTO lists VALUES ('recovered', '') ON CONFLICT DO NOTHING")
+                self.recoveries_s.append(time.monotonic() - began)
+                self.say(f"all healed; a write took {self.recoveries_s[-1]:.2f} s")
                 break
             except psycopg.Error as error:
                 if time.monotonic() - began > RECOVERY_S_MAX:
@@ -88,9 +103,31 @@ class Faults:
                         f"no write within {RECOVERY_S_MAX} s of the end of all faults: {error}"
                     ) from error
                 wait_for(0.1, began + RECOVERY_S_MAX)
+        self._await_replacement(began)
         self._files_spoilt = False
-        self.recoveries_s.append(time.monotonic() - began)
-        self.say(f"all healed; a write took {self.recoveries_s[-1]:.2f} s")
+
+    def _replace(self) -> None:
+        """One member by another, from now on until that is done, while all else goes on."""
+        if self.replaced < self.replacements_max:
+            self.replaced += 1
+            self._replacement = Replacement(self.tier, self._victim(), self.say)
+
+    def _go_on_replacing(self) -> None:
+        if self._replacement is not None and self._replacement.advance():
+            self._replacement = None
+
+    def _await_replacement(self, healed: float) -> None:
+        """Raises NotRecovered.  Afterwards nobody runs who does not belong."""
+        while self._replacement is not None:
+            self._go_on_replacing()
+            if self._replacement is not None and time.monotonic() - healed > REPLACED_S_MAX:
+                self._replacement.end()
+                raise NotRecovered(
+                    f"within {REPLACED_S_MAX} s of the end of all faults it was not done: {self._replacement}"
+                )
+            wait_for(0.1, healed + REPLACED_S_MAX)
+        for name in self.tier.end_strangers():
+            self.say(f"{name} is no member, and was killed")
 
     def _begin(self) -> None:
         kinds = [self._kill_one, self._kill_one, self._stop_one, self._stop_one, self._kill_all, self._transfer]
@@ -117,7 +154,7 @@ class Faults:
     def _victim(self) -> str:
         """The primary as often as all others together."""
         primary = ask_primary(self.tier) if self.random.random() < 0.5 else None
-        return primary or self.random.choice(self.tier.names)
+        return primary if primary in self.tier.names else self.random.choice(self.tier.names)
 
     # -- Each returns what it did, for how long, and how to undo it; or None when it cannot be done now. --
 
@@ -234,7 +271,7 @@ class Faults:
 
     def _fill_disk(self) -> tuple[str, float, Heal] | None:
         disk = self.disk
-        if disk is None:
+        if disk is None or disk.path.name not in self.tier.names:
             return None
         disk.fill()
         name = disk.path.name

@@ -11,19 +11,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lfsql.testing.cluster import start_tier
+from lfsql.testing.cluster import free_port, start_tier
 from lfsql.testing.leash import Leash
 from tests.chaos.network import Network, inside
 
 PROXY = "proxy"
+_NEWCOMERS_FROM = 5700
 
 
 @dataclass
 class Tier:
-    """`network`: None when all are on loopback, and nothing can be cut."""
+    """`network`: None when all are on loopback, and nothing can be cut; else one place more than nodes."""
 
     directory: Path
     names: tuple[str, ...]
+    """The present members.  One that has left may still run, until end_strangers()."""
     port: int
     network: Network | None
     leash: Leash
@@ -32,6 +34,11 @@ class Tier:
     endings: list[str] = field(default_factory=list)
     """Of processes that ended by themselves: name and exit status."""
     _killed: set[str] = field(default_factory=set)
+    _places: dict[str, int] = field(init=False)
+    """Of all nodes there ever were."""
+
+    def __post_init__(self) -> None:
+        self._places = {name: place for place, name in enumerate(self.names, 1)}
 
     @property
     def dsn(self) -> str:
@@ -39,7 +46,32 @@ class Tier:
 
     def place(self, name: str) -> int:
         """Where in the network a node is."""
-        return self.names.index(name) + 1
+        return self._places[name]
+
+    def newcomer(self) -> tuple[str, str]:
+        """A name that no node has had, and where that node is to listen: the place that no member has."""
+        number = len(self._places) + 1
+        name = f"n{number}"
+        taken = {self._places[member] for member in self.names}
+        self._places[name] = next(place for place in range(1, len(taken) + 2) if place not in taken)
+        if self.network is None:
+            return name, f"127.0.0.1:{free_port()}"
+        # The place may have been another's, who may not know yet that it has left: never the same port.
+        return name, f"{self.network.address(self._places[name])}:{_NEWCOMERS_FROM + number}"
+
+    def joined(self, name: str) -> None:
+        self.names = (*self.names, name)
+
+    def left(self, name: str) -> None:
+        self.names = tuple(member for member in self.names if member != name)
+
+    def end_strangers(self) -> list[str]:
+        """Kill who runs and is no member; who that was."""
+        self.reap()
+        strangers = [name for name in self.running if name not in (*self.names, PROXY)]
+        for name in strangers:
+            self.signal(name, signal.SIGKILL)
+        return strangers
 
     def start(self, name: str) -> None:
         """Start a node or the proxy, unless it runs."""
@@ -103,7 +135,7 @@ class Tier:
 
     def kill_all(self) -> None:
         """At once: nodes that are told to stop hand over the lead, which is one more record in the log."""
-        for name in (PROXY, *self.names):
+        for name in (PROXY, *self.running.copy()):
             self.signal(name, signal.SIGKILL)
 
 

@@ -32,10 +32,15 @@ def wait_level(tier: Tier) -> list[Anomaly]:
     with psycopg.connect(tier.dsn, autocommit=True) as connection:
         while True:
             rows = connection.execute("SELECT name, role, healthy, applied_index FROM lfsql.nodes").fetchall()
-            if len(rows) == len(tier.names) and all(row[2] for row in rows) and len({row[3] for row in rows}) == 1:
+            members = sorted(row[0] for row in rows) == sorted(tier.names)
+            if members and all(row[2] for row in rows) and len({row[3] for row in rows}) == 1:
                 return []
             if time.monotonic() > end:
-                return [Anomaly("not-level", f"after {LEVEL_S_MAX} s without faults or writes: {rows}")]
+                return [
+                    Anomaly(
+                        "not-level", f"after {LEVEL_S_MAX} s without faults or writes: {rows}; members: {tier.names}"
+                    )
+                ]
             time.sleep(0.1)
 
 
