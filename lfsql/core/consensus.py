@@ -396,8 +396,10 @@ class Consensus(Inquiry):
             self._effects.append(PeerFaulty(sender, fault))
             return
         if message.term < self._term:
-            # Its sender was deposed and must hear of it; it steps down on the term alone.
-            self._answer(sender, Mismatch(self._term, message.round, message.previous.index, 0, 0))
+            # Its sender was deposed and must hear of it; it steps down on the term alone.  It may lead again in this
+            # very term by the time that it hears: then neither round nor place may be taken for an answer to its new
+            # questions, or it would count a round that was not answered, and look for the logs' common point anew.
+            self._answer(sender, Mismatch(self._term, 0, 0, 0, 0))
             return
         if self._leadership and message.term == self._term:
             raise InvariantBroken(f"{sender} is primary in term {self._term}, and so is this node")

@@ -76,6 +76,8 @@ class Mismatch(msgspec.Struct, frozen=True, array_like=True, tag=64):
     `hint` is the newest index at which the two logs can still agree and `hint_term` its term here: the
     primary passes over all its records above `hint` and all of newer terms than `hint_term`, so it finds the
     common point in one round per diverging term, not one per record.
+
+    All but the term is 0 when the Append was of an earlier term: that it was is all there is to say.
     """
 
     term: Term

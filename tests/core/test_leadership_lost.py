@@ -10,12 +10,14 @@ from lfsql.core.effects import (
     PeerLost,
     Persist,
     PrimaryChanged,
+    Restored,
     SteppedDown,
     Tick,
     Transfer,
 )
 from lfsql.core.election import LOST, OPEN, WON, Campaign, Timeouts
 from lfsql.core.ids import Position
+from lfsql.core.log import position_of
 from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member
 from lfsql.core.messages import Accept, Append, Mismatch, RequestVote, TimeoutNow, Vote
 from lfsql.core.settings import ConsensusSettings
@@ -188,6 +190,20 @@ def test_a_deposed_primary_is_told() -> None:
     (answer,) = messages(node.hear("n2", Append(4, Position(), (), 0, 1)), Mismatch)
     assert answer.term == 5
     assert node.consensus.primary == ""
+
+
+def test_a_primary_again_takes_nothing_from_answers_to_its_earlier_term() -> None:
+    """Its old message arrives late, at a node that has heard of the new term from others; and that node has all that
+    the new term's log begins after, though it does not know yet that this is committed."""
+    log = records(1, 1, 1, 1, 1)
+    start = position_of(log[2])
+    again = Lone(Restored(HardState(1), base=start, floor=start, records=log[3:], commit=3))
+    (beat, *_) = messages(again.win(), Append, "n2")
+    assert beat.previous == position_of(log[4])
+    other = Lone(restored(*log[:3], term=2, commit=2), node="n2")
+    (answer,) = messages(other.hear("n1", Append(1, beat.previous, (), 3, beat.round)), Mismatch)
+    assert (answer.term, answer.round) == (2, 0)
+    assert again.hear("n2", answer) == ()
 
 
 # -- Transfer ----------------------------------------------------------------------------------------------
