@@ -7,6 +7,7 @@ its readers refuse be counted.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ def front(lfsql_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fro
         return refuse()
 
     monkeypatch.setattr(reader, "_read_only", counted)
+    recursion_limit = sys.getrecursionlimit()  # which a proxy raises for its process, here that of all tests
     thread = threading.Thread(target=trio.run, args=(front.serve,))
     thread.start()
     try:
@@ -77,6 +79,7 @@ def front(lfsql_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fro
     finally:
         front.stop()
         thread.join(WAIT_S_MAX)
+        sys.setrecursionlimit(recursion_limit)
         assert not thread.is_alive()
 
 
