@@ -125,9 +125,9 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     cluster_key_file: str
     data_dir: str = "."
     joins: bool = False
-    heartbeat_ms: Milliseconds = 125
-    election_timeout_ms_min: Milliseconds = 400
-    election_timeout_ms_max: Milliseconds = 800
+    heartbeat_ms: Milliseconds = 150
+    election_timeout_ms_min: Milliseconds = 450
+    election_timeout_ms_max: Milliseconds = 850
     content_check_interval_ms: MillisecondsOrNone = 3_600_000
     limits: NodeLimits = msgspec.field(default_factory=NodeLimits)
 

@@ -60,6 +60,8 @@ _RESIGN_PAUSE_S: Final = 1.0
 _QUIT_S_MAX: Final = 3.0
 _SILENT_TIMEOUTS: Final = 5
 """Election timeouts after which the link of a silent peer is closed."""
+_SPOKEN_TIMES: Final = 8
+"""So many signs of life fit into the silence that is too long: a few may be late, and an idle node sleeps well."""
 _SPEAK_S_MAX: Final = 1.0
 _SILENCE_S_MIN: Final = 5.0
 """The two hold whatever the nodes' own configurations: none takes another for dead that is only set to be slow."""
@@ -401,10 +403,8 @@ class Node:
 
 def silence_of(config: NodeConfig) -> tuple[float, float]:
     """After how many seconds a node says that it lives, and after how many a silent one is given up."""
-    return (
-        min(config.election_timeout_ms_min / 2000, _SPEAK_S_MAX),
-        max(config.election_timeout_ms_max * _SILENT_TIMEOUTS / 1000, _SILENCE_S_MIN),
-    )
+    silence_s_max = max(config.election_timeout_ms_max * _SILENT_TIMEOUTS / 1000, _SILENCE_S_MIN)
+    return min(silence_s_max / _SPOKEN_TIMES, _SPEAK_S_MAX), silence_s_max
 
 
 def settings_of(config: NodeConfig) -> ConsensusSettings:

@@ -206,11 +206,11 @@ def test_another_number_of_nodes_than_before(stopped: Path) -> None:
     [
         (
             "n1/node.toml",
-            "heartbeat_ms = 125",
+            "heartbeat_ms = 150",
             'heartbeat_ms = "fast"',
             ["n1/node.toml", "heartbeat_ms", "expected int"],
         ),
-        ("n1/node.toml", "heartbeat_ms = 125", "heart_beat = 1", ["n1/node.toml", "heart_beat: is no setting"]),
+        ("n1/node.toml", "heartbeat_ms = 150", "heart_beat = 1", ["n1/node.toml", "heart_beat: is no setting"]),
         ("n1/node.toml", 'cluster_id = "', 'cluster_id = "x', ["cluster_id", "as in proxy.toml"]),
         ("proxy.toml", "workers = 1", "workers = 0", ["proxy.toml", "workers", "expected int >= 1"]),
         ("proxy.toml", "[[nodes]]", "[[nodes", ["proxy.toml", "not TOML"]),

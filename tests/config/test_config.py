@@ -133,7 +133,7 @@ def test_a_mistake_in_a_node_file_names_file_and_key(
     ("line", "fault"),
     [
         ("heartbeat_ms = 0", "heartbeat_ms: expected int >= 1"),
-        ("heartbeat_ms = 500", "election_timeout_ms_min: expected at least three heartbeats (1500), got 400"),
+        ("heartbeat_ms = 500", "election_timeout_ms_min: expected at least three heartbeats (1500), got 450"),
         ("election_timeout_ms_max = 400", "election_timeout_ms_max: expected more than election_timeout_ms_min"),
         ("[limits]\nlinks_max = 'many'", "limits.links_max: expected int, got str"),
         ("[limits]\nlinks = 5", "limits.links: is no setting"),
