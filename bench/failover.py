@@ -4,8 +4,8 @@ It goes in four ways: killed with -9; stopped (SIGSTOP: its links stay open, so 
 transfer`; told to end (SIGTERM), which hands over too.  Clients insert one row after the other through the proxy,
 in autocommit, all the time.  For a kill and a stop the figure is the time from the signal to the first
 acknowledgement of a write that was sent after it, so that no acknowledgement of the old primary counts; for a hand-
-over it is the longest that any write waited, from half a second before to two seconds after.  Between runs the node
-comes back and all are level.
+over it is the longest that any write waited that was under way from its beginning until every client had been
+acknowledged again.  Between runs the node comes back and all are level.
 
 At the end of each way the rows must be those that were acknowledged, each once, and no write may have been refused:
 so a stopped primary that woke has committed nothing.
@@ -29,11 +29,10 @@ from pathlib import Path
 
 import psycopg
 
-from lfsql.testing.cluster import Tier, TierFailed, running_tier, wait_until
+from lfsql.testing.cluster import Tier, TierFailed, is_running, running_tier, wait_until
 
 CLIENTS = 4
-SETTLE_S = 0.5
-AFTER_S = 2.0
+WRITTEN_S_MAX = 30.0
 LEVEL_S_MAX = 30.0
 
 
@@ -61,7 +60,7 @@ class Writer(threading.Thread):
                     connection.execute("INSERT INTO written (value) VALUES (%s)", (value,))
                 except psycopg.Error as error:
                     self.errors.append(str(error))
-                    continue
+                    return
                 self.writes.append((sent, time.monotonic()))
 
 
@@ -74,8 +73,18 @@ def first_after(writers: list[Writer], moment: float) -> float:
         ]
         return min(found, default=None)
 
-    found: float = wait_until(first, 30, "a write after the primary went", every_s=0.02)
+    found: float = wait_until(first, WRITTEN_S_MAX, "a write after the primary went", every_s=0.02)
     return found - moment
+
+
+def wait_written(writers: list[Writer]) -> None:
+    """Return once every client was acknowledged a write that it sent from now on: what was under way has ended."""
+    now = time.monotonic()
+
+    def written() -> bool:
+        return all(writer.writes and writer.writes[-1][0] >= now for writer in writers)
+
+    wait_until(written, WRITTEN_S_MAX, "every client to write again", every_s=0.02)
 
 
 def longest_wait(writers: list[Writer], begin: float, end: float) -> float:
@@ -114,7 +123,7 @@ def stop(tier: Tier, writers: list[Writer]) -> float:
     os.kill(victim["pid"], signal.SIGSTOP)
     try:
         waited = first_after(writers, moment)
-        time.sleep(SETTLE_S)
+        wait_written(writers)  # it is to wake up to a cluster that has gone on without it
     finally:
         os.kill(victim["pid"], signal.SIGCONT)
     return waited
@@ -128,16 +137,17 @@ def hand_over(tier: Tier, writers: list[Writer]) -> float:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise TierFailed(f"lfsql transfer: exit {done.returncode}: {done.stdout}{done.stderr}")
-    time.sleep(AFTER_S)
-    return longest_wait(writers, began - SETTLE_S, time.monotonic())
+    wait_written(writers)
+    return longest_wait(writers, began, time.monotonic())
 
 
 def drain(tier: Tier, writers: list[Writer]) -> float:
     victim = tier.primary()
     began = time.monotonic()
     os.kill(victim["pid"], signal.SIGTERM)
-    time.sleep(AFTER_S)
-    waited = longest_wait(writers, began - SETTLE_S, time.monotonic())
+    wait_until(lambda: not is_running(victim["pid"]), LEVEL_S_MAX, "the node to end")
+    wait_written(writers)
+    waited = longest_wait(writers, began, time.monotonic())
     tier.start_node(victim["name"])
     return waited
 
@@ -161,7 +171,7 @@ def measure(tier: Tier, way: str, runs: int) -> list[float]:
     waits: list[float] = []
     try:
         for _ in range(runs):
-            time.sleep(SETTLE_S)
+            wait_written(writers)
             wait_level(tier)
             waits.append(WAYS[way][1](tier, writers) * 1000)
             print(f"  {way}: {waits[-1]:.0f} ms", file=sys.stderr, flush=True)

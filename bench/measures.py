@@ -120,9 +120,9 @@ def memory_per_connection(system: System) -> float:
 
 def idle_processor(systems: Sequence[System]) -> dict[str, float]:
     """Percent of one core that each system takes while nobody asks anything."""
-    time.sleep(3)  # what the measures before left to do (checkpoints, vacuum) is not idleness
+    time.sleep(3)  # no event tells when other systems' checkpoints and vacuums, left by earlier measures, are over
     before = {system.name: _processor_s(system.processes()) for system in systems}
-    time.sleep(IDLE_S)  # the time itself is what is measured over
+    time.sleep(IDLE_S)  # this is the measurement: what is spent in this time by systems that nobody asks anything
     return {
         system.name: (_processor_s(system.processes()) - before[system.name]) / IDLE_S * 100 for system in systems
     }
