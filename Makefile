@@ -23,10 +23,10 @@ PURE := lfsql/core lfsql/values proxy/pg proxy/sql
 up: $(INSTALLED)
 	@exec $(BIN)/lfsql up $(UP)
 
-# Silent after pytest when all is well, so that the last line says how the tests ended.
+# Silent after the tests when all is well, so that the last line says how they ended.
 test: lint types
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST)
+	$(BIN)/python -m tests $(PYTEST)
 	@$(MAKE) --no-print-directory --silent coverage > $(VENV)/coverage.txt || { cat $(VENV)/coverage.txt; exit 1; }
 
 lint: $(INSTALLED_DEV)

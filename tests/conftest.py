@@ -1,4 +1,7 @@
-"""A throw-away PostgreSQL 15, the oracle of the differential tests, which are skipped with the reason without one."""
+"""What all tests share: the choice of a lane, and a throw-away PostgreSQL 15.
+
+That is the oracle of the differential tests, which are skipped with the reason without one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,22 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from tests.lanes import LANES, lane_of
+
+TESTS = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--lane", choices=LANES, help="run the tests of one lane only; see tests/lanes.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    lane = config.getoption("--lane")
+    if lane is not None:
+        left_out = [item for item in items if lane_of(item.path.relative_to(TESTS)) != lane]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if lane_of(item.path.relative_to(TESTS)) == lane]
 
 
 def _binaries() -> Path | None:
