@@ -25,8 +25,10 @@ import psycopg.rows
 import pytest
 
 from lfsql.testing.cluster import Tier, running_tier
+from tests.client.raw import Raw, startup
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+Connection = psycopg.Connection[tuple[object, ...]]
 TEST_S_MAX = int(os.environ.get("LFSQL_TEST_S_MAX", "120"))
 
 
@@ -131,3 +133,36 @@ def connection(server: Server, table: str) -> Iterator[psycopg.Connection]:
 def autocommit(server: Server, table: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(server.dsn, autocommit=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def two(server: Server, table: str) -> Iterator[tuple[Connection, Connection]]:
+    """Two sessions and an empty table (id, n)."""
+    with (
+        psycopg.connect(server.dsn, autocommit=True) as one,
+        psycopg.connect(server.dsn, autocommit=True) as other,
+    ):
+        one.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, n int NOT NULL)")
+        yield one, other
+
+
+def prepared(connection: Connection, sql: str, *values: object) -> list[tuple[object, ...]]:
+    """Run a statement that is parsed once, and give its rows."""
+    cursor = connection.execute(sql, values, prepare=True)
+    return cursor.fetchall() if cursor.description is not None else []
+
+
+@pytest.fixture
+def stranger(server: Server) -> Iterator[Raw]:
+    """A client that has said nothing yet."""
+    opened = Raw(server)
+    yield opened
+    opened.socket.close()
+
+
+@pytest.fixture
+def raw(server: Server, stranger: Raw) -> Raw:
+    """A client that has logged in."""
+    stranger.send(startup(server))
+    stranger.until(b"Z")
+    return stranger

@@ -11,29 +11,16 @@ import psycopg
 import pytest
 
 from lfsql.testing.cluster import Tier, running_tier
-from tests.client.conftest import Server
+from tests.client.conftest import Connection, Server, prepared
 
 pytestmark = pytest.mark.client
 
-Connection = psycopg.Connection[tuple[object, ...]]
-
 
 @pytest.fixture
-def two(server: Server, table: str) -> Iterator[tuple[Connection, Connection]]:
-    """Two sessions and a table of ten rows (id, n)."""
-    with (
-        psycopg.connect(server.dsn, autocommit=True) as one,
-        psycopg.connect(server.dsn, autocommit=True) as other,
-    ):
-        one.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, n int NOT NULL)")
-        one.execute(f"INSERT INTO {table} SELECT i, 0 FROM generate_series(1, 10) AS s (i)")
-        yield one, other
-
-
-def prepared(connection: Connection, sql: str, *values: object) -> list[tuple[object, ...]]:
-    """Run a statement that is parsed once, and give its rows."""
-    cursor = connection.execute(sql, values, prepare=True)
-    return cursor.fetchall() if cursor.description is not None else []
+def two(two: tuple[Connection, Connection], table: str) -> tuple[Connection, Connection]:
+    """With ten rows."""
+    two[0].execute(f"INSERT INTO {table} SELECT i, 0 FROM generate_series(1, 10) AS s (i)")
+    return two
 
 
 @pytest.mark.parametrize("binary", [False, True])

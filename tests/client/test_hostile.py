@@ -14,71 +14,9 @@ import psycopg
 import pytest
 
 from tests.client.conftest import Server
+from tests.client.raw import Raw, errors, message, startup
 
 pytestmark = pytest.mark.client
-
-Message = tuple[bytes, bytes]
-
-
-def startup(server: Server, **more: str) -> bytes:
-    pairs = {"user": server.user, "database": server.database, **more}
-    body = struct.pack("!i", 196608)
-    body += b"".join(f"{key}\0{value}\0".encode() for key, value in pairs.items()) + b"\0"
-    return struct.pack("!i", len(body) + 4) + body
-
-
-def message(kind: bytes, body: bytes = b"") -> bytes:
-    return kind + struct.pack("!i", len(body) + 4) + body
-
-
-class Raw:
-    """A socket that reads whole backend messages and gives up after ten seconds."""
-
-    def __init__(self, server: Server) -> None:
-        self.socket = socket.create_connection((server.host, server.port), timeout=10)
-        self.pending = b""
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def receive(self) -> Message | None:
-        """The next message, None when the server closed."""
-        while len(self.pending) < 5 or len(self.pending) < 1 + struct.unpack("!i", self.pending[1:5])[0]:
-            try:
-                data = self.socket.recv(65536)
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            self.pending += data
-        length = 1 + struct.unpack("!i", self.pending[1:5])[0]
-        found = self.pending[:1], self.pending[5:length]
-        self.pending = self.pending[length:]
-        return found
-
-    def until(self, kind: bytes) -> list[Message]:
-        """Messages up to and with the first of `kind`; fails when the server closes before."""
-        seen: list[Message] = []
-        while not seen or seen[-1][0] != kind:
-            found = self.receive()
-            assert found is not None, f"closed after {seen}"
-            seen.append(found)
-        return seen
-
-    def rest(self) -> list[Message]:
-        """Everything until the server closes."""
-        seen: list[Message] = []
-        while (found := self.receive()) is not None:
-            seen.append(found)
-        return seen
-
-
-def fields(body: bytes) -> dict[str, str]:
-    return {part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part}
-
-
-def errors(messages: list[Message]) -> list[str]:
-    return [fields(body)["C"] for kind, body in messages if kind == b"E"]
 
 
 @pytest.fixture
@@ -92,20 +30,6 @@ def witness(server: Server) -> Iterator[None]:
         assert time.monotonic() - started < 2
     with psycopg.connect(server.dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
-
-
-@pytest.fixture
-def stranger(server: Server) -> Iterator[Raw]:
-    raw = Raw(server)
-    yield raw
-    raw.socket.close()
-
-
-@pytest.fixture
-def admitted(server: Server, stranger: Raw) -> Raw:
-    stranger.send(startup(server))
-    stranger.until(b"Z")
-    return stranger
 
 
 @pytest.mark.usefixtures("witness")
@@ -193,9 +117,9 @@ def test_a_time_zone_further_away_than_any(lfsql_server: Server, stranger: Raw, 
     ],
     ids=range(8),
 )
-def test_framing_that_is_lost_ends_the_session(admitted: Raw, data: bytes, sqlstate: str) -> None:
-    admitted.send(data)
-    assert errors(admitted.rest()) in ([sqlstate], [])
+def test_framing_that_is_lost_ends_the_session(raw: Raw, data: bytes, sqlstate: str) -> None:
+    raw.send(data)
+    assert errors(raw.rest()) in ([sqlstate], [])
 
 
 @pytest.mark.usefixtures("witness")
@@ -219,21 +143,21 @@ def test_framing_that_is_lost_ends_the_session(admitted: Raw, data: bytes, sqlst
     ],
     ids=range(14),
 )
-def test_a_malformed_message_is_answered_and_the_session_goes_on(admitted: Raw, data: bytes, sqlstate: str) -> None:
-    admitted.send(data)
+def test_a_malformed_message_is_answered_and_the_session_goes_on(raw: Raw, data: bytes, sqlstate: str) -> None:
+    raw.send(data)
     if data[:1] not in (b"Q", b"F"):
-        admitted.send(message(b"S"))
-    messages = admitted.until(b"Z")
+        raw.send(message(b"S"))
+    messages = raw.until(b"Z")
     assert len(errors(messages)) == 1
     assert sqlstate in ("*", errors(messages)[0])
-    admitted.send(message(b"Q", b"SELECT 7\0"))
-    messages = admitted.until(b"Z")
+    raw.send(message(b"Q", b"SELECT 7\0"))
+    messages = raw.until(b"Z")
     assert (b"D", b"\x00\x01\x00\x00\x00\x017") in messages
 
 
 @pytest.mark.usefixtures("witness")
-def test_after_an_error_everything_up_to_sync_is_skipped(admitted: Raw) -> None:
-    admitted.send(
+def test_after_an_error_everything_up_to_sync_is_skipped(raw: Raw) -> None:
+    raw.send(
         message(b"P", b"bad\0SELEC\0\x00\x00")
         + message(b"P", b"good\0SELECT 1\0\x00\x00")
         + message(b"B", b"\0good\0\x00\x00\x00\x00\x00\x00")
@@ -243,7 +167,7 @@ def test_after_an_error_everything_up_to_sync_is_skipped(admitted: Raw) -> None:
         + message(b"D", b"Sgood\0")
         + message(b"S")
     )
-    first, second = admitted.until(b"Z"), admitted.until(b"Z")
+    first, second = raw.until(b"Z"), raw.until(b"Z")
     assert [kind for kind, _ in first] == [b"E", b"Z"]
     assert errors(first) == ["42601"]
     assert errors(second) == ["26000"]
@@ -255,42 +179,42 @@ def test_after_an_error_everything_up_to_sync_is_skipped(admitted: Raw) -> None:
     [(b"\x00", "08P01"), (b"\x00\x00\x00\x00\x00", "22P03"), (b"", "08P01")],
     ids=["short", "long", "empty"],
 )
-def test_a_binary_parameter_of_a_wrong_length(admitted: Raw, parameter: bytes, sqlstate: str) -> None:
+def test_a_binary_parameter_of_a_wrong_length(raw: Raw, parameter: bytes, sqlstate: str) -> None:
     bind = b"\0\0\x00\x01\x00\x01\x00\x01" + struct.pack("!i", len(parameter)) + parameter + b"\x00\x00"
-    admitted.send(message(b"P", b"\0SELECT $1\0\x00\x01\x00\x00\x00\x17") + message(b"B", bind) + message(b"S"))
-    assert errors(admitted.until(b"Z")) == [sqlstate]
+    raw.send(message(b"P", b"\0SELECT $1\0\x00\x01\x00\x00\x00\x17") + message(b"B", bind) + message(b"S"))
+    assert errors(raw.until(b"Z")) == [sqlstate]
 
 
 @pytest.mark.usefixtures("witness")
-def test_the_wrong_number_of_parameters(admitted: Raw) -> None:
-    admitted.send(message(b"P", b"\0SELECT $1::int\0\x00\x00") + message(b"B", b"\0\0\x00\x00\x00\x00\x00\x00"))
-    admitted.send(message(b"S"))
-    assert errors(admitted.until(b"Z")) == ["08P01"]
+def test_the_wrong_number_of_parameters(raw: Raw) -> None:
+    raw.send(message(b"P", b"\0SELECT $1::int\0\x00\x00") + message(b"B", b"\0\0\x00\x00\x00\x00\x00\x00"))
+    raw.send(message(b"S"))
+    assert errors(raw.until(b"Z")) == ["08P01"]
 
 
 @pytest.mark.usefixtures("witness")
 @pytest.mark.parametrize("body", [b"SELECT '\xff\xfe'\0", b"SELECT '\xc3\0", b"\xed\xa0\x80\0"])
-def test_text_that_is_no_utf8(admitted: Raw, body: bytes) -> None:
-    admitted.send(message(b"Q", body))
-    assert errors(admitted.until(b"Z")) == ["22021"]
+def test_text_that_is_no_utf8(raw: Raw, body: bytes) -> None:
+    raw.send(message(b"Q", body))
+    assert errors(raw.until(b"Z")) == ["22021"]
 
 
 @pytest.mark.usefixtures("witness")
-def test_a_query_during_copy_in_fails_the_copy(admitted: Raw) -> None:
-    admitted.send(message(b"Q", b"BEGIN; CREATE TABLE hostile_copy (id int); COPY hostile_copy FROM STDIN\0"))
-    admitted.until(b"G")
-    admitted.send(message(b"d", b"1\nnot a number\n") + message(b"c"))
-    messages = admitted.until(b"Z")
+def test_a_query_during_copy_in_fails_the_copy(raw: Raw) -> None:
+    raw.send(message(b"Q", b"BEGIN; CREATE TABLE hostile_copy (id int); COPY hostile_copy FROM STDIN\0"))
+    raw.until(b"G")
+    raw.send(message(b"d", b"1\nnot a number\n") + message(b"c"))
+    messages = raw.until(b"Z")
     assert errors(messages) == ["22P02"]
     assert messages[-1] == (b"Z", b"E")
-    admitted.send(message(b"Q", b"ROLLBACK\0"))
-    assert admitted.until(b"Z")[-1] == (b"Z", b"I")
+    raw.send(message(b"Q", b"ROLLBACK\0"))
+    assert raw.until(b"Z")[-1] == (b"Z", b"I")
 
 
 @pytest.mark.usefixtures("witness")
-def test_copy_messages_without_a_copy_are_ignored(admitted: Raw) -> None:
-    admitted.send(message(b"d", b"1\n") + message(b"c") + message(b"f", b"why\0") + message(b"Q", b"SELECT 7\0"))
-    assert errors(admitted.until(b"Z")) == []
+def test_copy_messages_without_a_copy_are_ignored(raw: Raw) -> None:
+    raw.send(message(b"d", b"1\n") + message(b"c") + message(b"f", b"why\0") + message(b"Q", b"SELECT 7\0"))
+    assert errors(raw.until(b"Z")) == []
 
 
 @pytest.mark.usefixtures("witness")
@@ -334,14 +258,14 @@ def test_a_cancel_with_a_wrong_key_does_nothing(server: Server, stranger: Raw) -
 
 
 @pytest.mark.usefixtures("witness")
-def test_a_message_over_the_limit(lfsql_server: Server, admitted: Raw) -> None:
-    admitted.send(b"Q" + struct.pack("!i", (64 << 20) + 5))
-    assert errors(admitted.rest()) == ["08P01"]
+def test_a_message_over_the_limit(lfsql_server: Server, raw: Raw) -> None:
+    raw.send(b"Q" + struct.pack("!i", (64 << 20) + 5))
+    assert errors(raw.rest()) == ["08P01"]
 
 
 @pytest.mark.usefixtures("witness")
-def test_nesting_without_end_is_refused(admitted: Raw) -> None:
+def test_nesting_without_end_is_refused(raw: Raw) -> None:
     for text in (b"SELECT " + b"(" * 100_000 + b"1" + b")" * 100_000, b"SELECT 1" + b"+1" * 200_000):
-        admitted.send(message(b"Q", text + b"\0"))
+        raw.send(message(b"Q", text + b"\0"))
         # PostgreSQL's grammar runs out of its own stack (42601) before its limit of depth does.
-        assert errors(admitted.until(b"Z")) in (["54001"], ["42601"])
+        assert errors(raw.until(b"Z")) in (["54001"], ["42601"])

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import psycopg
 import pytest
 
-from tests.client.conftest import Server
+from tests.client.conftest import Connection, Server, prepared
 
 pytestmark = pytest.mark.client
 
-Connection = psycopg.Connection[tuple[object, ...]]
 IDLE = psycopg.pq.TransactionStatus.IDLE
 
 
 @pytest.fixture
-def two(server: Server, table: str) -> Iterator[tuple[Connection, Connection]]:
-    """Two sessions and an empty table (id, n)."""
-    with (
-        psycopg.connect(server.dsn, autocommit=True) as one,
-        psycopg.connect(server.dsn, autocommit=True) as other,
-    ):
-        one.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, n int NOT NULL)")
-        other.execute("SET lfsql.read_consistency = 'strong'")  # it is to see what the first has just written
-        yield one, other
-
-
-def prepared(connection: Connection, sql: str, *values: object) -> list[tuple[object, ...]]:
-    """Run a statement that is parsed once, and give its rows."""
-    cursor = connection.execute(sql, values, prepare=True)
-    return cursor.fetchall() if cursor.description is not None else []
+def two(two: tuple[Connection, Connection]) -> tuple[Connection, Connection]:
+    two[1].execute("SET lfsql.read_consistency = 'strong'")  # it is to see what the first has just written
+    return two
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
 from tests.client.conftest import Server
-from tests.client.test_hostile import Raw, errors, message, startup
-from tests.client.test_sent_ahead import SYNC, bind
+from tests.client.raw import SYNC, Raw, bind, errors, message, startup
 
 pytestmark = pytest.mark.client
 
 TWO_ROWS = message(b"P", b"\0SELECT 1 UNION ALL SELECT 2\0\0\0")
 FIRST_ROW = bind(b"", portal=b"p") + message(b"E", b"p\0\0\0\0\1")
-
-
-@pytest.fixture
-def raw(server: Server) -> Iterator[Raw]:
-    opened = Raw(server)
-    opened.send(startup(server))
-    opened.until(b"Z")
-    yield opened
-    opened.socket.close()
 
 
 @pytest.mark.parametrize("failure", [message(b"P", b"\0SELEC\0\0\0") + SYNC, message(b"Q", b"SELEC\0") + SYNC])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.client.conftest import Server
-from tests.client.test_hostile import Raw, message, startup
+from tests.client.raw import SYNC, Raw, bind, message
 
 pytestmark = pytest.mark.client
 
@@ -60,28 +59,12 @@ def watch(lfsql_server: Server) -> Iterator[Watch]:
     watching.end()
 
 
-@pytest.fixture
-def client(server: Server) -> Iterator[Raw]:
-    raw = Raw(server)
-    raw.send(startup(server))
+def run(raw: Raw, sql: str) -> None:
+    raw.send(message(b"Q", sql.encode() + b"\0"))
     raw.until(b"Z")
-    yield raw
-    raw.socket.close()
-
-
-def bind(statement: bytes, *parameters: bytes, portal: bytes = b"") -> bytes:
-    body = portal + b"\0" + statement + b"\0\0\0" + struct.pack("!h", len(parameters))
-    body += b"".join(struct.pack("!i", len(value)) + value for value in parameters)
-    return message(b"B", body + b"\0\0")
-
-
-def run(client: Raw, sql: str) -> None:
-    client.send(message(b"Q", sql.encode() + b"\0"))
-    client.until(b"Z")
 
 
 EXECUTE = message(b"E", b"\0\0\0\0\0")
-SYNC = message(b"S")
 
 
 def watched(watch: Watch) -> None:
@@ -94,58 +77,58 @@ def watched(watch: Watch) -> None:
     assert watch.resident_most - watch.resident_before < GROWTH_BYTES_MAX
 
 
-def test_point_reads_sent_ahead_are_answered_as_they_are_read(table: str, client: Raw, watch: Watch) -> None:
-    run(client, f"CREATE TABLE {table} (id int PRIMARY KEY, v text)")
-    run(client, f"INSERT INTO {table} VALUES (1, repeat('x', 900000))")
-    client.send(message(b"P", b"s\0SELECT v FROM " + table.encode() + b" WHERE id = $1\0\0\0") + SYNC)
-    client.until(b"Z")
-    client.send(bind(b"s", b"1") + EXECUTE + SYNC)
-    client.until(b"Z")
+def test_point_reads_sent_ahead_are_answered_as_they_are_read(table: str, raw: Raw, watch: Watch) -> None:
+    run(raw, f"CREATE TABLE {table} (id int PRIMARY KEY, v text)")
+    run(raw, f"INSERT INTO {table} VALUES (1, repeat('x', 900000))")
+    raw.send(message(b"P", b"s\0SELECT v FROM " + table.encode() + b" WHERE id = $1\0\0\0") + SYNC)
+    raw.until(b"Z")
+    raw.send(bind(b"s", b"1") + EXECUTE + SYNC)
+    raw.until(b"Z")
     count = 400
-    client.send((bind(b"s", b"1") + EXECUTE + SYNC) * count)
+    raw.send((bind(b"s", b"1") + EXECUTE + SYNC) * count)
     watched(watch)
     for _ in range(count):
-        kinds = [kind for kind, _ in client.until(b"Z")]
+        kinds = [kind for kind, _ in raw.until(b"Z")]
         assert kinds == [b"2", b"D", b"C", b"Z"]
 
 
-def test_the_statements_of_one_text_are_answered_as_they_are_read(client: Raw, watch: Watch) -> None:
+def test_the_statements_of_one_text_are_answered_as_they_are_read(raw: Raw, watch: Watch) -> None:
     count = 3_000
-    client.send(message(b"Q", b"SELECT repeat('x', 120000);" * count + b"\0"))
+    raw.send(message(b"Q", b"SELECT repeat('x', 120000);" * count + b"\0"))
     watched(watch)
-    assert len([kind for kind, _ in client.until(b"Z") if kind == b"D"]) == count
+    assert len([kind for kind, _ in raw.until(b"Z") if kind == b"D"]) == count
 
 
-def test_small_requests_sent_ahead_let_others_have_their_turn(table: str, client: Raw, watch: Watch) -> None:
-    run(client, f"CREATE TABLE {table} (id int PRIMARY KEY, v int)")
-    run(client, f"INSERT INTO {table} SELECT n, n FROM generate_series(1, 1500) AS g(n)")
+def test_small_requests_sent_ahead_let_others_have_their_turn(table: str, raw: Raw, watch: Watch) -> None:
+    run(raw, f"CREATE TABLE {table} (id int PRIMARY KEY, v int)")
+    run(raw, f"INSERT INTO {table} SELECT n, n FROM generate_series(1, 1500) AS g(n)")
     text = f"s\0SELECT count(*) FROM {table} WHERE v * v <> $1\0".encode()
-    client.send(message(b"P", text + b"\0\0") + SYNC)
-    client.until(b"Z")
+    raw.send(message(b"P", text + b"\0\0") + SYNC)
+    raw.until(b"Z")
     count = 3_000
 
     def read() -> None:
         for _ in range(count):
-            client.until(b"Z")
+            raw.until(b"Z")
 
     reader = threading.Thread(target=read)
     reader.start()
     began = time.monotonic()
-    client.send((bind(b"s", b"1") + EXECUTE + SYNC) * count)
+    raw.send((bind(b"s", b"1") + EXECUTE + SYNC) * count)
     reader.join()
     took_s = time.monotonic() - began
     watch.end()
     assert watch.longest_s < took_s / 5, "without turns it waits for all of them"
 
 
-def test_a_copy_in_one_message_lets_others_have_their_turn(table: str, client: Raw, watch: Watch) -> None:
-    run(client, f"CREATE TABLE {table} (id int PRIMARY KEY, at timestamptz, price numeric(10, 2), name text)")
-    client.send(message(b"Q", f"COPY {table} FROM STDIN\0".encode()))
-    client.until(b"G")
+def test_a_copy_in_one_message_lets_others_have_their_turn(table: str, raw: Raw, watch: Watch) -> None:
+    run(raw, f"CREATE TABLE {table} (id int PRIMARY KEY, at timestamptz, price numeric(10, 2), name text)")
+    raw.send(message(b"Q", f"COPY {table} FROM STDIN\0".encode()))
+    raw.until(b"G")
     rows = [f"{n}\t2024-01-01 00:00:00+00\t{n % 1000}.25\tname {n}\n".encode() for n in range(60_000)]
     began = time.monotonic()
-    client.send(message(b"d", b"".join(rows)) + message(b"c"))
-    client.until(b"Z")
+    raw.send(message(b"d", b"".join(rows)) + message(b"c"))
+    raw.until(b"Z")
     took_s = time.monotonic() - began
     watch.end()
     assert watch.longest_s < took_s / 4, "without turns it waits for all of it"
@@ -159,24 +142,23 @@ def test_a_copy_in_one_message_lets_others_have_their_turn(table: str, client: R
     ],
 )
 def test_what_waits_behind_a_write_is_bounded(
-    table: str, client: Raw, watch: Watch, begins: tuple[str, ...], sent: tuple[str, ...], times: int
+    table: str, raw: Raw, watch: Watch, begins: tuple[str, ...], sent: tuple[str, ...], times: int
 ) -> None:
     """One pipeline, whose Sync comes late."""
-    run(client, f"CREATE TABLE {table} (id int)")
-    run(
-        client, "SET idle_in_transaction_session_timeout = 0"
-    )  # its write may hold the writer for all of the pipeline
+    run(raw, f"CREATE TABLE {table} (id int)")
+    # Its write may hold the writer for all of the pipeline.
+    run(raw, "SET idle_in_transaction_session_timeout = 0")
     texts = (*begins, *sent)
     for number, sql in enumerate(texts):
-        client.send(message(b"P", f"s{number}\0{sql.format(t=table)}\0".encode() + b"\0\0"))
+        raw.send(message(b"P", f"s{number}\0{sql.format(t=table)}\0".encode() + b"\0\0"))
     once = [bind(f"s{number}".encode()) + EXECUTE for number in range(len(texts))]
     data = b"".join(once[: len(begins)]) + b"".join(once[len(begins) :]) * times + SYNC
-    ahead = threading.Thread(target=client.send, args=(data,))
+    ahead = threading.Thread(target=raw.send, args=(data,))
     ahead.start()
     end = message(b"Z", b"T" if len(begins) > 1 else b"I")
     tail = b""
     while not tail.endswith(end):  # parsing as many answers would take longest
-        tail = tail[-len(end) :] + client.socket.recv(1 << 20)
+        tail = tail[-len(end) :] + raw.socket.recv(1 << 20)
     ahead.join()
     watch.end()
     assert watch.resident_most - watch.resident_before < 20 << 20
