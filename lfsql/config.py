@@ -107,6 +107,15 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Clients that the primary keeps in mind; what others sent last it looks up in the database."""
 
 
+class NodeFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a node does to itself so that a test sees what happens then.  Nothing unless its file asks for it."""
+
+    apply_delay_ms_max: MillisecondsOrNone = 0
+    """As a replica it holds back each transaction of committed records for a random time up to this."""
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    """What the random times are drawn from, together with the node's name."""
+
+
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """node.toml: one node.
 
@@ -130,6 +139,7 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     election_timeout_ms_max: Milliseconds = 850
     content_check_interval_ms: MillisecondsOrNone = 3_600_000
     limits: NodeLimits = msgspec.field(default_factory=NodeLimits)
+    faults: NodeFaults = msgspec.field(default_factory=NodeFaults)
 
     def __post_init__(self) -> None:
         _check_name("name", self.name)
@@ -430,7 +440,7 @@ def _check_order(section: str, limits: NodeLimits | ProxyLimits, *relations: str
 
 def _standard_tables(kind: type[NodeConfig] | type[ProxyConfig]) -> dict[str, dict[str, Any]]:
     if kind is NodeConfig:
-        return {"limits": msgspec.to_builtins(NodeLimits())}
+        return {"limits": msgspec.to_builtins(NodeLimits()), "faults": msgspec.to_builtins(NodeFaults())}
     return {"defaults": msgspec.to_builtins(ProxyDefaults()), "limits": msgspec.to_builtins(ProxyLimits())}
 
 

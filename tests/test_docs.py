@@ -25,7 +25,8 @@ ERRORS = (ROOT / "docs" / "errors.md").read_text()
 SECTIONS: list[tuple[type[msgspec.Struct], str, str]] = [
     (config.NodeConfig, "## node.toml", "Each of `[[peers]]`"),
     (config.Member, "Each of `[[peers]]`", "`[limits]`"),
-    (config.NodeLimits, "`[limits]`, what a node", "## proxy.toml"),
+    (config.NodeLimits, "`[limits]`, what a node", "`[faults]`"),
+    (config.NodeFaults, "`[faults]`", "### How long the log is"),
     (config.ProxyConfig, "## proxy.toml", "Each of `[[nodes]]`"),
     (config.Upstream, "Each of `[[nodes]]`", "Each of `[[listeners]]`"),
     (config.ListenerConfig, "Each of `[[listeners]]`", "`[defaults]`"),

@@ -34,12 +34,15 @@ class Applier:
         progress: Progress,
         entries_max: int,
         on_quarantine: Callable[[str], None],
+        hold_s: Callable[[], float] | None = None,
     ) -> None:
+        """`hold_s`: a fault, how many seconds to hold back the next transaction."""
         self._thread = thread
         self._driver = driver
         self._progress = progress
         self._entries_max = entries_max
         self._on_quarantine = on_quarantine
+        self._hold_s = hold_s
         self._wake = trio.Event()
         self._idle = trio.Event()
         """Set while halted and nothing of this uses the engine."""
@@ -97,14 +100,16 @@ class Applier:
                 self._stopped.set()
                 await self._wake.wait()
             elif next_index <= committed and not self.quarantined:
-                next_index = await self._apply(next_index, committed)
+                next_index = await self._apply(next_index)
             elif next_index > committed and may_stop(self._progress.index):
                 return
             else:
                 await self._wake.wait()
 
-    async def _apply(self, first: Index, committed: Index) -> Index:
-        last = min(committed, first + self._entries_max - 1)
+    async def _apply(self, first: Index) -> Index:
+        if self._hold_s is not None:
+            await trio.sleep(self._hold_s())
+        last = min(self._driver.consensus.committed, first + self._entries_max - 1)
         if self._stop_at is not None and first <= self._stop_at:
             last = min(last, self._stop_at)
         records = await self._driver.records(first, last, _BYTES_MAX)

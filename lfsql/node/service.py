@@ -34,6 +34,7 @@ from lfsql.node.content_checks import ContentChecks
 from lfsql.node.cutting import record_bytes_max
 from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import EngineThread
+from lfsql.node.faults import apply_delay
 from lfsql.node.ledger import STACK_BYTES_MAX
 from lfsql.node.log_keeping import LogKeeper
 from lfsql.node.log_repair import answer_records
@@ -156,6 +157,7 @@ class Node:
             self.progress,
             limits.apply_entries_max,
             lambda reason: self.quarantine.enter(reason),
+            apply_delay(config),
         )
         self.membership = membership = Membership(
             config,

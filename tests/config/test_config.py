@@ -9,6 +9,7 @@ import pytest
 from lfsql.config import (
     Member,
     NodeConfig,
+    NodeFaults,
     NodeLimits,
     ProxyConfig,
     ProxyDefaults,
@@ -81,6 +82,7 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
             Member(name="n2", address="[::1]:7002", role="witness", priority=0),
         ),
         limits=NodeLimits(links_max=7),
+        faults=NodeFaults(apply_delay_ms_max=5_000, seed=7),
     )
     assert load_node(node_file(tmp_path, to_toml(node))) == node
     proxy = ProxyConfig(
@@ -94,9 +96,10 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
     assert load_proxy(proxy_file(tmp_path, to_toml(proxy))) == proxy
 
 
-def test_standard_limits_are_not_written_out() -> None:
+def test_standard_limits_are_not_written_out(tmp_path: Path) -> None:
     proxy = ProxyConfig(cluster_id="c1", cluster_key_file="k", nodes=(Upstream(name="n1", address="h:1"),))
     assert "limits" not in to_toml(proxy)
+    assert "faults" not in to_toml(load_node(node_file(tmp_path, NODE)))
     assert "defaults" not in to_toml(proxy)
 
 
