@@ -19,8 +19,8 @@ from lfsql.errors import (
     WrongObjectType,
 )
 from proxy.pg import oids
-from proxy.pg.oids import BOOL, BPCHAR, FLOAT8, INT2, INT4, INT8, INTERVAL, NUMERIC, TEXT
-from proxy.sql import json_calls, operators
+from proxy.pg.oids import BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, INTERVAL, NUMERIC, TEXT
+from proxy.sql import float_arithmetic, json_calls, operators
 from proxy.sql.casts import checked, coerce, settled
 from proxy.sql.infer import STRINGS
 from proxy.sql.ordering import ordering
@@ -142,7 +142,8 @@ class AggregateCalls:
         if call.distinct and converted[0].oid == NUMERIC:
             converted[0] = converted[0].of(operators.equality_key(converted[0]))
         if "{a}" in signature.text:
-            return Value(f"lfsql_float4(sum({distinct}{converted[0].sql}{order}){suffix})", result)
+            total = float_arithmetic.aggregate(call.name, distinct, converted[0], order, suffix)
+            return Value(f"lfsql_float4({total})" if result == FLOAT4 else total, result)
         opening, inner = self.calls.fill(signature.text, converted)[:-1].split("(", 1)
         return Value(f"{opening}({distinct}{inner}{order}){suffix}", result)
 

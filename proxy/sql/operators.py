@@ -33,6 +33,7 @@ from proxy.pg.oids import (
     UNKNOWN,
     VARCHAR,
 )
+from proxy.sql import float_arithmetic
 from proxy.sql.casts import checked, coerce, settled, to_text
 from proxy.sql.infer import (
     FLOATS,
@@ -228,7 +229,7 @@ def _numbers(analysis: Analysis, symbol: str, left: Value, right: Value) -> Valu
         one, other = coerce(analysis, left, NUMERIC), coerce(analysis, right, NUMERIC)
         return Value(f"lfsql_numeric_{_NUMERIC_NAMES[symbol]}({one.sql}, {other.sql})", NUMERIC)
     if target in FLOATS:
-        return _floats(analysis, symbol, left, right, target)
+        return float_arithmetic.arithmetic(analysis, symbol, left, right, target)
     if left.text is not None or left.parameter:
         left = coerce(analysis, left, left.oid)
     if right.text is not None or right.parameter:
@@ -249,24 +250,6 @@ def _integer_division(symbol: str, left: Value, right: Value, target: int) -> Va
         return Value(f"({left.sql} {symbol} {divisor})", target, unchecked=symbol == "/")
     function = "lfsql_quotient" if symbol == "/" else "lfsql_remainder"
     return Value(f"{function}({left.sql}, {right.sql})", target, unchecked=symbol == "/")
-
-
-def _floats(analysis: Analysis, symbol: str, left: Value, right: Value, target: int) -> Value:
-    sides = []
-    for each in (left, right):
-        if each.text is not None or each.parameter or each.oid == NUMERIC:
-            each = coerce(analysis, each, target)
-        sides.append(checked(each).sql)
-    one, other = sides
-    if symbol == "^":
-        return Value(f"lfsql_float_power({one}, {other})", FLOAT8)
-    if symbol == "/":
-        sql = f"lfsql_float_divide({one}, {other})"
-    elif left.oid in FLOATS or right.oid in FLOATS:
-        sql = f"({one} {symbol} {other})"
-    else:
-        sql = f"(CAST({one} AS REAL) {symbol} {other})"
-    return Value(f"lfsql_float4({sql})" if target == FLOAT4 else sql, target)
 
 
 def _moments(analysis: Analysis, symbol: str, left: Value, right: Value) -> Value:
@@ -403,8 +386,10 @@ def negative(analysis: Analysis, value: Value) -> Value:
         return Value(f"lfsql_numeric_subtract('0', {value.sql})", NUMERIC)
     if value.oid == INTERVAL:
         return Value(f"lfsql_interval_multiply({value.sql}, -1.0)", INTERVAL)
+    if value.oid in FLOATS:
+        return float_arithmetic.negative(value)
     if value.oid in NUMBERS:
-        return Value(f"(- {value.sql})", value.oid, unchecked=value.oid not in FLOATS)
+        return Value(f"(- {value.sql})", value.oid, unchecked=True)
     raise missing("-", None, value.oid)
 
 

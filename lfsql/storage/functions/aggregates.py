@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from lfsql.errors import InvalidParameterValue, LimitExceeded
+from lfsql.errors import InvalidParameterValue, LimitExceeded, NumericOutOfRange
 from lfsql.storage.functions import decimals, intervals
 from lfsql.storage.functions.registry import Accumulator
 from lfsql.values.intervals import Interval, read_interval
@@ -147,11 +147,13 @@ class FloatSpread(_Aggregate):
         self.count = 0
         self.total = 0.0
         self.spread = 0.0
+        self.unusual = 0
+        """NaNs and infinities, beside `count`: the spread of any of them is NaN."""
 
     def step(self, *values: Any) -> None:
-        if values[0] is None:
+        value = self._moved(values[0], 1)
+        if value is None:
             return
-        value = float(values[0])
         self.count += 1
         self.total += value
         if self.count > 1:
@@ -159,19 +161,32 @@ class FloatSpread(_Aggregate):
             self.spread += part * part / (self.count * (self.count - 1))
 
     def inverse(self, *values: Any) -> None:
-        if values[0] is None:
+        value = self._moved(values[0], -1)
+        if value is None:
             return
-        value = float(values[0])
         if self.count > 1:
             part = value * self.count - self.total
             self.spread -= part * part / (self.count * (self.count - 1))
         self.total -= value
         self.count -= 1
 
-    def value(self) -> float | None:
-        if self.count < (2 if self.sample else 1):
+    def _moved(self, given: Any, sign: int) -> float | None:
+        """The number, None when there is none to reckon with."""
+        value = None if given is None else float(given)
+        if value is None or math.isfinite(value):
+            return value
+        self.unusual += sign
+        return None
+
+    def value(self) -> float | str | None:
+        count = self.count + self.unusual
+        if count < (2 if self.sample else 1):
             return None
-        result = max(self.spread, 0.0) / (self.count - 1 if self.sample else self.count)
+        if self.unusual:
+            return "NaN"
+        result = max(self.spread, 0.0) / (count - 1 if self.sample else count)
+        if not math.isfinite(result):
+            raise NumericOutOfRange("value out of range: overflow")
         return math.sqrt(result) if self.deviation else result
 
 

@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
+from operator import neg
 from typing import Any, Final
 
 from lfsql.errors import (
@@ -182,6 +183,30 @@ def float_divide(a: float, b: float) -> float:
     return _finite(result, a)
 
 
+def float_add(a: float, b: float) -> float:
+    return _finite(float(a) + float(b), a, b)
+
+
+def float_subtract(a: float, b: float) -> float:
+    return _finite(float(a) - float(b), a, b)
+
+
+def float_multiply(a: float, b: float) -> float:
+    result = float(a) * float(b)
+    if result == 0 and a != 0 and b != 0:
+        raise NumericOutOfRange("value out of range: underflow")
+    return _finite(result, a, b)
+
+
+def float_total(total: float | None, low: float | str | None, high: float | str | None) -> float | str | None:
+    """A sum or mean as PostgreSQL has it, of values between `low` and `high`; SQLite's is NULL for a NaN."""
+    if low is None or high is None:
+        return None
+    if isinstance(high, str) or total is None:  # the text 'NaN' is above all numbers
+        return "NaN"
+    return _finite(total, high, float(low))
+
+
 def float_power(a: float, b: float) -> float:
     if a == 0 and b < 0:
         raise PowerError("zero raised to a negative power is undefined")
@@ -296,7 +321,12 @@ SCALARS: Final = {
     "lfsql_division_by_zero": division_by_zero,
     "lfsql_quotient": quotient,
     "lfsql_remainder": remainder,
+    "lfsql_float_abs": _of_floats(abs),
+    "lfsql_float_add": _of_floats(float_add),
+    "lfsql_float_subtract": _of_floats(float_subtract),
+    "lfsql_float_multiply": _of_floats(float_multiply),
     "lfsql_float_divide": _of_floats(float_divide),
+    "lfsql_float_negative": _of_floats(neg),
     "lfsql_float_power": _of_floats(float_power),
     "lfsql_float_sqrt": _of_floats(float_sqrt),
     "lfsql_float_cbrt": _of_floats(_cube_root),
@@ -313,9 +343,11 @@ SCALARS: Final = {
 
 
 def _extreme(choose: Any) -> Any:
+    """Of values of one type; of floats, NaN is a text and the greatest."""
+
     def called(*values: Any) -> Any:
         known = [value for value in values if value is not None]
-        return choose(known) if known else None
+        return choose(known, key=lambda value: (isinstance(value, str), value)) if known else None
 
     return called
 
@@ -323,6 +355,7 @@ def _extreme(choose: Any) -> Any:
 SCALARS_WITH_NULLS: Final = {
     "lfsql_greatest": _extreme(max),
     "lfsql_least": _extreme(min),
+    "lfsql_float_total": float_total,
     "lfsql_row_count": row_count,
     "lfsql_num_nulls": lambda *values: sum(value is None for value in values),
     "lfsql_num_nonnulls": lambda *values: sum(value is not None for value in values),

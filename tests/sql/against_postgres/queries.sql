@@ -376,3 +376,30 @@ select "max" from (select max(id) from t) s
 select a from t except all select 10 order by 1
 select n from t intersect all select amount from u
 select b, count(*) from t group by b except all select 'x', 1 order by 1
+-- NaN and the infinities
+select id, f + 1, f - f, f * 2, 1 - f, n + f from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) order by id
+select id, -f, -(-f), abs(f), -(f + 1) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) order by id
+select id, f + f + f, (f - f) * 2, f * f * 0 from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) order by id
+select id, f / 2, f ^ 2, sqrt(abs(f)) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) order by id
+select id, g + 1, g * g, g - g, f * g from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) order by id
+select id, greatest(f, 1), least(f, 1), greatest(f, g) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) order by id
+select id, f = f, f > 1, f + 1 > 2, f - f = 'NaN' from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) order by id
+select sum(f), avg(f), sum(g), avg(g), stddev(f), var_pop(f), sum(distinct f), max(f), sum(f) filter (where id > 2) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) where true
+select sum(f), avg(f), sum(g), avg(g), stddev(f), var_pop(f), sum(distinct f), max(f), sum(f) filter (where id > 2) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) where id <> 1
+select sum(f), avg(f), sum(g), avg(g), stddev(f), var_pop(f), sum(distinct f), max(f), sum(f) filter (where id > 2) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) where id in (2, 3)
+select sum(f), avg(f), sum(g), avg(g), stddev(f), var_pop(f), sum(distinct f), max(f), sum(f) filter (where id > 2) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) where id in (3, 4)
+select sum(f), avg(f), sum(g), avg(g), stddev(f), var_pop(f), sum(distinct f), max(f), sum(f) filter (where id > 2) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) where id = 4
+select sum(f), avg(f), sum(g), avg(g), stddev(f), var_pop(f), sum(distinct f), max(f), sum(f) filter (where id > 2) from (values (1, 'NaN'::float8, 'NaN'::float4, 1), (2, 'Infinity', '-Infinity', 2), (3, 1.5, 2.5, 3), (4, null, null, 4), (5, '-Infinity', 1e30, 5)) as v (id, f, g, n) where id = 2
+select 1e308::float8 * 10
+select 1e308::float8 + 1e308::float8
+select -1e308::float8 - 1e308::float8
+select 1e-300::float8 * 1e-300::float8
+select 0::float8 * 1e-300::float8
+select 1e30::float4 * 1e30::float4
+select 1e-30::float4 * 1e-30::float4
+select f * 10 from (values (1e308::float8)) as v (f)
+select f + f from (values (1e308::float8)) as v (f)
+select f * f from (values (1e308::float8)) as v (f)
+select f * f from (values (1e-300::float8)) as v (f)
+select sum(f) from (values (1e308::float8), (1e308::float8)) as v (f)
+select avg(f) from (values (1e308::float8), (1e308::float8)) as v (f)
