@@ -51,7 +51,8 @@ from proxy.sql.utility import (
 )
 from proxy.state import IDLE, SessionState
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows, load
-from proxy.transaction import close_all_portals, run_transaction_statement, warn
+from proxy.transaction import close_all_portals, run_transaction_statement
+from proxy.transaction_modes import MODES, check_may_write, set_mode, warn
 from proxy.unit import Step, told_nothing
 from proxy.writing import flush_unit
 
@@ -97,13 +98,19 @@ async def _run(state: SessionState, utility: Utility, parameters: tuple[Value, .
             if local and not state.in_block:
                 # It holds all the same, until the implicit transaction ends.
                 warn(state, "SET LOCAL can only be used in transaction blocks", NoActiveTransaction.sqlstate)
-            state.tell(state.settings.set(name, value, local=local))
+            if name in MODES:
+                set_mode(state, name, value)
+            else:
+                state.tell(state.settings.set(name, value, local=local))
             return "SET"
         case ResetSetting("all"):
             state.tell(state.settings.reset_all())
             return "RESET"
         case ResetSetting(name):
-            state.tell(state.settings.set(name, None))
+            if name in MODES:
+                set_mode(state, name, None)
+            else:
+                state.tell(state.settings.set(name, None))
             return "RESET"
         case ShowSetting():
             await _tell_list(state, "SHOW", show_columns(utility), _shown(state, utility), telling)
@@ -337,6 +344,8 @@ async def _close_one(state: SessionState, portal: Portal) -> None:
 async def _maintain(state: SessionState, utility: Maintenance) -> str:
     if utility.tag == "VACUUM" and (state.in_block or state.in_unit):
         raise ActiveTransaction("VACUUM cannot run inside a transaction block")
+    if utility.tag == "COMMENT":
+        check_may_write(state, utility.tag)
     if utility.tag == "LOCK TABLE":
         if state.status == IDLE:
             raise NoActiveTransaction("LOCK TABLE can only be used in transaction blocks")

@@ -19,7 +19,7 @@ from proxy.pg.messages import CopyData, CopyDone, CopyFail, Flush, Sync
 from proxy.planning import prepare
 from proxy.sql.utility import CopyIn, CopyOut
 from proxy.state import SessionState
-from proxy.transaction import check_may_write
+from proxy.transaction_modes import check_may_write
 from proxy.unit import SEND_BYTES, Step, told_nothing
 from proxy.writing import flush_unit
 

@@ -27,7 +27,7 @@ from proxy.sql.memo import keep
 from proxy.sql.plan import ANY_SCHEMA, Kind, Plan, ResultColumn
 from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, Prepared, RowSource
-from proxy.transaction import check_may_write, read_only
+from proxy.transaction_modes import check_may_write, read_only
 from proxy.unit import SEND_BYTES, Step
 from proxy.writing import flush_unit
 
@@ -102,6 +102,7 @@ def runs_here(state: SessionState, plan: Plan) -> bool:
 
 async def execute(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...], telling: Telling) -> None:
     """Run a statement that is no utility.  Its result goes to the outbox now, or when the unit is sent."""
+    state.queried = True
     if runs_here(state, prepared.plan):
         source = await open_read(state, prepared, parameters)
         if source is not None:
@@ -288,6 +289,7 @@ async def rows_now(
 
 async def rows_of(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...]) -> RowSource:
     """A statement's rows as a source to fetch from, wherever it must run."""
+    state.queried = True
     if runs_here(state, prepared.plan):
         source = await open_read(state, prepared, parameters)
         if source is not None:

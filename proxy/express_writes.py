@@ -27,7 +27,8 @@ from proxy.receipt import written_at
 from proxy.sql.plan import Kind, Plan
 from proxy.sql.utility import Commit, Rollback
 from proxy.state import IDLE, IN_TRANSACTION, SessionState
-from proxy.transaction import over, over_at_once, read_only
+from proxy.transaction import over, over_at_once
+from proxy.transaction_modes import read_only
 from proxy.writing import after_loss, error_of, is_elsewhere, settle, submit
 
 if TYPE_CHECKING:

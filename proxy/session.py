@@ -22,7 +22,6 @@ import trio
 
 from lfsql.errors import (
     FeatureNotSupported,
-    IdleInTransaction,
     InvalidCatalogName,
     InvariantBroken,
     LfsqlError,
@@ -258,6 +257,8 @@ class Session:
         except LfsqlError:
             return True  # the task meets it again
         answered, done = self._answer(state, messages)
+        if answered and state.idle_session_ms_max:
+            self._idle.deadline = self._idle_until()
         rest = messages[done:] if done else messages
         if rest and not answered and self._reactor.shared and state.status != FAILED:
             self._asked = express_writes.ask(state, rest, self._heard)
@@ -336,17 +337,15 @@ class Session:
             await self._flush()
             with trio.CancelScope(deadline=self._idle_until()) as self._idle:
                 await self._receive()
-            if self._idle.cancelled_caught:
-                raise IdleInTransaction("terminating connection due to idle-in-transaction timeout")
+            if self._idle.cancelled_caught and self._state is not None:
+                raise self._state.idled_too_long()
         return messages.popleft()
 
     # -- messages ------------------------------------------------------------------------------------------
 
     def _idle_until(self) -> float:
-        state = self._state
-        if state is None or not state.idle_ms_max or not state.keeps_others_waiting:
-            return inf
-        return trio.current_time() + state.idle_ms_max / 1000
+        limit_ms = self._state.idle_limit_ms if self._state is not None else 0
+        return trio.current_time() + limit_ms / 1000 if limit_ms else inf
 
     async def _handle(self, state: SessionState, message: SessionMessage) -> None:
         kind = type(message)

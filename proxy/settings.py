@@ -57,12 +57,38 @@ def _choice(*words: str) -> Check:
     return check
 
 
+_NUMBER: Final = r"[+-]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+_INTEGER: Final = re.compile(rf"\s*({_NUMBER})\s*\Z", re.ASCII)
+_DURATION: Final = re.compile(rf"\s*({_NUMBER})\s*(us|ms|s|min|h|d)?\s*\Z", re.ASCII)
+_UNIT_MS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_INT_MAX: Final = 2_147_483_647
+_DIGITS_MAX: Final = 100
+
+
+def _number(text: str) -> float:
+    """Of what `_NUMBER` matches: as C reads it, with 0x and with 0 for octal."""
+    digits = text.lstrip("+-")
+    if digits.isalnum() and len(digits) > _DIGITS_MAX:
+        return float("inf")
+    if digits[:2] in ("0x", "0X"):
+        number: float = int(digits, 16)
+    elif digits.isdigit():
+        octal = digits[0] == "0" and len(digits) > 1
+        if octal and not set(digits) <= set("01234567"):
+            return float("nan")
+        number = int(digits, 8) if octal else int(digits)
+    else:
+        number = float(digits)
+    return -number if text.startswith("-") else number
+
+
 def _integer(low: int, high: int) -> Check:
     def check(name: str, value: str) -> str:
-        try:
-            number = int(value.strip())
-        except ValueError:
-            raise _invalid(name, value) from None
+        found = _INTEGER.match(value)
+        exact = _number(found[1]) if found is not None else float("nan")
+        if found is None or not abs(exact) < 1 << 63:  # NaN too
+            raise _invalid(name, value)
+        number = round(exact)
         if not low <= number <= high:
             raise InvalidParameterValue(
                 f'{number} is outside the valid range for parameter "{name}" ({low} .. {high})'
@@ -72,21 +98,19 @@ def _integer(low: int, high: int) -> Check:
     return check
 
 
-_DURATION: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*\Z", re.ASCII)
-_UNIT_MS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
 def _milliseconds(name: str, value: str) -> str:
     """PostgreSQL's durations: a bare number is milliseconds; shown in the largest unit that divides it."""
     found = _DURATION.match(value)
-    if found is None:
+    exact = _number(found[1]) * _UNIT_MS[found[2] or "ms"] if found is not None else float("nan")
+    if exact != exact:
         raise _invalid(name, value, 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".')
-    exact = float(found[1]) * _UNIT_MS[found[2] or "ms"]
-    if not 0 <= exact <= 2_147_483_647:  # also of what is too large for a float, which is infinite
-        raise InvalidParameterValue(
-            f'{exact:.0f} ms is outside the valid range for parameter "{name}" (0 .. 2147483647)'
-        )
+    if not abs(exact) <= _INT_MAX:
+        raise _invalid(name, value, "Value exceeds integer range.")
     number = round(exact)
+    if number < 0:
+        raise InvalidParameterValue(
+            f'{number} ms is outside the valid range for parameter "{name}" (0 .. {_INT_MAX})'
+        )
     for unit in ("d", "h", "min", "s"):
         if number and number % int(_UNIT_MS[unit]) == 0:
             return f"{number // int(_UNIT_MS[unit])}{unit}"
@@ -98,7 +122,7 @@ def duration_ms(text: str) -> int:
     found = _DURATION.match(text)
     if found is None:
         raise _invalid("duration", text)
-    return round(float(found[1]) * _UNIT_MS[found[2] or "ms"])
+    return round(_number(found[1]) * _UNIT_MS[found[2] or "ms"])
 
 
 def _client_encoding(name: str, value: str) -> str:
@@ -157,7 +181,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "default_transaction_deferrable": Setting("off", _boolean, description="new transactions' default"),
     "transaction_isolation": Setting("read committed", _isolation, description="this transaction's level"),
     "transaction_read_only": Setting("off", _boolean, description="whether this transaction may write"),
-    "transaction_deferrable": Setting("off", _boolean, description="accepted, without effect"),
+    "transaction_deferrable": Setting("off", _boolean, description="accepted: a READ ONLY snapshot never fails"),
     "statement_timeout": Setting("0", _milliseconds, description="the longest a statement may run; 0: no limit"),
     "lock_timeout": Setting("0", _milliseconds, description="the longest to wait for the writer; 0: no limit"),
     "idle_in_transaction_session_timeout": Setting(
@@ -165,7 +189,9 @@ SETTINGS: Final[dict[str, Setting]] = {
         _milliseconds,
         description="how long a transaction that has the writer or a snapshot may idle; 0: no limit",
     ),
-    "idle_session_timeout": Setting("0", _milliseconds, description="accepted, without effect"),
+    "idle_session_timeout": Setting(
+        "0", _milliseconds, description="how long a session may idle outside of transactions; 0: no limit"
+    ),
     # -- output --------------------------------------------------------------------------------------------
     "bytea_output": Setting("hex", _choice("hex", "escape"), description="how bytea is printed in text"),
     "extra_float_digits": Setting("1", _integer(-15, 3), description="1 and above: shortest exact floats"),

@@ -14,7 +14,7 @@ import trio
 
 from lfsql.core.freshness import LagLimits
 from lfsql.core.ids import Index
-from lfsql.errors import InvariantBroken, LimitExceeded, QueryCanceled
+from lfsql.errors import IdleInTransaction, IdleSession, InvariantBroken, LfsqlError, LimitExceeded, QueryCanceled
 from lfsql.storage.functions import zones
 from proxy import time_zones
 from proxy.pg import encode
@@ -101,6 +101,8 @@ class SessionState:
         """The savepoints that stand before the first write, as `savepoints` does: sent along with it, or never."""
         self.read_transaction: ReadTransaction | None = None
         """The one snapshot of a READ ONLY transaction."""
+        self.queried = False
+        """A statement of this transaction has looked at the database, so its isolation level is settled."""
         self.snapshot_route = ("", "", "")
         """Its node, the node's role and the level it was taken at."""
         self.own_schema: Schema | None = None
@@ -150,6 +152,7 @@ class SessionState:
         self.statement_ms_max = duration_ms(values["statement_timeout"])
         self.lock_ms_max = duration_ms(values["lock_timeout"])
         self.idle_ms_max = duration_ms(values["idle_in_transaction_session_timeout"])
+        self.idle_session_ms_max = duration_ms(values["idle_session_timeout"])
         self.failover_s = int(values["lfsql.failover_wait_ms"]) / 1000
         self.local = values["lfsql.durability"] == "local"
         self.plain = (
@@ -194,6 +197,20 @@ class SessionState:
         return self.status != IDLE and any(not isinstance(source, ListRows | ScrollRows | None) for source in sources)
 
     @property
+    def idle_limit_ms(self) -> int:
+        """How long the client may be silent now; 0: for as long as it likes."""
+        self.refresh()
+        if self.keeps_others_waiting:
+            return self.idle_ms_max
+        return self.idle_session_ms_max if self.status == IDLE else 0
+
+    def idled_too_long(self) -> LfsqlError:
+        """What the client is told that has been silent for longer."""
+        if self.keeps_others_waiting:
+            return IdleInTransaction("terminating connection due to idle-in-transaction timeout")
+        return IdleSession("terminating connection due to idle-session timeout")
+
+    @property
     def in_block(self) -> bool:
         """Inside of what PostgreSQL calls a transaction block, be it BEGIN's or a text's of several statements."""
         return self.status != IDLE or self.several
@@ -201,6 +218,7 @@ class SessionState:
     def end_settings(self, *, committed: bool) -> None:
         """The implicit transaction has ended, if that is what the session is in: as `committed` says of its SETs."""
         if self.status == IDLE:
+            self.queried = False
             self.tell(self.settings.end(committed=committed))
 
     def tell(self, names: list[str]) -> None:

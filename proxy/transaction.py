@@ -15,16 +15,12 @@ from typing import TYPE_CHECKING, Final
 from lfsql.core.requests import COMMIT, HOLD, ROLLBACK, ReleaseSavepoint, RollbackToSavepoint, SetSavepoint
 from lfsql.errors import (
     ActiveTransaction,
-    FeatureNotSupported,
     InFailedTransaction,
     LfsqlError,
     NoActiveTransaction,
-    ReadOnlyTransaction,
     SerializationFailure,
     UndefinedSavepoint,
 )
-from proxy.pg import encode
-from proxy.pg.errors import WARNING, notice_fields
 from proxy.sql.utility import (
     Begin,
     Commit,
@@ -42,6 +38,7 @@ from proxy.sql.utility import (
 )
 from proxy.state import FAILED, IDLE, IN_TRANSACTION, Saved, SessionState
 from proxy.statements import ListRows, ScrollRows, load
+from proxy.transaction_modes import modes_of, set_modes, set_transaction, warn
 from proxy.writing import flush_unit
 
 if TYPE_CHECKING:
@@ -54,18 +51,12 @@ ALLOWED_WHEN_FAILED: Final = (Commit, Rollback, RollbackTo)
 SAVEPOINTS_MAX: Final = 1_000
 
 
-def warn(state: SessionState, message: str, sqlstate: str) -> None:
-    if state.settings.values["client_min_messages"] == "error":
-        return
-    state.outbox.write(encode.notice_response(notice_fields(message, severity=WARNING, sqlstate=sqlstate)))
-
-
 async def run_transaction_statement(state: SessionState, utility: Utility) -> str | None:
     """Carry out a transaction statement; the command tag, or None when `utility` is none."""
     match utility:
         case Begin():
             begin(state, utility)
-            return "BEGIN"
+            return utility.tag
         case Commit():
             return await commit(state, chain=utility.chain)
         case Rollback():
@@ -93,52 +84,8 @@ def begin(state: SessionState, modes: Begin) -> None:
         warn(state, "there is already a transaction in progress", ActiveTransaction.sqlstate)
         return
     state.settings.begin()
-    _set_modes(state, modes)
+    set_modes(state, modes)
     state.status = IN_TRANSACTION
-
-
-def _set_modes(state: SessionState, modes: Begin) -> None:
-    """What is not said stays as it is: the default, or what SET TRANSACTION said before a BEGIN in the same text."""
-    if modes.read_only is False and state.settings.values["in_hot_standby"] == "on":
-        raise FeatureNotSupported("cannot set transaction read-write mode during recovery")
-    if modes.isolation is not None:
-        state.settings.set("transaction_isolation", modes.isolation, local=True)
-    if modes.read_only is not None:
-        state.settings.set("transaction_read_only", _switch(modes.read_only), local=True)
-
-
-def _switch(value: bool) -> str:
-    return "on" if value else "off"
-
-
-def set_transaction(state: SessionState, utility: SetTransaction) -> None:
-    settings = state.settings
-    modes = utility.modes
-    if utility.session:
-        if modes.isolation is not None:
-            settings.set("default_transaction_isolation", modes.isolation)
-        if modes.read_only is not None:
-            state.tell(settings.set("default_transaction_read_only", _switch(modes.read_only)))
-        return
-    if not state.in_block:
-        # It holds all the same, until the implicit transaction ends.
-        warn(state, "SET TRANSACTION can only be used in transaction blocks", NoActiveTransaction.sqlstate)
-    if state.in_unit or state.read_transaction is not None:
-        if modes.isolation not in (None, settings.values["transaction_isolation"]):
-            raise ActiveTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
-        if modes.read_only is False and settings.values["transaction_read_only"] == "on":
-            raise ActiveTransaction("transaction read-write mode must be set before any query")
-    _set_modes(state, modes)
-
-
-def read_only(state: SessionState) -> bool:
-    values = state.settings.values
-    return values["transaction_read_only"] == "on" or values["in_hot_standby"] == "on"
-
-
-def check_may_write(state: SessionState, tag: str) -> None:
-    if read_only(state):
-        raise ReadOnlyTransaction(f"cannot execute {tag} in a read-only transaction")
 
 
 async def commit(state: SessionState, *, chain: bool = False) -> str:
@@ -152,17 +99,21 @@ async def commit(state: SessionState, *, chain: bool = False) -> str:
     if state.status == FAILED:
         await rollback(state, chain=chain)
         return "ROLLBACK"
-    modes = _modes(state)
+    modes = modes_of(state)
     try:
         await hold_portals(state)
     except BaseException:
         await rollback(state)
         raise
+    unit = state.unit
+    if unit.steps and state.savepoints and not unit.held:
+        # Should one of them fail, the savepoints must stand.
+        await flush_unit(state, HOLD)
     try:
         await flush_unit(state, COMMIT)
     except LfsqlError:
         # A statement that had waited, and the block has failed; or a deferred constraint, or the cluster: it is over.
-        if not state.unit.held:
+        if not unit.held and not unit.statement_failed:
             await over(state, committed=False)
         raise
     await over(state, committed=True)
@@ -178,7 +129,7 @@ async def rollback(state: SessionState, *, chain: bool = False) -> str:
         await end_portals(state, committed=False)
         warn(state, "there is no transaction in progress", NoActiveTransaction.sqlstate)
         return "ROLLBACK"
-    modes = _modes(state)
+    modes = modes_of(state)
     failed = state.status == FAILED
     try:
         if not failed or state.unit.held:
@@ -188,15 +139,6 @@ async def rollback(state: SessionState, *, chain: bool = False) -> str:
     if chain:
         begin(state, modes)
     return "ROLLBACK"
-
-
-def _modes(state: SessionState) -> Begin:
-    values = state.settings.values
-    isolation = values["transaction_isolation"]
-    for level in ("read uncommitted", "read committed", "repeatable read", "serializable"):
-        if level == isolation:
-            return Begin(level, values["transaction_read_only"] == "on")
-    return Begin()
 
 
 async def over(state: SessionState, *, committed: bool) -> None:
@@ -210,6 +152,7 @@ async def over(state: SessionState, *, committed: bool) -> None:
 def over_at_once(state: SessionState, *, committed: bool) -> None:
     """A block without portals and snapshot has ended: SET LOCALs are undone, the schema is everybody's again."""
     state.status = IDLE
+    state.queried = False
     _forget_unit(state)
     state.savepoints.clear()
     state.tell(state.settings.end(committed=committed))

@@ -121,7 +121,7 @@ class Outbox:
 class Unit:
     """The operations not yet sent, and whether the primary holds the writer for this session."""
 
-    __slots__ = ("bytes", "held", "link", "node", "sequence", "steps", "writes")
+    __slots__ = ("bytes", "held", "link", "node", "sequence", "statement_failed", "steps", "writes")
 
     node: Node
     """Who holds the writer for us, while `held`, and over which link."""
@@ -134,6 +134,8 @@ class Unit:
         """The primary has an open transaction of ours."""
         self.writes = False
         """Something among the steps, or already sent, needs the primary: not savepoints alone."""
+        self.statement_failed = False
+        """Of what was sent last a statement failed, not how it was to end."""
         self.sequence = 0
 
     @property

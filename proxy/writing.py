@@ -258,6 +258,7 @@ async def flush_unit(state: SessionState, end: int) -> None:
     operations = (*prelude, *_operations(steps))
     skip = len(prelude)
     prelude.clear()
+    unit.statement_failed = False
     try:
         outcome = await _submit_planned(state, steps, operations, skip, end)
     except BaseException:
@@ -272,6 +273,7 @@ async def flush_unit(state: SessionState, end: int) -> None:
     if told is not None and outcome.fault is None:
         written_at(state, unit.node.name, outcome.index, told)
     if outcome.fault is not None:
+        unit.statement_failed = len(outcome.results) < len(operations)
         error = error_of(outcome.fault)
         error.context = _context(steps, len(results))
         raise error

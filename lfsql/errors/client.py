@@ -74,6 +74,10 @@ class IdleInTransaction(LfsqlError):
     sqlstate = "25P03"
 
 
+class IdleSession(LfsqlError):
+    sqlstate = "57P05"
+
+
 class ReadOnlyTransaction(LfsqlError):
     sqlstate = "25006"
 

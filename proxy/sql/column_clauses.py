@@ -150,6 +150,8 @@ class Clauses:
         """DEFERRABLE and INITIALLY DEFERRED after the constraint they are said of."""
         constraint, tokens, where = self.constraints[place]
         if cursor.accept("not", "deferrable"):
+            if cursor.looks("initially", "deferred"):
+                raise StatementSyntax("constraint declared INITIALLY DEFERRED must be DEFERRABLE", position=where)
             return True
         if cursor.accept("initially", "immediate"):
             return True

@@ -85,7 +85,9 @@ def setting_value(cursor: Cursor) -> str:
             cursor.accept("+")
         if cursor.token.kind != NUMBER:
             raise cursor.error()
-        return sign + cursor.take().text
+        digits = cursor.take().text
+        # A number is no text: 010 is ten, where '010' is for the setting to read.
+        return sign + (digits.lstrip("0") or "0" if digits.isdigit() else digits)
     if token.kind != WORD or not (cursor.is_name() or token.value in ("true", "false", "on")):
         raise cursor.error()
     return cursor.take().value

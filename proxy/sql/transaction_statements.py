@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from proxy.sql.lexer import QUOTED, WORD
@@ -18,7 +19,7 @@ def parse_begin(cursor: Cursor) -> Begin:
 
 def parse_start(cursor: Cursor) -> Begin:
     cursor.expect("transaction")
-    return parse_modes(cursor)
+    return replace(parse_modes(cursor), tag="START TRANSACTION")
 
 
 def parse_modes(cursor: Cursor, required: bool = False) -> Begin:

@@ -236,7 +236,7 @@ def tag_of(found: Utility) -> str:
     """The command tag, without a count."""
     match found:
         case Begin():
-            return "BEGIN"
+            return found.tag
         case Commit():
             return "COMMIT"
         case Rollback() | RollbackToSavepoint():

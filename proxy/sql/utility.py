@@ -17,6 +17,7 @@ class Begin:
     isolation: Literal["read uncommitted", "read committed", "repeatable read", "serializable"] | None = None
     read_only: bool | None = None
     deferrable: bool | None = None
+    tag: Literal["BEGIN", "START TRANSACTION"] = "BEGIN"
 
 
 @dataclass(frozen=True, slots=True)

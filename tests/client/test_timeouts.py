@@ -32,6 +32,21 @@ def test_an_idle_transaction_gives_its_reader_back(server: Server, statements: t
         assert caught.value.sqlstate == "25P03"
 
 
+def test_an_idle_session_ends(server: Server) -> None:
+    with psycopg.connect(server.dsn, autocommit=True) as idle:
+        idle.execute("SET idle_session_timeout = '500ms'")
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:  # one that is not idle lives on, however its statements are answered
+            assert idle.execute("SELECT %s::int", (1,)).fetchone() == (1,)
+        idle.execute("BEGIN")
+        assert not select.select([idle.fileno()], [], [], 1.2)[0], "a transaction is no idle session"
+        idle.execute("COMMIT")
+        assert select.select([idle.fileno()], [], [], 5)[0], "the server says something"
+        with pytest.raises(psycopg.Error) as caught:
+            idle.execute("SELECT 1")
+        assert caught.value.sqlstate == "57P05"
+
+
 def test_a_transaction_that_keeps_nothing_may_idle(server: Server) -> None:
     with psycopg.connect(server.dsn, autocommit=True) as idle:
         idle.execute("SET idle_in_transaction_session_timeout = '100ms'")

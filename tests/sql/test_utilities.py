@@ -39,7 +39,11 @@ STATEMENTS: list[tuple[str, Utility, str]] = [
     ("BEGIN", Begin(), "BEGIN"),
     ("begin;", Begin(), "BEGIN"),
     ("BEGIN WORK ISOLATION LEVEL REPEATABLE READ, READ ONLY", Begin("repeatable read", True), "BEGIN"),
-    ("START TRANSACTION READ WRITE NOT DEFERRABLE", Begin(None, False, False), "BEGIN"),
+    (
+        "START TRANSACTION READ WRITE NOT DEFERRABLE",
+        Begin(None, False, False, "START TRANSACTION"),
+        "START TRANSACTION",
+    ),
     (
         "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE",
         Begin("serializable", True, True),

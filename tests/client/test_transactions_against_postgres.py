@@ -1,0 +1,113 @@
+"""Transactions as PostgreSQL has them: the same scripts, statement by statement, here and there."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.client.conftest import Server
+
+pytestmark = pytest.mark.client
+
+SCRIPTS = Path(__file__).with_name("transaction_scripts.txt")
+WAITS_S = 0.5
+"""What has not answered for so long waits for another session."""
+STEP = re.compile(r"([A-Z])([:~&?])\s*(.*)\Z")
+
+
+@dataclass(frozen=True)
+class Script:
+    name: str
+    steps: tuple[tuple[str, str, str], ...]
+    """(session, mark, statement)"""
+
+
+def scripts() -> Iterator[Script]:
+    for part in re.split(r"^== ", SCRIPTS.read_text(), flags=re.MULTILINE)[1:]:
+        name, *lines = part.splitlines()
+        steps = []
+        for line in lines:
+            if line and not line.startswith("#"):
+                found = STEP.match(line)
+                assert found is not None, line
+                steps.append((found[1], found[2], found[3]))
+        yield Script(name, tuple(steps))
+
+
+class Player:
+    """One session, which may be made to wait by another."""
+
+    def __init__(self, dsn: str) -> None:
+        self.connection = psycopg.connect(dsn, autocommit=True)
+        self.notices: list[str | None] = []
+        self.connection.add_notice_handler(lambda notice: self.notices.append(notice.message_primary))
+        self.outcome: object = None
+        self.thread = threading.Thread()
+
+    def execute(self, statement: str, *, only_state: bool) -> object:
+        prepare = statement.startswith("!")
+        self.notices = []
+        told: object
+        try:
+            cursor = self.connection.execute(statement.removeprefix("!"), prepare=prepare or None)
+            results = []
+            while True:
+                results.append((cursor.statusmessage, cursor.fetchall() if cursor.description else None))
+                if not cursor.nextset():
+                    break
+            told = results
+        except psycopg.Error as error:
+            told = (error.sqlstate, "" if only_state else error.diag.message_primary or type(error).__name__)
+        return told, self.connection.info.transaction_status.name, self.notices
+
+    def start(self, statement: str, *, only_state: bool = False) -> None:
+        def run() -> None:
+            self.outcome = self.execute(statement, only_state=only_state)
+
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+
+    def wait(self, most_s: float) -> object:
+        self.thread.join(most_s)
+        return "waits" if self.thread.is_alive() else self.outcome
+
+
+def play(dsn: str, script: Script, table: str) -> list[object]:
+    """What each step gave."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+        connection.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, n int)")
+        connection.execute(f"INSERT INTO {table} VALUES (1, 10), (2, 20)")
+    players: dict[str, Player] = {}
+    told: list[object] = []
+    try:
+        for name, mark, statement in script.steps:
+            player = players.get(name) or players.setdefault(name, Player(dsn))
+            if mark != "?":
+                player.start(statement.replace("{t}", table), only_state=mark == "~")
+            outcome = player.wait(WAITS_S if mark == "&" else 20)
+            told.append(None if mark == "&" else outcome)
+    finally:
+        for player in players.values():
+            player.connection.close()
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+    return told
+
+
+@pytest.mark.parametrize("script", list(scripts()), ids=lambda script: script.name)
+def test_transactions_are_postgres(lfsql_server: Server, postgres_dsn: str, script: Script) -> None:
+    wanted = play(postgres_dsn, script, "script")
+    found = play(lfsql_server.dsn, script, "script")
+    differ = [
+        f"{name}: {statement}\n    PostgreSQL {there}\n    lfsql      {here}"
+        for (name, _, statement), there, here in zip(script.steps, wanted, found, strict=True)
+        if there != here
+    ]
+    assert not differ, "\n".join(differ)
