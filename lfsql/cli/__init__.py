@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
@@ -22,6 +22,8 @@ from lfsql.errors import LfsqlError
 
 if TYPE_CHECKING:
     from lfsql.config import MemberRole
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 DIRECTORY = "data"
 PORT = 5433
@@ -46,15 +48,33 @@ def main() -> None:
     """SQLite files as a replicated database tier that PostgreSQL clients use."""
 
 
+def _directory(
+    help_text: str = "The directory of `lfsql up`: whom to ask, and the cluster's key.",
+) -> Callable[[Command], Command]:
+    """The option `--dir`, the same for every command but for what it is there."""
+    return click.option(
+        "--dir",
+        "directory",
+        type=click.Path(path_type=Path),
+        default=DIRECTORY,
+        show_default=True,
+        help=help_text,
+    )
+
+
+def _whom(command: Command) -> Command:
+    """The options that say which cluster is meant."""
+    command = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="A proxy.toml, instead of --dir: of a cluster that `lfsql up` did not make.",
+    )(command)
+    return _directory()(command)
+
+
 @main.command()
-@click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path),
-    default=DIRECTORY,
-    show_default=True,
-    help="Where to keep all.",
-)
+@_directory("Where to keep all.")
 @click.option("--nodes", type=click.IntRange(1, 9), default=None, help="How many nodes to start.  [default: 3]")
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=None, help=f"Where clients connect.  [default: {PORT}]"
@@ -95,14 +115,7 @@ def proxy(config: Path, worker: int | None, lifeline: int | None) -> None:
 
 
 @main.command()
-@click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path),
-    default=DIRECTORY,
-    show_default=True,
-    help="The directory of `lfsql up`: whom to ask, and the cluster's key.",
-)
+@_directory()
 @click.option("--node", "address", metavar="HOST:PORT", default=None, help="Ask this node only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(directory: Path, address: str | None, *, as_json: bool) -> None:
@@ -113,14 +126,7 @@ def status(directory: Path, address: str | None, *, as_json: bool) -> None:
 
 
 @main.command()
-@click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path),
-    default=DIRECTORY,
-    show_default=True,
-    help="The directory of `lfsql up`, running or not, or one node's data directory, at rest.",
-)
+@_directory("The directory of `lfsql up`, running or not, or one node's data directory, at rest.")
 @click.option("--node", "address", metavar="HOST:PORT", default=None, help="Find the cluster by this node.")
 @click.option(
     "--wait",
@@ -162,24 +168,6 @@ def route(file: Path, dialect: str, database: Path | None, *, log: bool, as_json
 
     chosen: Literal["postgresql", "sqlite"] = "sqlite" if dialect == "sqlite" else "postgresql"
     sys.exit(run_route(file, dialect=chosen, log=log, database=database, as_json=as_json))
-
-
-def _whom(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which cluster is meant."""
-    command = click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        default=None,
-        help="A proxy.toml, instead of --dir: of a cluster that `lfsql up` did not make.",
-    )(command)
-    return click.option(
-        "--dir",
-        "directory",
-        type=click.Path(path_type=Path),
-        default=DIRECTORY,
-        show_default=True,
-        help="The directory of `lfsql up`: whom to ask, and the cluster's key.",
-    )(command)
 
 
 @main.command()

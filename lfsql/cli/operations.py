@@ -14,8 +14,9 @@ import click
 import msgspec
 import trio
 
+from lfsql.cli.contacts import Contacts
 from lfsql.cli.layout import HOST, free_port, write_file
-from lfsql.cli.ordering import Contacts, address_of, cluster_status, contacts, order_node, order_primary
+from lfsql.cli.ordering import address_of, cluster_status, contacts, order_node, order_primary
 from lfsql.config import Member, MemberRole, NodeConfig, ProxyConfig, Upstream, read, split_address, to_toml
 from lfsql.core.requests import AddMember, Drain, RemoveMember, Status, TransferLead
 from lfsql.errors import ConfigError, OrderRefused

@@ -8,39 +8,23 @@ again by hand.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from lfsql.cli.contacts import Contacts, ask_all, contacts_of
 from lfsql.config import load_proxy
-from lfsql.core.requests import Done, Order, Status, StatusRequest
-from lfsql.errors import ConfigError, LfsqlError, LinkLost, NoPrimary, NotPrimary, OrderRefused, OutcomeUnknown
-from lfsql.net.cluster_key import load_key
-from lfsql.net.handshake import COMMAND, Identity
+from lfsql.core.requests import Done, Order, Status
+from lfsql.errors import ConfigError, LinkLost, NoPrimary, NotPrimary, OrderRefused, OutcomeUnknown
 from lfsql.net.link import open_link
 
-ASK_S_MAX: Final = 5.0
 ORDER_S_MAX: Final = 60.0
 FIND_S_MAX: Final = 15.0
 AGAIN_S: Final = 0.1
 
 MakeOrder = Callable[[int], Order]
 """The order, given the number of the request."""
-
-
-@dataclass(frozen=True)
-class Contacts:
-    """How to reach a cluster: where its nodes may be, and the key that they ask for."""
-
-    cluster_id: str
-    key: bytes
-    addresses: tuple[str, ...]
-
-    @property
-    def identity(self) -> Identity:
-        return Identity(self.cluster_id, "", COMMAND)
 
 
 def contacts(directory: Path, config: Path | None) -> Contacts:
@@ -53,35 +37,15 @@ def contacts(directory: Path, config: Path | None) -> Contacts:
         raise ConfigError(
             f"{directory} is no directory of lfsql", hint="say whose cluster is meant: --dir, or --config"
         )
-    proxy = load_proxy(file)
-    addresses = tuple(node.address for node in proxy.nodes)
-    return Contacts(proxy.cluster_id, load_key(proxy.cluster_key_file), addresses)
+    return contacts_of(load_proxy(file))
 
 
 async def cluster_status(cluster: Contacts) -> Status:
     """What the node of the latest term says, of those that answer.  Raises NoPrimary when none does."""
-    answers: list[Status] = []
-    faults: list[str] = []
-
-    async def ask(address: str) -> None:
-        try:
-            with trio.fail_after(ASK_S_MAX):
-                async with open_link(address, cluster.identity, cluster.key) as link:
-                    answer = await link.request(StatusRequest(link.next_request()))
-        except LfsqlError as error:
-            faults.append(f"{address}: {error.message}")
-        except trio.TooSlowError:
-            faults.append(f"{address}: no answer within {ASK_S_MAX:.0f} s")
-        else:
-            if isinstance(answer, Status):
-                answers.append(answer)
-
-    async with trio.open_nursery() as nursery:
-        for address in cluster.addresses:
-            nursery.start_soon(ask, address)
-    if not answers:
-        raise NoPrimary(f"no node answers: {'; '.join(faults)}")
-    return max(answers, key=lambda answer: (bool(answer.primary), answer.term, answer.commit_index))
+    answers = await ask_all(cluster)
+    if answers.best is None:
+        raise NoPrimary(f"no node answers: {'; '.join(answers.faults)}")
+    return answers.best
 
 
 def address_of(status: Status, node: str) -> str:

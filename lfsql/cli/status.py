@@ -11,27 +11,15 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
+from lfsql.cli.contacts import addresses_asked, ask_all, contacts_of
 from lfsql.cli.layout import Layout, load
-from lfsql.config import split_address
-from lfsql.core.requests import UNREACHABLE, NodeStatus, Status, StatusRequest
-from lfsql.errors import ConfigError, LfsqlError
-from lfsql.net.cluster_key import load_key
-from lfsql.net.handshake import COMMAND, Identity
-from lfsql.net.link import open_link
-
-ANSWER_S_MAX = 5.0
+from lfsql.core.requests import UNREACHABLE, NodeStatus, Status
 
 
 def run_status(directory: Path, address: str | None, *, as_json: bool) -> int:
     """Print the cluster's status; 0 when there is a primary.  Raises ConfigError."""
     layout = load(directory)
-    if address is not None:
-        try:
-            split_address(address)
-        except ValueError as error:
-            raise ConfigError(f"--node: {error}, got '{address}'") from error
-    addresses = [address] if address is not None else [node.me.address for node in layout.nodes]
-    status, faults = trio.run(ask, layout, addresses)
+    status, faults = trio.run(ask, layout, addresses_asked(layout, address))
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(as_document(status)), indent=2).decode() + "\n")
     else:
@@ -41,38 +29,17 @@ def run_status(directory: Path, address: str | None, *, as_json: bool) -> int:
     return 0 if status.primary else 1
 
 
-async def ask(layout: Layout, addresses: list[str]) -> tuple[Status, list[str]]:
-    """The best of the answers, and why others did not answer.  Without any, all nodes are unreachable."""
-    key = load_key(layout.proxy.cluster_key_file)
-    identity = Identity(layout.proxy.cluster_id, "", COMMAND)
-    answers: list[Status] = []
-    faults: list[str] = []
-
-    async def ask_one(address: str) -> None:
-        try:
-            with trio.fail_after(ANSWER_S_MAX):
-                async with open_link(address, identity, key) as link:
-                    answer = await link.request(StatusRequest(link.next_request()))
-        except LfsqlError as error:
-            faults.append(f"{address}: {error.message}")
-        except trio.TooSlowError:
-            faults.append(f"{address}: no answer within {ANSWER_S_MAX:.0f} s")
-        else:
-            if isinstance(answer, Status):
-                answers.append(answer)
-
-    async with trio.open_nursery() as nursery:
-        for address in addresses:
-            nursery.start_soon(ask_one, address)
-    if not answers:
+async def ask(layout: Layout, addresses: list[str]) -> tuple[Status, tuple[str, ...]]:
+    """The best of the answers; without any all nodes are unreachable, and why, an address and a reason each."""
+    answers = await ask_all(contacts_of(layout.proxy, addresses))
+    if answers.best is None:
         absent = tuple(
             NodeStatus(node.name, UNREACHABLE, 0, node.me.address, False, 0, 0, 0) for node in layout.nodes
         )
-        return Status(0, "", 0, 0, absent, ()), faults
-    best = max(answers, key=lambda answer: (bool(answer.primary), answer.term, answer.commit_index))
+        return Status(0, "", 0, 0, absent, ()), answers.faults
     # Every proxy links to every node; one that just started may not yet have reached the one that answers best.
-    proxies = dict.fromkeys(proxy for answer in answers for proxy in answer.proxies)
-    return msgspec.structs.replace(best, proxies=tuple(sorted(proxies, key=lambda proxy: proxy.pid))), []
+    proxies = dict.fromkeys(proxy for status in answers.statuses for proxy in status.proxies)
+    return msgspec.structs.replace(answers.best, proxies=tuple(sorted(proxies, key=lambda proxy: proxy.pid))), ()
 
 
 def as_document(status: Status) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import msgspec
 import trio
 from rich.console import Console
 
+from lfsql.cli.contacts import addresses_asked
 from lfsql.cli.layout import load
 from lfsql.cli.verify_cluster import is_running, print_cluster, verify_cluster
 from lfsql.cli.verify_directory import is_data_directory, print_directories, verify_directories
-from lfsql.config import split_address
-from lfsql.errors import ConfigError, LinkLost
+from lfsql.errors import LinkLost
 
 WAIT_S = 600
 
@@ -27,13 +27,7 @@ def run_verify(directory: Path, address: str | None = None, wait_s: int = WAIT_S
         document = verify_directories([directory])
     else:
         layout = load(directory)
-        if address is not None:
-            try:
-                split_address(address)
-            except ValueError as error:
-                raise ConfigError(f"--node: {error}, got '{address}'") from error
-        addresses = [address] if address is not None else [node.me.address for node in layout.nodes]
-        status = trio.run(is_running, layout, addresses)
+        status = trio.run(is_running, layout, addresses_asked(layout, address))
         if status is not None:
             document = trio.run(verify_cluster, layout, status, wait_s)
         elif address is not None:

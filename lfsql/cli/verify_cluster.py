@@ -9,12 +9,11 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
+from lfsql.cli.contacts import contacts_of
 from lfsql.cli.layout import Layout
 from lfsql.cli.status import ask
 from lfsql.core.requests import EQUAL, NO_DATA, SILENT, Status, Verified, VerifyRequest
 from lfsql.errors import LfsqlError, NoPrimary
-from lfsql.net.cluster_key import load_key
-from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
 
 ANSWER_S_SPARE = 10.0
@@ -34,10 +33,10 @@ async def verify_cluster(layout: Layout, status: Status, wait_s: int) -> dict[st
         raise NoPrimary(
             "there is no primary: contents can be compared only while there is one", hint="see lfsql status"
         )
-    key = load_key(layout.proxy.cluster_key_file)
+    cluster = contacts_of(layout.proxy)
     answer: object = None
     with trio.move_on_after(wait_s + ANSWER_S_SPARE):
-        async with open_link(address, Identity(layout.proxy.cluster_id, "", COMMAND), key) as link:
+        async with open_link(address, cluster.identity, cluster.key) as link:
             answer = await link.request(VerifyRequest(link.next_request(), wait_s * 1000))
     if not isinstance(answer, Verified) or (not answer.index and answer.fault is None):
         raise LfsqlError(f"the primary could not check its content within {wait_s} s", hint="give it more: --wait")

@@ -11,9 +11,8 @@ from typing import Final
 
 import apsw
 
-from lfsql.storage.programs import TEXT_MAX, examine
-
-KNOWN_MAX: Final = 4096
+from lfsql.storage.known_texts import KnownTexts
+from lfsql.storage.programs import examine
 
 _ROW_BYTES_MAX: Final = 1 << 20
 _VALUE_BYTES_MIN: Final = 64 << 10
@@ -26,20 +25,14 @@ class Inlining:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self.known: dict[str, int] = {}
-        """By exact text; the hot path looks here first."""
+        self.known: KnownTexts[int] = KnownTexts()
 
     def forget(self) -> None:
-        self.known.clear()
+        self.known.forget()
 
     def value_bytes_max(self, sql: str) -> int:
         """How large a value, or a row that is sorted, the read may meet in the event loop; 0: it is for a thread."""
-        if len(sql) > TEXT_MAX:
-            return 0
-        if len(self.known) >= KNOWN_MAX:
-            self.known.clear()
-        found = self.known[sql] = self._examine(sql)
-        return found
+        return self.known.remember(sql, self._examine(sql))
 
     def _examine(self, sql: str) -> int:
         program = examine(self._connection, sql)

@@ -17,11 +17,8 @@ from lfsql.core.requests import ColumnDescription
 from lfsql.errors import StatementSyntax
 from lfsql.storage.authorizer import Authorizer
 from lfsql.storage.faults import translate
+from lfsql.storage.known_texts import KnownTexts
 from lfsql.storage.row_order import depends_on_order
-
-INSPECTED_MAX: Final = 4096
-INSPECTED_TEXT_MAX: Final = 16_384
-"""Longer texts are bulk one-offs: inspected each time, never remembered."""
 
 _NOTHING: Final = re.compile(r"(?:[\s;]++|--[^\n]*+|/\*.*?(?:\*/|\Z))*+", re.DOTALL)
 """Each character is looked at once: nothing that was matched is given back, so no text makes it search."""
@@ -53,11 +50,10 @@ class Inspector:
     def __init__(self, connection: apsw.Connection, authorizer: Authorizer) -> None:
         self._connection = connection
         self._authorizer = authorizer
-        self.known: dict[str, Inspected] = {}
-        """By exact text; the hot path looks here first."""
+        self.known: KnownTexts[Inspected] = KnownTexts()
 
     def forget(self) -> None:
-        self.known.clear()
+        self.known.forget()
 
     def inspect(self, sql: str) -> Inspected:
         """Raises LfsqlError: syntax, unknown names, what is not allowed."""
@@ -84,11 +80,7 @@ class Inspector:
         if result.writes and not result.changes_schema:
             ordered = depends_on_order(self._connection, sql, self._authorizer.intent)
             result = msgspec.structs.replace(result, order_dependent=ordered)
-        if len(sql) <= INSPECTED_TEXT_MAX:
-            if len(self.known) >= INSPECTED_MAX:
-                self.known.clear()
-            self.known[sql] = result
-        return result
+        return self.known.remember(sql, result)
 
     def describe(self, sql: str) -> Described:
         """Raises what inspect() does."""

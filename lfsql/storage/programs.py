@@ -13,9 +13,7 @@ import apsw
 
 from lfsql.storage.authorizer import INTERNAL
 from lfsql.storage.functions.cheap import CHEAP
-
-TEXT_MAX: Final = 16_384
-"""Longer texts are not looked at: explaining one takes as long as preparing it."""
+from lfsql.storage.known_texts import TEXT_MAX
 
 _OPERATIONS: Final = """
 Add Affinity BitAnd BitNot BitOr Blob Cast Close CollSeq Column Compare Concat Copy DeferredSeek Delete Divide
@@ -42,7 +40,10 @@ class Program(NamedTuple):
 
 
 def examine(connection: apsw.Connection, sql: str) -> Program | None:
-    """None when the text is too long, or cannot be prepared: whoever runs it learns why."""
+    """None when the text is too long, or cannot be prepared: whoever runs it learns why.
+
+    Too long is what would not be remembered: explaining it each time takes as long as preparing it.
+    """
     if len(sql) > TEXT_MAX:
         return None
     try:

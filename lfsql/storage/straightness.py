@@ -23,9 +23,8 @@ from lfsql.core.requests import Operation, Result
 from lfsql.errors import LfsqlError
 from lfsql.storage.engine import Engine
 from lfsql.storage.functions.limits import patience
-from lfsql.storage.programs import TEXT_MAX, examine
-
-KNOWN_MAX: Final = 4096
+from lfsql.storage.known_texts import KnownTexts
+from lfsql.storage.programs import examine
 
 FUNCTIONS_MAX: Final = 64
 """Calls in all statements that run in one go."""
@@ -68,10 +67,10 @@ class Straightness:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._known: dict[str, int] = {}
+        self._known: KnownTexts[int] = KnownTexts()
 
     def forget(self) -> None:
-        self._known.clear()
+        self._known.forget()
 
     def is_straight(self, sql: str) -> bool:
         """False also for what cannot be prepared: whoever runs it learns why."""
@@ -80,14 +79,7 @@ class Straightness:
     def functions(self, sql: str) -> int:
         """How many calls of functions a straight statement has; NOT_STRAIGHT when it is none."""
         known = self._known.get(sql)
-        if known is not None:
-            return known
-        if len(sql) > TEXT_MAX:
-            return NOT_STRAIGHT
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        found = self._known[sql] = self._examine(sql)
-        return found
+        return self._known.remember(sql, self._examine(sql)) if known is None else known
 
     def _examine(self, sql: str) -> int:
         program = examine(self._connection, sql)
