@@ -22,6 +22,7 @@ from lfsql.errors import (
     StatementSyntax,
     UndefinedColumn,
     UndefinedObject,
+    UndefinedTable,
     WrongObjectType,
 )
 from proxy.sql.casts import checked, coerce, settled
@@ -33,6 +34,7 @@ from proxy.sql.schema import Column, Relation
 from proxy.sql.scope import Field, Scope, Source, relation_source
 from proxy.sql.value import Analysis, Value, null_key
 
+OWN_COLUMNS_ONLY: Final = "RETURNING gives the columns of the changed table only"
 ROW_EXPECTED: Final = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression"
 
 
@@ -107,7 +109,10 @@ class Writes:
 
     # -- RETURNING ------------------------------------------------------------------------------------------
 
-    def _returning(self, node: exp.Expression, relation: Relation, alias: str, scope: Scope) -> Written | None:
+    def _returning(
+        self, node: exp.Expression, relation: Relation, alias: str, scope: Scope, *, joined: bool = False
+    ) -> Written | None:
+        """`joined`: the statement names other relations, whose columns PostgreSQL would give, and SQLite does not."""
         clause = node.args.get("returning")
         if clause is None:
             return None
@@ -121,16 +126,17 @@ class Writes:
             plain = target.this if isinstance(target, exp.Alias) else target
             if isinstance(plain, exp.Star) or (isinstance(plain, exp.Column) and isinstance(plain.this, exp.Star)):
                 qualifier = identifier_name(plain.args.get("table")) if isinstance(plain, exp.Column) else ""
-                if qualifier and qualifier != alias:
-                    raise FeatureNotSupported("RETURNING gives the columns of the changed table only")
+                if qualifier != alias and (qualifier or joined):
+                    raise FeatureNotSupported(OWN_COLUMNS_ONLY)
                 outputs += [each.value for each in own.fields]
                 names += [each.name for each in own.fields]
                 continue
             try:
-                value = self.expressions.visit(plain, inner)
-            except StatementSyntax:
+                outputs.append(self.expressions.visit(plain, inner))
+            except (UndefinedColumn, UndefinedTable) as error:
+                if joined:
+                    raise FeatureNotSupported(OWN_COLUMNS_ONLY, detail=error.message) from error
                 raise
-            outputs.append(value)
             names.append(
                 identifier_name(target.args["alias"]) if isinstance(target, exp.Alias) else column_name(plain)
             )
@@ -433,7 +439,7 @@ class Writes:
         if where is not None:
             inner.aggregates_forbidden = "WHERE"
             text += f" WHERE {self.expressions.condition(where.this, inner, 'WHERE')}"
-        return self._finish(text, self._returning(node, relation, alias, scope))
+        return self._finish(text, self._returning(node, relation, alias, scope, joined=source is not None))
 
     # -- DELETE ---------------------------------------------------------------------------------------------
 
@@ -467,7 +473,7 @@ class Writes:
             f"{prefix}DELETE FROM {quote(relation.name)} WHERE {row} IN"
             f" (SELECT {source.rowid} FROM {item_text}{others}{test})"
         )
-        return self._finish(text, self._returning(node, relation, alias, scope))
+        return self._finish(text, self._returning(node, relation, alias, scope, joined=True))
 
 
 def _is_default(node: exp.Expression) -> bool:

@@ -218,3 +218,19 @@ def test_catalogs_and_tables_are_told_apart(text: str, catalog: bool, mixed: boo
 def test_what_writes_cannot_read_the_catalogs(text: str) -> None:
     with pytest.raises(FeatureNotSupported, match="cannot read the system catalogs"):
         plan(text, SCHEMA)
+
+
+@pytest.mark.parametrize("returning", ["*", "v.x", "x", "t.*, v.*", "upper(x)"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE t SET b = '' FROM (VALUES (1, 'x')) v (i, x) WHERE a = i",
+        "DELETE FROM t USING (VALUES (1, 'x')) v (i, x) WHERE a = i",
+    ],
+)
+def test_returning_of_a_joined_relation_is_refused_and_not_left_out(statement: str, returning: str) -> None:
+    with pytest.raises(FeatureNotSupported, match="the columns of the changed table only"):
+        plan(f"{statement} RETURNING {returning}", SCHEMA)
+    assert [column.name for column in plan(f"{statement} RETURNING a, t.b", SCHEMA).columns] == ["a", "b"]
+    with pytest.raises(UndefinedTable):
+        plan("UPDATE t SET b = '' RETURNING v.x", SCHEMA)
