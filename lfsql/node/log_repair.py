@@ -10,13 +10,19 @@ known here to be committed this node's own records may be others than those that
 with what follows them, when an intact one of them contradicts a copy: that proves that nobody ever counted on them.
 Otherwise what is behind the copies stays.  A record that nobody else has committed yet is waited for.
 
-Rejected: repairing while the node goes on.  Every part would have to ask at every step whether it may.
+What the others have cut off already they had committed, so that a snapshot of the primary's holds it.  Then the log
+begins where the snapshot stands (`lfsql.node.rebuilding`), and keeps all that may follow it.  Until then this node
+does not vote, so it breaks no promise: what it acknowledged is behind the snapshot, and still here, or in it.
+
+Rejected: repairing while the node goes on.  Every part would have to ask at every step whether it may.  Cutting the
+log here where data.db holds what is damaged: one of the records may have named the members, and nobody knows which.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -27,15 +33,20 @@ from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId
 from lfsql.core.log import chain_fault, position_of
 from lfsql.core.membership import decode_configuration
-from lfsql.core.requests import LogCopies, LogRecords
-from lfsql.errors import DataCorrupted, InvariantBroken, LfsqlError
+from lfsql.core.requests import Answer, LogCopies, LogRecords, SnapshotHeader, SnapshotRequest
+from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken, LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
-from lfsql.node.driver import Driver, refuse_damage
+from lfsql.node.driver import Driver
 from lfsql.node.membership import first_configuration
+from lfsql.node.rebuilding import begin_log_at
+from lfsql.node.snapshot_fetching import SnapshotFetcher
 from lfsql.node.work import Asker
+from lfsql.storage import installation
+from lfsql.storage.determinism import fingerprint
+from lfsql.storage.functions import register
+from lfsql.storage.installation import Installation
 from lfsql.storage.statement_log import StatementLog
-from lfsql.storage.wal_sync import sync_commits
 
 logger: Final = logging.getLogger(__name__)
 
@@ -49,51 +60,62 @@ Fetch = Callable[[NodeId, Index, Index], Awaitable[LogCopies]]
 """(node, first, last) to what it has of those records.  Raises LfsqlError when it does not answer."""
 
 
-Forget = Callable[[Index], Awaitable[None]]
-"""Cut the log at its old end, up to a record that data.db holds, on the disk."""
+BeginAfter = Callable[[NodeId], Awaitable[None]]
+"""Have this log begin after what a node has cut off, where its data stands.  Raises LfsqlError when that node cannot
+help now, DiskFailed, DiskFull when this one cannot go on."""
 
 
 async def repair(
-    log: StatementLog, committed: Index, peers: Sequence[NodeId], fetch: Fetch, *, applied: Index, forget: Forget
-) -> None:
-    """Return when no record of the log is damaged any more.
+    log: StatementLog, committed: Index, peers: Sequence[NodeId], fetch: Fetch, begin_after: BeginAfter
+) -> bool:
+    """True when no record of the log is damaged any more; False when it begins elsewhere, or will when the node does,
+    and everything is to be opened again.
 
-    `committed`: up to where this node knows its log to be committed; `applied`: where data.db stands.  Raises
-    DataCorrupted when there is nobody to ask, when nobody can have the records any more and data.db lacks them, too,
-    or when another node's history is another.
+    `committed`: up to where this node knows its log to be committed.  Raises DataCorrupted when there is nobody to
+    ask, or another node's history is another.
     """
     if not peers:
-        refuse_damage(log)
+        raise DataCorrupted(
+            f"log.db: {len(log.damaged)} records are damaged, the first at index {log.damaged[0]}, and there is no "
+            "other node to have them from",
+            hint="restore the node's directory from a backup, or carry what data.db holds to a new cluster: "
+            "see docs/guarantees.md",
+        )
     logger.critical(
         "log.db: %d records are damaged, the first at index %d: this node takes no part until it has them from "
         "another node",
         len(log.damaged),
         log.damaged[0],
     )
-    why = told = ""
+    told = ""
     while log.damaged:
-        gone: set[NodeId] = set()
+        reasons: list[str] = []
+        gone: list[NodeId] = []
         for peer in peers:
             taken = await _take(log, committed, peer, fetch)
             if isinstance(taken, str):
-                why = taken
+                reasons.append(taken)
             elif taken == 0:
-                gone.add(peer)
+                gone.append(peer)
             else:
                 committed = max(committed, taken)
                 break
         else:
-            if gone == set(peers):
-                # All others have cut their logs behind these records, as this node might have.
-                upto = _end_of_run(log, log.damaged[0]) + 1
-                if upto > applied:
-                    refuse_damage(log)
-                await forget(upto)
-                continue
+            for peer in gone:
+                try:
+                    await begin_after(peer)
+                except (DiskFailed, DiskFull, InvariantBroken):
+                    raise
+                except LfsqlError as error:
+                    reasons.append(error.message)
+                else:
+                    return False
+            why = "; ".join(reasons)
             if why != told:
                 logger.warning("log.db: the damaged records are waited for: %s", why)
                 told = why
             await trio.sleep(_AGAIN_S)
+    return True
 
 
 async def _take(log: StatementLog, committed: Index, peer: NodeId, fetch: Fetch) -> Index | str:
@@ -149,11 +171,11 @@ async def _contradiction(log: StatementLog, copies: Sequence[Record]) -> Index:
 
 
 async def repair_over_links(
-    log: StatementLog, committed: Index, applied: Index, database: Path | None, config: NodeConfig, key: bytes
-) -> None:
+    log: StatementLog, committed: Index, applied: Index | None, config: NodeConfig, key: bytes
+) -> bool:
     """`repair` with copies of the other members, each asked over a link of its own, as a command would.
 
-    `database`: data.db, which stands at `applied`; a witness has none, and needs nothing of what is committed.
+    `applied`: where data.db stands; None on a witness, which has none, and begins where another's data stands.
     """
     try:
         records = await log.configurations(log.last.index)
@@ -163,8 +185,9 @@ async def repair_over_links(
         configuration = first_configuration(config, log)
     addresses = {member.node: member.address for member in configuration.members if member.node != config.name}
     identity = Identity(config.cluster_id, config.name, COMMAND)
+    directory = Path(config.data_dir)
 
-    async def fetch(node: NodeId, first: Index, last: Index) -> LogCopies:
+    async def ask(node: NodeId, question: Callable[[int], LogRecords | SnapshotRequest]) -> Answer:
         with trio.move_on_after(_ANSWER_S_MAX):
             async with open_link(
                 addresses[node],
@@ -174,19 +197,36 @@ async def repair_over_links(
                 frame_bytes_max=config.limits.frame_bytes_max,
                 queue_bytes_max=config.limits.link_queue_bytes_max,
             ) as link:
-                answer = await link.request(LogRecords(link.next_request(), first, last))
-                if isinstance(answer, LogCopies):
-                    return answer
+                return await link.request(question(link.next_request()))
         raise LfsqlError(f"no answer within {_ANSWER_S_MAX:.0f} s")
 
-    async def forget(upto: Index) -> None:
-        if database is not None:
-            await trio.to_thread.run_sync(sync_commits, database)
-        records = await log.configurations(upto)
-        await log.compact(upto, records[-1].body if records else log.base_configuration)
-        logger.warning("log.db: the log begins after record %d now: nobody has those before any more", upto)
+    async def fetch(node: NodeId, first: Index, last: Index) -> LogCopies:
+        answer = await ask(node, lambda request: LogRecords(request, first, last))
+        if not isinstance(answer, LogCopies):
+            raise LfsqlError("it answered a question with something else")
+        return answer
 
-    await repair(log, committed, list(addresses), fetch, applied=applied, forget=forget)
+    async def begin_log_after(node: NodeId) -> None:
+        answer = await ask(node, lambda request: SnapshotRequest(request, log.base.index))
+        if not isinstance(answer, SnapshotHeader) or answer.fault is not None or not answer.bytes_total:
+            fault = answer.fault.message if isinstance(answer, SnapshotHeader) and answer.fault else "not yet"
+            raise LfsqlError(f"node '{node}' does not tell where its data stands: {fault}")
+        await begin_log_at(log, answer.position, answer.configuration)
+
+    async def begin_data_after(node: NodeId) -> None:
+        at_least = max(applied or 0, log.base.index)
+        async with fetcher.fetch(node, addresses[node], lambda: at_least) as header:
+            plan = Installation(header.position, header.configuration)
+            await trio.to_thread.run_sync(installation.begin, directory, plan)
+        logger.warning(
+            "the damaged records are in a snapshot at index %d of node '%s': this node begins anew with it",
+            plan.position.index,
+            node,
+        )
+
+    with closing(SnapshotFetcher(config, fingerprint(register), key)) as fetcher:
+        begin_after = begin_log_after if applied is None else begin_data_after
+        return await repair(log, committed, list(addresses), fetch, begin_after)
 
 
 async def answer_records(log: StatementLog, driver: Driver, asker: Asker, question: LogRecords) -> None:

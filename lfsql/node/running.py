@@ -123,20 +123,20 @@ async def _run_once(
             )
         )
 
-        async def repair_log() -> None:
+        async def repair_log() -> bool:
             applied = thread.engine.position
             committed = node.driver.consensus.committed if node else committed_at_start(log, applied)
             shield.shield = False  # it may take until another node is there; what it has begun to write it finishes
             try:
-                await repair_over_links(log, committed, applied.index, directory / "data.db", config, key)
+                return await repair_over_links(log, committed, applied.index, config, key)
             finally:
                 shield.shield = True
 
-        if log.damaged and (plan is None or plan.position.index <= log.last.index):  # else it is emptied below
-            await repair_log()
         if plan is not None:
             await adopt(log, plan, directory)
             lift(directory)
+        if log.damaged and not await repair_log():
+            return
         reads = await stack.enter_async_context(
             LocalReads(
                 directory / "data.db",

@@ -83,16 +83,16 @@ async def _run_once(
         segment_ms_max=limits.log_age_ms_max // SEGMENTS,
     ) as log:
 
-        async def repair_log() -> None:
+        async def repair_log() -> bool:
             committed = committed_at_start(log, log.base)
             shield.shield = False  # it may take until another node is there
             try:
-                await repair_over_links(log, committed, committed, None, config, key)
+                return await repair_over_links(log, committed, None, config, key)
             finally:
                 shield.shield = True
 
-        if log.damaged:
-            await repair_log()
+        if log.damaged and not await repair_log():
+            return
         try:
             restored = await restore(log, log.base)
             founding = not log_names_members(log, restored)

@@ -43,6 +43,17 @@ def links(previous: Hash, row: Row) -> bool:
     return bool(chain_hash(previous, index, term, kind, body) == chain)
 
 
+def may_follow(base: Position, at: Row | None, after: Row | None) -> bool:
+    """Whether what a log holds after `base`, which is committed, may be its continuation.
+
+    `at`: what the log holds in its place, `after`: the record after it; None when missing.  What is damaged says
+    nothing; what is intact and contradicts was never counted on by anybody, nor was what follows it.
+    """
+    if at is not None and is_intact(at):
+        return Position(at[0], at[1], at[3]) == base
+    return after is None or not is_intact(after) or links(base.hash, after)
+
+
 def follow(last: Position, records: Sequence[Record]) -> Position:
     """The position after `records`.  Raises InvariantBroken when they do not continue the chain."""
     chain: Hash = last.hash

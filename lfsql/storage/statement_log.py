@@ -45,6 +45,7 @@ from lfsql.storage.log_rows import (
     is_intact,
     is_state_intact,
     links,
+    may_follow,
     row_of,
     state_checksum,
     verify,
@@ -189,6 +190,13 @@ class StatementLog:
     async def reset(self, base: Position, *, configuration: bytes = b"", hard_state: bytes | None = None) -> None:
         """Forget all records: a snapshot that stands at `base` was installed.  One transaction."""
         await self._call(self._reset, base, configuration, hard_state)
+
+    async def begin_at(self, base: Position, *, configuration: bytes, hard_state: bytes) -> None:
+        """Forget what a snapshot at `base` holds, damaged or not; as reset() when nothing can follow it.
+
+        What may have been acknowledged after it stays, and so do damaged records there.  One transaction.
+        """
+        await self._call(self._begin_anew, base, configuration, hard_state)
 
     async def _call(
         self, function: Callable[Concatenate[Blocking, P], T], *arguments: P.args, **options: P.kwargs
@@ -415,6 +423,19 @@ class StatementLog:
         self.damaged = ()
         self.hard_state = self.hard_state if hard_state is None else hard_state
         self._segments.load(connection, base.index, base.index)
+
+    def _begin_anew(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes) -> None:
+        if base.index < self.base.index:
+            raise InvariantBroken(f"the log begins after record {self.base.index}, not as early as {base.index}")
+        at, after = self._row(connection, base.index), self._row(connection, base.index + 1)
+        if base.index >= self.last.index or not may_follow(base, at, after):
+            self._reset(connection, base, configuration, hard_state)
+            return
+        with _transaction(connection):
+            connection.execute("DELETE FROM records WHERE log_index <= ?", (base.index,))
+            self._begin_at(connection, base, configuration, hard_state)
+        self._moved_to(base, configuration)
+        self.hard_state = hard_state
 
     def _begin_at(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes) -> None:
         connection.execute("DELETE FROM segments WHERE last_index <= ?", (base.index,))

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 import trio
 
+from lfsql.core.effects import HardState
 from lfsql.core.entry import NOOP, Record
 from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.log import extend, position_of
@@ -17,10 +18,15 @@ from lfsql.core.requests import Answer, LogCopies, LogRecords
 from lfsql.errors import DataCorrupted, LinkLost
 from lfsql.node import log_repair
 from lfsql.node.asking import AskerLink
-from lfsql.node.driver import Driver
-from lfsql.node.log_repair import answer_records, repair
+from lfsql.node.carrying import encode_state
+from lfsql.node.driver import Driver, decode_state
+from lfsql.node.log_repair import answer_records, repair, repair_over_links
+from lfsql.node.rebuilding import adopt
+from lfsql.storage.installation import Installation
 from lfsql.storage.statement_log import StatementLog
-from tests.node.clusters import Session, cluster_of
+from tests.node.clusters import MEBIBYTE, Session, cluster_of
+from tests.node.test_log_keeping import fill
+from tests.node.test_rebuilding import DATA_FILES, assert_all_equal, compacted, three
 
 
 def chain(count: int, after: Position | None = None, term: int = 1) -> tuple[Record, ...]:
@@ -45,6 +51,9 @@ class Peers:
         self.asked: list[tuple[NodeId, Index, Index]] = []
         self.later: tuple[Record, ...] = ()
         """What n2 has committed when it is asked for the third time."""
+        self.begun_after: list[NodeId] = []
+        self.refusals = 0
+        """So many snapshots are not given, before there is one."""
 
     async def fetch(self, node: NodeId, first: Index, last: Index) -> LogCopies:
         self.asked.append((node, first, last))
@@ -56,6 +65,11 @@ class Peers:
         found = [record for record in log if first <= record.index <= last][: self.records_max]
         return LogCopies(1, tuple(found) if first > self.base else (), self.base)
 
+    async def begin_after(self, node: NodeId) -> None:
+        self.begun_after.append(node)
+        if len(self.begun_after) <= self.refusals:
+            raise LinkLost(f"{node} is not primary")
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +77,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def repaired(
-    path: Path, own: tuple[Record, ...], damaged: list[Index], committed: Index, peers: Peers, applied: Index = 0
+    path: Path, own: tuple[Record, ...], damaged: list[Index], committed: Index, peers: Peers
 ) -> list[Record]:
     """What the log holds afterwards; on the disk, too."""
     async with StatementLog(path) as log:
@@ -72,7 +86,7 @@ async def repaired(
     async with StatementLog(path) as log:
         assert set(damaged) <= set(log.damaged)
         with trio.fail_after(10):
-            await repair(log, committed, list(peers.logs), peers.fetch, applied=applied, forget=log.compact)
+            assert await repair(log, committed, list(peers.logs), peers.fetch, peers.begin_after)
         assert log.damaged == ()
     async with StatementLog(path) as log:
         assert log.damaged == ()
@@ -145,22 +159,38 @@ async def test_another_history_is_not_taken(tmp_path: Path) -> None:
             assert log.last == position_of(own[-1])
 
 
-async def test_without_anybody_who_can_have_it_the_node_stops_with_what_to_do(tmp_path: Path) -> None:
-    own = chain(10)
-    with pytest.raises(DataCorrupted, match="1 records are damaged") as raised:
-        await repaired(tmp_path / "a.db", own, [5], 9, Peers())
-    assert "new name" in raised.value.hint
-    peers = Peers(n2=own, n3=own)
-    peers.base = 5
-    with pytest.raises(DataCorrupted, match="1 records are damaged"):
-        await repaired(tmp_path / "b.db", own, [5], 9, peers, applied=5)
+async def test_without_other_nodes_the_node_stops_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataCorrupted, match="no other node to have them from") as raised:
+        await repaired(tmp_path / "a.db", chain(10), [5], 9, Peers())
+    assert "data.db" in raised.value.hint
 
 
-async def test_what_all_others_have_cut_off_is_cut_off_here_when_the_database_holds_it(tmp_path: Path) -> None:
-    own = chain(12)
-    peers = Peers(n2=own, n3=own)
+async def test_what_others_have_cut_off_is_in_a_snapshot_of_the_one_that_gives_it(tmp_path: Path) -> None:
+    own, path = chain(10), tmp_path / "log.db"
+    async with StatementLog(path) as log:
+        await log.write(own)
+    damage(path, 5)
+    peers = Peers(n2=LinkLost("gone"), n3=own, n4=own)
     peers.base = 5
-    assert await repaired(tmp_path / "log.db", own, [3, 4, 10], 11, peers, applied=9) == list(own[5:])
+    peers.refusals = 1
+    async with StatementLog(path) as log:
+        with trio.fail_after(10):
+            assert not await repair(log, 9, list(peers.logs), peers.fetch, peers.begin_after)
+        assert (peers.begun_after, log.damaged, log.last) == (["n3", "n4"], (5,), position_of(own[-1]))
+
+
+async def test_a_snapshot_is_waited_for_while_nobody_gives_one(tmp_path: Path) -> None:
+    own, path = chain(10), tmp_path / "log.db"
+    async with StatementLog(path) as log:
+        await log.write(own)
+    damage(path, 5)
+    peers = Peers(n2=own)
+    peers.base = 5
+    peers.refusals = 2
+    async with StatementLog(path) as log:
+        with trio.fail_after(10):
+            assert not await repair(log, 9, list(peers.logs), peers.fetch, peers.begin_after)
+    assert len(peers.begun_after) == 3
 
 
 @dataclass
@@ -235,3 +265,66 @@ async def test_damage_that_a_running_node_meets_is_repaired_and_the_node_goes_on
             break
         assert isinstance(answer, LogCopies)
         assert [record.index for record in answer.records] == [*range(1, 13)]
+
+
+@pytest.mark.parametrize("tail", [False, True])
+async def test_what_only_a_snapshot_has_any_more_comes_with_it(tmp_path: Path, tail: bool) -> None:
+    async with three(tmp_path) as (cluster, name, follower):
+        await fill(cluster, name, 3)
+        await cluster.level()
+        end = cluster.running[follower].node._log.last.index
+        await cluster.stop(follower)
+        await fill(cluster, name, 25, "more")
+        for running in cluster.running.values():
+            await compacted(running.node, end)
+        damage(tmp_path / follower / "log.db", end if tail else 3)
+        for file in DATA_FILES:
+            (tmp_path / follower / file).unlink(missing_ok=True)
+        await cluster.start(follower)
+        node = cluster.running[follower].node
+        assert (node._log.damaged, node._reads.fault) == ((), None)
+        assert node._log.base.index > end
+        assert sorted(path.name for path in (tmp_path / follower).glob("snapshot*")) == []
+        # What it has counts: with the third node gone, it is the primary's quorum.
+        await cluster.stop(next(other for other in cluster.running if other not in (name, follower)))
+        await fill(cluster, await cluster.primary(), 1, "last")
+        await assert_all_equal(cluster)
+
+
+async def test_a_witness_begins_where_the_primarys_data_stands(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3, late=1, deadline_s=40, log_bytes_max=MEBIBYTE) as cluster:
+        name = await cluster.primary()
+        async with cluster.link(name) as link:
+            await Session(link, "schema").submit("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)")
+        await fill(cluster, name, 25)
+        for running in cluster.running.values():
+            await compacted(running.node)
+        cluster.sockets.pop("n3").close()
+        path = tmp_path / "n3" / "log.db"
+        path.parent.mkdir()
+        own = cluster.running[name].node._log
+        async with StatementLog(path) as log:
+            await log.write(chain(3))
+        damage(path, 3)
+        async with StatementLog(path) as log:
+            assert not await repair_over_links(log, 0, None, cluster.configs["n3"], cluster.key)
+            assert log.damaged == ()
+            assert log.base.index >= own.base.index > 3
+            assert log.base == await own.position(log.base.index)
+            assert decode_state(log.hard_state).commit == log.base.index
+
+
+@pytest.mark.parametrize("damaged", [3, 5, 8])
+async def test_a_snapshot_takes_the_place_of_damaged_records_and_what_follows_it_stays(
+    tmp_path: Path, damaged: int
+) -> None:
+    own, path = chain(10), tmp_path / "log.db"
+    async with StatementLog(path) as log:
+        await log.write(own, hard_state=encode_state(HardState(4, "n2", 9)))
+    damage(path, damaged)
+    async with StatementLog(path) as log:
+        await adopt(log, Installation(position_of(own[4]), b"members"), tmp_path)
+        kept = (Position(), (8,)) if damaged == 8 else (position_of(own[4]), ())
+        assert (log.base, log.damaged) == kept
+        assert log.last == position_of(own[-1])
+        assert decode_state(log.hard_state) == HardState(4, "n2", 9)

@@ -12,7 +12,7 @@ import trio
 
 from lfsql.core.requests import SnapshotRead, SnapshotRequest
 from lfsql.errors import DiskFull, Diverged
-from lfsql.node import rebuilding, snapshot_source
+from lfsql.node import snapshot_fetching, snapshot_source
 from lfsql.node.asking import AskerLink
 from lfsql.node.service import Node
 from tests.node.clusters import MEBIBYTE, Cluster, Session, cluster_of, read
@@ -226,14 +226,14 @@ async def test_without_room_for_it_the_old_data_stays_and_it_is_tried_again(
     async with three(tmp_path) as (cluster, name, follower):
         await fill(cluster, name, 3)
         await cluster.level()
-        monkeypatch.setattr(rebuilding, "_SPARE_BYTES", 1 << 60)
+        monkeypatch.setattr(snapshot_fetching, "_SPARE_BYTES", 1 << 60)
         cluster.running[follower].node.rebuild("to see it")
-        await until(lambda: cluster.running[follower].node._rebuilder._arriving is None)
+        await until(lambda: cluster.running[follower].node._rebuilder._fetcher.bytes_arrived == 0)
         await fill(cluster, name, 2, "goes on")
         await cluster.level()
         assert not cluster.running[follower].renewed.is_set()
         assert cluster.content(follower, "SELECT count(*) FROM t") == [(5,)]
-        monkeypatch.setattr(rebuilding, "_SPARE_BYTES", 0)
+        monkeypatch.setattr(snapshot_fetching, "_SPARE_BYTES", 0)
         await cluster.running[follower].renewed.wait()
         await assert_all_equal(cluster)
 

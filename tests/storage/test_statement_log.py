@@ -127,6 +127,51 @@ async def test_a_snapshot_resets_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("damaged", "base", "left"),
+    [
+        ([3], 5, ()),
+        ([3, 5], 5, ()),
+        ([5, 6], 5, (6,)),
+        ([3, 8], 5, (8,)),
+        ([10], 10, ()),
+    ],
+)
+async def test_a_log_that_begins_at_a_snapshot_keeps_what_may_follow_it(
+    tmp_path: Path, damaged: list[int], base: int, left: tuple[int, ...]
+) -> None:
+    records, path = chain(10), tmp_path / "log.db"
+    async with StatementLog(path) as log:
+        await log.write(records)
+    for index in damaged:
+        edit(path, "UPDATE records SET body = x'00' WHERE log_index = ?", (index,))
+    async with StatementLog(path) as log:
+        await log.begin_at(position(records[base - 1]), configuration=b"members", hard_state=b"state")
+        assert (log.base, log.last, log.damaged) == (position(records[base - 1]), position(records[-1]), left)
+        with pytest.raises(InvariantBroken, match="not as early"):
+            await log.begin_at(position(records[base - 2]), configuration=b"", hard_state=b"")
+    async with StatementLog(path) as log:
+        assert (log.base, log.damaged, log.hard_state) == (position(records[base - 1]), left, b"state")
+        assert log.base_configuration == b"members"
+        if not left:
+            assert list(await log.read(base + 1, 10, 1 << 20)) == records[base:]
+
+
+@pytest.mark.parametrize("damaged", [[2], [5]])
+@pytest.mark.parametrize("base", [5, 12])
+async def test_what_cannot_follow_a_snapshot_goes(tmp_path: Path, damaged: list[int], base: int) -> None:
+    """Another history from record 4 on; or a snapshot that is newer than the log."""
+    path = tmp_path / "log.db"
+    async with StatementLog(path) as log:
+        await log.write(chain(10))
+    for index in damaged:
+        edit(path, "UPDATE records SET body = x'00' WHERE log_index = ?", (index,))
+    others = chain(3) + chain(9, position(chain(3)[-1]), term=2)
+    async with StatementLog(path) as log:
+        await log.begin_at(position(others[base - 1]), configuration=b"members", hard_state=b"state")
+        assert (log.base, log.last, log.damaged) == (position(others[base - 1]),) * 2 + ((),)
+
+
+@pytest.mark.parametrize(
     "damage",
     [
         "UPDATE records SET body = x'00' WHERE log_index = 3",
