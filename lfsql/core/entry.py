@@ -70,11 +70,21 @@ class Effect(msgspec.Struct, frozen=True, array_like=True):
     changeset_hash: bytes = b""
 
 
+class Notification(msgspec.Struct, frozen=True, array_like=True):
+    """What NOTIFY says, and the process id of the session that said it, as its client knows it."""
+
+    channel: str
+    payload: str
+    pid: int
+
+
 class Unit(msgspec.Struct, frozen=True, array_like=True):
     """One client's atomic work.
 
     `clock_us` is microseconds since the Unix epoch; `seed` seeds random() and randomblob().  `client` and
     `sequence` identify the work for exactly-once; `result` is the encoded outcome a resend is answered with.
+    `notifications` are what listeners hear once it is committed, in order; of a unit that is cut the last piece has
+    them.  Records of older versions end before them.
     """
 
     clock_us: int
@@ -87,10 +97,28 @@ class Unit(msgspec.Struct, frozen=True, array_like=True):
     schema_changed: bool = False
     more: bool = False
     database: str = "main"
+    notifications: tuple[Notification, ...] = ()
+
+
+class _Told(msgspec.Struct, frozen=True, array_like=True):
+    """A Unit of which only the last field is decoded: the others, which may be long, are passed over."""
+
+    clock_us: msgspec.Raw
+    seed: msgspec.Raw
+    client: msgspec.Raw
+    sequence: msgspec.Raw
+    statements: msgspec.Raw
+    effect: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
+    schema_changed: msgspec.Raw = msgspec.Raw()
+    more: msgspec.Raw = msgspec.Raw()
+    database: msgspec.Raw = msgspec.Raw()
+    notifications: tuple[Notification, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
 _unit_decoder = msgspec.msgpack.Decoder(Unit)
+_told_decoder = msgspec.msgpack.Decoder(_Told)
 
 
 def encode_unit(unit: Unit) -> bytes:
@@ -100,3 +128,8 @@ def encode_unit(unit: Unit) -> bytes:
 def decode_unit(body: bytes) -> Unit:
     """Raises msgspec.ValidationError or DecodeError when the body is no unit."""
     return _unit_decoder.decode(body)
+
+
+def notifications_of(body: bytes) -> tuple[Notification, ...]:
+    """What a unit's body notifies of.  Costs a fraction of decode_unit, and raises as that does."""
+    return _told_decoder.decode(body).notifications

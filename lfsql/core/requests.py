@@ -18,6 +18,7 @@ import msgspec
 
 from lfsql.core.entry import Record, Value
 from lfsql.core.ids import Index, NodeId, Position, Term
+from lfsql.core.notifications import NotificationsAfter, Notified
 
 Row = tuple[Value, ...]
 
@@ -466,6 +467,7 @@ Question = (
     | LookUp
     | ProxyHello
     | CurrentIndex
+    | NotificationsAfter
     | SnapshotRequest
     | SnapshotRead
     | Order
@@ -473,5 +475,15 @@ Question = (
     | VerifyRequest
 )
 Answer = (
-    Outcome | Rows | Described | Status | Heartbeat | Done | LogCopies | SnapshotHeader | SnapshotPiece | Verified
+    Outcome
+    | Rows
+    | Described
+    | Status
+    | Heartbeat
+    | Done
+    | LogCopies
+    | SnapshotHeader
+    | SnapshotPiece
+    | Verified
+    | Notified
 )

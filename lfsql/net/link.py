@@ -22,6 +22,7 @@ import msgspec
 import trio
 
 from lfsql.core.ids import NodeId
+from lfsql.core.notifications import NotificationsAfter
 from lfsql.core.requests import (
     Answer,
     Cancel,
@@ -54,6 +55,7 @@ Asking = (
     | StatusRequest
     | LookUp
     | CurrentIndex
+    | NotificationsAfter
     | SnapshotRequest
     | SnapshotRead
     | Order

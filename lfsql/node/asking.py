@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from lfsql.core.effects import ReadConfirmed, ReadRefused
+from lfsql.core.notifications import NotificationsAfter
 from lfsql.core.requests import (
     COMMITTED,
     AddMember,
@@ -41,6 +42,7 @@ from lfsql.errors import LimitExceeded, LinkLost, NotPrimary, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
 from lfsql.node.driver import Driver
+from lfsql.node.notifications import NotificationService
 from lfsql.node.reading import LinkReads, ReadService
 from lfsql.node.snapshot_source import SnapshotSource
 from lfsql.node.work import Work, fault_of, refusal
@@ -66,6 +68,7 @@ class AskerLink:
         writer: Writer,
         reads: ReadService,
         snapshots: SnapshotSource,
+        notifications: NotificationService,
         answer_status: Callable[[AskerLink, StatusRequest], None],
         carry_out: Callable[[AskerLink, Order | VerifyRequest], None],
         answer_records: Callable[[AskerLink, LogRecords], None],
@@ -79,6 +82,7 @@ class AskerLink:
         self._writer = writer
         self._reads = LinkReads(reads, self)
         self._snapshots = snapshots
+        self._notifications = notifications
         self._answer_status = answer_status
         self._carry_out = carry_out
         self._answer_records = answer_records
@@ -110,6 +114,7 @@ class AskerLink:
             self._writer.asker_lost(self)
             self._reads.close_all()
             self._snapshots.asker_lost(self)
+            self._notifications.asker_lost(self)
 
     def _take(self, size: int, question: Question) -> None:
         match question:
@@ -139,6 +144,8 @@ class AskerLink:
                 self._answer_records(self, question)
             case CurrentIndex():
                 self._current_index(question.request)
+            case NotificationsAfter():
+                self._notifications.ask(self, question)
             case SnapshotRequest() | SnapshotRead():
                 self._snapshots.ask(self, question)
             case ProxyHello():

@@ -182,6 +182,9 @@ class UnitRunner:
         self._clock = clock
         self._record_bytes_max = record_bytes_max
         self._piece_bytes_max = min(PIECE_BYTES_MAX, record_bytes_max - UNIT_BYTES_AROUND)
+        engine.notifications.bytes_max = min(
+            engine.notifications.bytes_max, self._record_bytes_max - UNIT_BYTES_AROUND
+        )
         engine.connection.set_progress_handler(control.is_stopped, STEPS_A_LOOK)
         self.names = SchemaNames()
         self._straightness = Straightness(engine.connection)

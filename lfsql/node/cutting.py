@@ -56,7 +56,8 @@ def check_statements(work: Work, bytes_max: int) -> None:
 def cut(unit: Unit, piece_bytes_max: int) -> tuple[bytes, ...]:
     """The unit as bodies of records: one, or several that are at most about `piece_bytes_max` long each.
 
-    Cut between parameter sets: a single set is never cut, however large.
+    Cut between parameter sets: a single set is never cut, however large.  Notifications are in the last, which has
+    nothing else then: who tells them needs to look at no other.
     """
     whole = encode_unit(unit)
     if len(whole) <= piece_bytes_max:
@@ -75,6 +76,11 @@ def cut(unit: Unit, piece_bytes_max: int) -> tuple[bytes, ...]:
             taken.append(parameters)
             size += length
         groups[-1].append(msgspec.structs.replace(statement, parameter_sets=tuple(taken)))
-    first = [msgspec.structs.replace(unit, statements=tuple(group), more=True, result=b"") for group in groups[:-1]]
+    if unit.notifications and unit.statements:
+        groups.append([])
+    first = [
+        msgspec.structs.replace(unit, statements=tuple(group), more=True, result=b"", notifications=())
+        for group in groups[:-1]
+    ]
     last = msgspec.structs.replace(unit, statements=tuple(groups[-1]))
     return tuple(map(encode_unit, (*first, last)))

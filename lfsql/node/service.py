@@ -39,6 +39,7 @@ from lfsql.node.ledger import STACK_BYTES_MAX
 from lfsql.node.log_keeping import LogKeeper
 from lfsql.node.log_repair import answer_records
 from lfsql.node.membership import Membership, first_configuration, role_name
+from lfsql.node.notifications import NotificationService
 from lfsql.node.orders import Orders
 from lfsql.node.peers import Peers
 from lfsql.node.progress import Progress
@@ -113,6 +114,7 @@ class Node:
         self.quarantine: Quarantine
         self._rebuilder: Rebuilder
         self._snapshots: SnapshotSource
+        self._notifications: NotificationService
         self.anew = trio.Event()
         """The data was made again from a snapshot: everything is to be opened again."""
         self._elected: tuple[Term, Index] | None = None
@@ -197,6 +199,7 @@ class Node:
             self._identity.fingerprint,
             lambda: self._reads.fault,
         )
+        self._notifications = NotificationService(self._log, driver, nursery)
         self._rebuilder = Rebuilder(
             config,
             self._identity,
@@ -279,6 +282,7 @@ class Node:
     def committed(self, index: Index) -> None:
         self._writer.committed(index)
         self._applier.notify()
+        self._notifications.committed()
         self.membership.committed()
 
     def durable(self, index: Index) -> None:
@@ -390,6 +394,7 @@ class Node:
             self._writer,
             self._reads,
             self._snapshots,
+            self._notifications,
             self._status.answer,
             self._carry_out,
             self._answer_records,

@@ -48,6 +48,9 @@ PRAGMA_TABLES_PER_NODE: Final = frozenset(f"pragma_{name}" for name in _PRAGMAS_
 WRITING_FUNCTIONS: Final = frozenset({"nextval", "setval"})
 """Functions that change the database though the statement that calls them may be a plain SELECT."""
 
+NOTIFYING_FUNCTION: Final = "lfsql_notify"
+"""Changes nothing in the database, and yet makes a record of the log, see `lfsql.storage.functions.notifications`."""
+
 FORBIDDEN_FUNCTIONS: Final = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"})
 
 VIRTUAL_TABLE_MODULES: Final = frozenset({"fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32", "geopoly"})
@@ -124,6 +127,7 @@ class Authorizer:
         """Why the last denial; SQLite itself says no more than "not authorized"."""
         self.changes_schema = False
         self.calls_writer = False
+        self.notifies = False
         self.intent = Intent()
 
     def begin(self, sql: str) -> None:
@@ -131,7 +135,7 @@ class Authorizer:
         self.judging = True
         self.trusted = sql.startswith(TRUSTED)
         self.denied = None
-        self.changes_schema = self.calls_writer = False
+        self.changes_schema = self.calls_writer = self.notifies = False
         self.intent = Intent()
 
     def end(self) -> None:
@@ -196,6 +200,8 @@ class Authorizer:
     def _judge_function(self, name: str) -> LfsqlError | None:
         if name in WRITING_FUNCTIONS:
             self.calls_writer = True
+        elif name == NOTIFYING_FUNCTION:
+            self.notifies = True
         if name in FORBIDDEN_FUNCTIONS:
             return InsufficientPrivilege(f"permission denied for function {name}")
         return None

@@ -124,7 +124,7 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-LOG_FORMAT: Final = 2
+LOG_FORMAT: Final = 3
 """Counts up when a log written by this program would have another effect when applied by an older one."""
 
 

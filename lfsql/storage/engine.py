@@ -53,6 +53,7 @@ from lfsql.storage.determinism import StatementRandom, UnitClock
 from lfsql.storage.faults import UNUSABLE, translate, unusable
 from lfsql.storage.foreign_keys import find_any_violation
 from lfsql.storage.functions.limits import SEARCH_S_MAX, patience
+from lfsql.storage.functions.notifications import Collector
 from lfsql.storage.heap import without_limit
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_writing
@@ -131,6 +132,7 @@ class Engine:
         self.random = StatementRandom()
         self.random.register(self.connection)
         self.effect = EffectDigest(self.connection)
+        self.notifications = Collector(self.connection)
         self._inspector = Inspector(self.connection, self._authorizer)
         self._register_counts()
         self.has_virtual_tables = False
@@ -182,7 +184,7 @@ class Engine:
     @property
     def unit_is_readonly(self) -> bool:
         """Nothing of the open unit needs logging: abandon it rather than close it."""
-        return not self._open().statements
+        return not self._open().statements and not self.notifications
 
     def close_unit(self, result: bytes = b"") -> Unit:
         """Digest the effect and keep the unit in the batch.  `result` is kept for look_up and put into the Unit.

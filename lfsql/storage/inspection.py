@@ -40,6 +40,8 @@ class Inspected(msgspec.Struct, frozen=True, gc=False):
     """A trigger, or a foreign key's action, may change further rows."""
     order_dependent: bool = False
     """What it does may depend on the order of a scan: the log must hold its row changes, not its text."""
+    notifies: bool = False
+    """Calls pg_notify."""
     creates: str = ""
     """The table that CREATE TABLE ... AS makes and fills."""
 
@@ -69,6 +71,7 @@ class Inspector:
                     readonly=readonly,
                     changes_schema=authorizer.changes_schema and not cursor.is_explain,
                     indirect=intent.triggered,
+                    notifies=authorizer.notifies and not cursor.is_explain,
                     creates=intent.created if intent.selects and not intent.triggered else "",
                 )
             )
@@ -91,7 +94,9 @@ class Inspector:
                 ColumnDescription(name, declared or "", table or "", column or "")
                 for name, declared, _database, table, column in cursor.description_full
             )
-            readonly = cursor.is_explain != 0 or (cursor.is_readonly and not self._authorizer.calls_writer)
+            authorizer = self._authorizer
+            effects = authorizer.calls_writer or authorizer.notifies
+            readonly = cursor.is_explain != 0 or (cursor.is_readonly and not effects)
             found.append(Described(columns, cursor.bindings_count, readonly))
             _refuse_more(sql, text)
             return False

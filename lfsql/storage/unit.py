@@ -91,6 +91,7 @@ class _Mark:
         self.total = unit.engine.effect.total
         self.last_changes = unit.last_changes
         self.last_rowid = unit.engine.connection.last_insert_rowid()
+        self.notified = len(unit.engine.notifications)
 
 
 class OpenUnit:
@@ -118,6 +119,7 @@ class OpenUnit:
         engine.clock.clock_us = clock_us
         engine.connection.set_last_insert_rowid(0)
         engine.effect.restart()
+        engine.notifications.restart(collecting=protected)
         self._protected = protected
         """Failures can be undone one by one; not so while applying, where any failure ends everything."""
         if protected:
@@ -150,11 +152,20 @@ class OpenUnit:
             return self._rebuild(sql)
         inspected = self.engine.inspect(sql)
         if not inspected.writes:
-            return self.reads.read(operation, self.recorded_sets)
+            return self._notify(operation) if inspected.notifies else self.reads.read(operation, self.recorded_sets)
         rows, changed = self._write(sql, (operation.parameters,), inspected)
         if operation.portal and operation.rows_max and len(rows) > operation.rows_max:
             return self.reads.keep(operation.portal, rows, operation.rows_max, changed)
         return Result(tuple(rows), changed)
+
+    def _notify(self, operation: Run) -> Result:
+        """A query that calls pg_notify: only what it told must be undone when it fails, as it changes nothing."""
+        notified = len(self.engine.notifications)
+        try:
+            return self.reads.read(operation, self.recorded_sets)
+        except LfsqlError:
+            self.engine.notifications.back_to(notified)
+            raise
 
     def _run_many(self, operation: RunMany) -> Result:
         inspected = self.engine.inspect(operation.sql)
@@ -173,7 +184,8 @@ class OpenUnit:
         connection = engine.connection
         self.reads.settle()
         newest = self._marks[-1] if self._marks else self._bottom
-        guarded = self._protected and len(self.statements) > newest.recorded
+        done = len(self.statements) > newest.recorded or len(engine.notifications) > newest.notified
+        guarded = self._protected and done
         mark = _Mark("", _STATEMENT, self) if guarded else newest
         if guarded:
             engine.execute(f"SAVEPOINT {_STATEMENT}")
@@ -317,6 +329,7 @@ class OpenUnit:
         self.recorded_bytes = mark.recorded_bytes
         self.rows_changed = mark.rows_changed
         engine.effect.total = mark.total
+        engine.notifications.back_to(mark.notified)
         engine.restore_schema(mark.schema_index)
         engine.connection.set_last_insert_rowid(mark.last_rowid)
         self.last_changes = mark.last_changes
@@ -433,6 +446,7 @@ class OpenUnit:
             effect=effect,
             result=result,
             schema_changed=schema_changed,
+            notifications=engine.notifications.found,
         )
 
     def _deferred_violation(self) -> LfsqlError:

@@ -25,6 +25,7 @@ from lfsql.storage.functions import (
     series,
     texts,
 )
+from lfsql.storage.functions.notifications import register_refusal
 from lfsql.storage.functions.registry import register_aggregates, register_scalars
 from lfsql.storage.functions.searches import register_searches
 from lfsql.storage.functions.sequences import register_sequences
@@ -47,4 +48,5 @@ def register(connection: apsw.Connection, clock_us: Callable[[], int]) -> None:
     connection.create_collation("lfsql_numeric", decimals.compare)
     series.register_modules(connection)
     register_sequences(connection)
+    register_refusal(connection)
     register_searches(connection)

@@ -44,7 +44,7 @@ lfsql_extract lfsql_extract_tz lfsql_extract_date lfsql_extract_time lfsql_extra
 lfsql_date_part_tz lfsql_time_part lfsql_interval_part date_trunc date_bin
 lfsql_json_get lfsql_json_get_text lfsql_json_typeof lfsql_text_to_json lfsql_array_length lfsql_cardinality
 lfsql_array_get
-nextval setval currval lastval
+nextval setval currval lastval lfsql_notify
 """
 
 CHEAP: Final = frozenset(_SQLITE.split()) | frozenset(_OURS.split())
