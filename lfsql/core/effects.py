@@ -290,10 +290,14 @@ class ReadRefused(msgspec.Struct, frozen=True):
 
 
 class PeerFaulty(msgspec.Struct, frozen=True):
-    """`node` sent what no correct node sends; it was ignored.  Report it and close the link."""
+    """`node` sent what no correct node sends; it was ignored.  Report it and close the link.
+
+    `lasting`: it will be so again when it comes back; refuse its links.
+    """
 
     node: NodeId
     reason: str
+    lasting: bool = False
 
 
 Effect = (

@@ -127,7 +127,7 @@ class Leadership:
     def answered(self, node: NodeId, message: Accept | Mismatch) -> None:
         self.rounds.answer(node, message.round)
         if isinstance(message, Accept):
-            self.replicator.accepted(node, message)
+            self.replicator.accepted(node, message, self.rounds.current)
         else:
             self.replicator.mismatched(node, message, self.rounds.current, self._commit)
 

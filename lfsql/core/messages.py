@@ -121,6 +121,12 @@ class Alive(msgspec.Struct, frozen=True, array_like=True, tag=72):
     """Says nothing but that the sender lives, on a link on which nothing else was said for a while."""
 
 
+class NotHeard(msgspec.Struct, frozen=True, array_like=True, tag=75):
+    """To who opened the link, before it is closed: why nothing that is said on it is heeded."""
+
+    why: str
+
+
 class CheckContent(msgspec.Struct, frozen=True, array_like=True, tag=73):
     """From the primary, before any record that follows `position`: hash what the database holds there.
 
@@ -152,5 +158,5 @@ ConsensusMessage = RequestVote | Vote | Append | Accept | Mismatch | TimeoutNow 
 
 ContentMessage = CheckContent | ContentChecked
 
-PeerMessage = ConsensusMessage | SnapshotNeeded | ContentMessage | Alive
+PeerMessage = ConsensusMessage | SnapshotNeeded | ContentMessage | Alive | NotHeard
 """Consensus never sees the others: who has which files decides nothing."""

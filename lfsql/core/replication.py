@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from lfsql.core.effects import Effect, LogRead, NeedSnapshot, ReadLog, Send
+from lfsql.core.effects import Effect, LogRead, NeedSnapshot, PeerFaulty, ReadLog, Send
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position, Term
 from lfsql.core.log import LogTail, position_of, record_bytes
@@ -31,7 +31,8 @@ SNAPSHOT: Final = "snapshot"
 class Progress:
     """What is known of one follower.
 
-    `matched`: its disk holds the primary's log up to here; never goes down.  `next`: the first record not yet
+    `matched`: its disk holds the primary's log up to here; never goes down.  `matched_in`: the newest round when that
+    became known; who is asked in a later one is asked for nothing before it.  `next`: the first record not yet
     sent.  `previous`: the position before `next` when it was read from disk.  `reading`: the first index of
     the ReadLog that is out, 0 when none is.  `commit_sent`: the commit index it was last told.  `leaves_at`: the
     record that took it out of the members, 0 for a member.  `applied` and `fsync_ms`: see Accept.
@@ -40,6 +41,7 @@ class Progress:
     def __init__(self, next_index: Index) -> None:
         self.state = PROBE
         self.matched: Index = 0
+        self.matched_in = 0
         self.next = next_index
         self.previous = Position()
         self.reading: Index = 0
@@ -64,8 +66,9 @@ class Progress:
         self.in_flight.append((records[-1].index, size))
         self.in_flight_bytes += size
 
-    def on_disk(self, index: Index) -> None:
-        self.matched = max(self.matched, index)
+    def on_disk(self, index: Index, round_: int) -> None:
+        if index > self.matched:
+            self.matched, self.matched_in = index, round_
         self.next = max(self.next, self.matched + 1)
         while self.in_flight and self.in_flight[0][0] <= index:
             self.in_flight_bytes -= self.in_flight.popleft()[1]
@@ -136,9 +139,9 @@ class Replicator:
         elif progress is not None:
             progress.probe_from((progress.matched or self._log.last.index) + 1)
 
-    def accepted(self, node: NodeId, message: Accept) -> None:
+    def accepted(self, node: NodeId, message: Accept, round_: int) -> None:
         progress = self._followers[node]
-        progress.on_disk(message.durable)
+        progress.on_disk(message.durable, round_)
         if message.round:
             progress.applied, progress.fsync_ms = message.applied, message.fsync_ms
         if progress.state != STREAM:
@@ -152,6 +155,8 @@ class Replicator:
     def mismatched(self, node: NodeId, message: Mismatch, round_: int, commit: Index) -> None:
         progress = self._followers[node]
         stale = message.index <= progress.matched
+        if 0 < message.index <= progress.matched and message.round > progress.matched_in:
+            self._emit(PeerFaulty(node, _forgot(message.index), lasting=True))
         if stale or (progress.state != STREAM and message.index != progress.next - 1):
             return
         common = self._log.latest_of_term(message.hint, message.hint_term)
@@ -233,6 +238,13 @@ class Replicator:
         end = previous.index + len(records)
         progress.commit_sent = max(progress.commit_sent, min(commit, end))
         self._emit(Send(node, Append(self._term, previous, records, min(commit, end), round_)))
+
+
+def _forgot(index: Index) -> str:
+    return (
+        f"it had acknowledged record {index} and has it no longer, so its log.db is an older copy: "
+        "`lfsql remove-node`, then add it under a new name"
+    )
 
 
 def _has_left(progress: Progress) -> bool:

@@ -69,7 +69,7 @@ class Driver(Carrier):
         settings: ConsensusSettings,
         *,
         send: Callable[[NodeId, PeerMessage], None],
-        close_peer: Callable[[NodeId], None],
+        close_peer: Callable[[NodeId, str], None],
         observer: Observer,
     ) -> None:
         super().__init__(
@@ -106,7 +106,7 @@ class Driver(Carrier):
 
     def _peer_faulty(self, effect: PeerFaulty) -> None:
         logger.error("node '%s' broke the protocol, its link is closed: %s", effect.node, effect.reason)
-        self._close_peer(effect.node)
+        self._close_peer(effect.node, effect.reason if effect.lasting else "")
 
     def _snapshot_needed(self, effect: NeedSnapshot) -> None:
         self._send(effect.to, SnapshotNeeded(self.consensus.term, self._log.base.index))

@@ -16,6 +16,11 @@ unless `refusal` has something against it: a node that is behind does not know a
 them perhaps. Each says in the handshake where it can be reached, so it can be dialed back.
 
 Each peer's first log.db is remembered (`StatementLog.remember`) before anything it says is heeded: it may be a vote.
+
+A copy of a node's directory, started beside it, has the same name and the same log.db, and votes twice.  What tells
+the two apart is that a node which opens a link has given up the one before: that one ends, or is silent.  So a new
+link waits for that, and is refused while the older one is spoken on.  Rejected: letting the newer link take the place
+of the older.  Two processes then take it from each other for ever, and nobody says why.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ import trio
 
 from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
 from lfsql.core.ids import NodeId
-from lfsql.core.messages import Alive, CheckContent, ContentChecked, PeerMessage, SnapshotNeeded
+from lfsql.core.messages import Alive, CheckContent, ContentChecked, NotHeard, PeerMessage, SnapshotNeeded
 from lfsql.errors import LfsqlError, LinkLost, LinkRefused, ProtocolViolation, QueueFull
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
@@ -40,6 +45,8 @@ logger: Final = logging.getLogger(__name__)
 
 _BACKOFF_MIN: Final = 0.05
 _BACKOFF_MAX: Final = 2.0
+_GIVEN_UP_TIMES: Final = 3
+"""Of so many signs of life that fall due at least one comes, as one in two is skipped where something was said."""
 
 _decode: Final = msgspec.msgpack.Decoder(PeerMessage).decode
 _draw: Final = SystemRandom().random
@@ -57,7 +64,11 @@ class Peer:
         """Something was sent since the last look."""
         self.heard_at = 0.0
         self.wake = trio.Event()
+        self.gave_up = trio.Event()
+        """One of `incoming` ended."""
         self.refusal = ""
+        self.barred = ""
+        """Why it may not speak with this node any more; '' when it may."""
         self.is_member = True
         self.dialing = trio.CancelScope()
 
@@ -121,11 +132,12 @@ class Peers:
         peer = self._peers.get(node)
         return "" if peer is None else peer.address
 
-    def close(self, node: NodeId) -> None:
-        """Close the links to and from `node`; both ends will dial again."""
+    def close(self, node: NodeId, refusal: str = "") -> None:
+        """Close the links to and from `node`; both ends will dial again, in vain when there is a `refusal`."""
         peer = self._peers.get(node)
         if peer is None:
             return
+        peer.barred = f"node '{node}' is refused: {refusal}" if refusal else ""
         for connection in (*peer.incoming, peer.connection):
             if connection is not None:
                 connection.close()
@@ -166,18 +178,13 @@ class Peers:
 
     async def serve(self, connection: Connection, identity: Identity) -> None:
         """Hear a peer.  Raises LinkLost, ProtocolViolation; LinkRefused when the node is not of this cluster."""
-        peer = self._peers.get(identity.node)
-        if peer is None or not peer.is_member:
-            why = self._refusal(identity.node)
-            if why:
-                raise LinkRefused(why)
-        if peer is None:
-            peer = Peer(identity.node, identity.address)
-            peer.is_member = False
-            self._add(peer)
+        try:
+            peer = await self._let_in(identity)
+        except LinkRefused as error:
+            connection.send_nowait(NotHeard(error.message))
+            connection.uncork()
+            raise
         peer.address = identity.address or peer.address
-        for older in peer.incoming:
-            older.close()  # a node speaks on one link: it has given up those before
         peer.incoming.add(connection)
         peer.heard_at = trio.current_time()
         peer.wake.set()
@@ -197,6 +204,37 @@ class Peers:
                         self._step(Received(peer.node, message))
         finally:
             peer.incoming.discard(connection)
+            peer.gave_up.set()
+
+    async def _let_in(self, identity: Identity) -> Peer:
+        """Who speaks on a new link.  Raises LinkRefused."""
+        peer = self._peers.get(identity.node)
+        if (peer is None or not peer.is_member) and (why := self._refusal(identity.node)):
+            raise LinkRefused(why)
+        if peer is None:
+            peer = Peer(identity.node, identity.address)
+            peer.is_member = False
+            self._add(peer)
+        await self._wait_given_up(peer)
+        if peer.barred:
+            raise LinkRefused(peer.barred)
+        return peer
+
+    async def _wait_given_up(self, peer: Peer) -> None:
+        """Return when no older link of the peer is spoken on, or raise LinkRefused."""
+        since = trio.current_time()
+        with trio.move_on_after(_GIVEN_UP_TIMES * self._speak_s):
+            while peer.incoming:
+                peer.gave_up = trio.Event() if peer.gave_up.is_set() else peer.gave_up
+                await peer.gave_up.wait()
+        # What was on its way when it was given up comes at once.
+        if peer.incoming and peer.heard_at > since + self._speak_s / 2:
+            raise LinkRefused(
+                f"node '{peer.node}' speaks on another link at the same time: a copy of its directory is in use, "
+                "too; stop one of the two processes"
+            )
+        for older in peer.incoming:
+            older.close()
 
     async def _know(self, identity: Identity) -> None:
         first = await self._remember(identity.node, identity.incarnation)
@@ -212,8 +250,10 @@ class Peers:
         while True:
             peer.wake = trio.Event()
             try:
+                if peer.barred:
+                    raise LinkRefused(peer.barred)
                 await self._stay_connected(peer)
-                pause = _BACKOFF_MIN
+                pause, peer.refusal = _BACKOFF_MIN, ""
             except LinkLost as error:
                 logger.debug("node '%s': %s", peer.node, error)
             except (LinkRefused, ProtocolViolation) as error:
@@ -236,20 +276,23 @@ class Peers:
 
         async def listen() -> None:
             await self._know(identity)
-            peer.connection, peer.refusal = connection, ""
+            peer.connection = connection
             logger.info("connected to node '%s' at %s", peer.node, peer.address)
             self._step(PeerConnected(peer.node))
             self._came()
-            connection.received_already(_decode)
+            answers = connection.received_already(_decode)
             while True:
-                await connection.receive(_decode)
+                for answer in answers:
+                    if isinstance(answer, NotHeard):
+                        raise LinkRefused(f"the other end refused the link: {answer.why}")
+                answers = await connection.receive(_decode)
 
-        violation: ProtocolViolation | None = None
+        violation: LinkRefused | ProtocolViolation | None = None
         try:
             await connection.carry(listen)
         except LinkLost as error:
             logger.info("lost the link to node '%s': %s", peer.node, error)
-        except ProtocolViolation as error:
+        except (LinkRefused, ProtocolViolation) as error:
             violation = error
         finally:
             connection.close()

@@ -16,6 +16,7 @@ from lfsql.core.effects import (
     LogRead,
     NeedSnapshot,
     PeerConnected,
+    PeerFaulty,
     PeerLost,
     Persist,
     ProposalRefused,
@@ -224,6 +225,22 @@ def test_a_stale_mismatch_is_ignored() -> None:
     node.lead()
     assert node.hear("n2", Mismatch(1, 1, 1, 0, 0)) == ()
     assert node.hear("n3", Mismatch(1, 1, 7, 0, 0)) == ()
+
+
+def test_a_follower_that_lacks_what_it_had_acknowledged_is_reported() -> None:
+    """Somebody put an older copy of its log in place: it would never get on, and nobody would say so."""
+    node = Lone()
+    node.lead()
+    propose(node, b"kept")
+    node.accept("n2", 2)
+    node.step(PeerLost("n2"))
+    (probe,) = messages(node.step(PeerConnected("n2")), Append, "n2")
+    assert probe.previous.index == 2
+    assert not every(node.hear("n2", Mismatch(1, probe.round, 2, 1, 1)), PeerFaulty), "it may have been asked before"
+    (beat,) = messages(node.wait(0.15), Append, "n2")
+    (faulty,) = every(node.hear("n2", Mismatch(1, beat.round, 2, 1, 1)), PeerFaulty)
+    assert (faulty.node, faulty.lasting) == ("n2", True)
+    assert "acknowledged record 2" in faulty.reason
 
 
 def test_a_gap_in_the_stream_is_found_by_the_next_heartbeat() -> None:

@@ -105,6 +105,7 @@ EXAMPLES: list[messages.PeerMessage] = [
     messages.CheckContent(Position(9, 3, b"h" * 16), 4, with_log=True),
     messages.ContentChecked(Position(9, 3, b"h" * 16), 4, b"content", "a fault", 2, "another"),
     messages.Alive(),
+    messages.NotHeard("it is no member"),
 ]
 
 

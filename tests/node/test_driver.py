@@ -83,7 +83,7 @@ def driver(sent: list[int], observer: Observer) -> Driver:
         Restored(),
         ConsensusSettings(),
         send=send,
-        close_peer=lambda _node: None,
+        close_peer=lambda _node, _refusal: None,
         observer=observer,
     )
 

@@ -14,7 +14,7 @@ import trio
 
 from lfsql.config import Member
 from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
-from lfsql.core.messages import Alive, SnapshotNeeded, Vote
+from lfsql.core.messages import Alive, NotHeard, PeerMessage, SnapshotNeeded, Vote
 from lfsql.core.requests import COMMITTED, ReadClose
 from lfsql.errors import ConfigError, LinkLost
 from lfsql.net.connection import Connection
@@ -24,6 +24,8 @@ from lfsql.node.running import run_node
 from tests.net.links import KEY, NODE_ONE, NODE_TWO, serving
 from tests.node.clusters import Session, cluster_of
 
+decode = msgspec.msgpack.Decoder(PeerMessage).decode
+
 
 class Heard:
     """Node n1 without its consensus, and what n2 says to it."""
@@ -31,6 +33,7 @@ class Heard:
     def __init__(self, addresses: dict[str, str], *, speak_s: float = 60, silence_s_max: float = 60) -> None:
         self.inputs: list[Input] = []
         self.needed: list[SnapshotNeeded] = []
+        self.connected = trio.Event()
         self.lost = trio.Event()
         self.met: dict[str, str] = {}
         self.peers = Peers(
@@ -52,6 +55,8 @@ class Heard:
 
     def step(self, given: Input) -> None:
         self.inputs.append(given)
+        if isinstance(given, PeerConnected):
+            self.connected.set()
         if isinstance(given, PeerLost):
             self.lost.set()
 
@@ -131,13 +136,52 @@ async def test_consensus_hears_of_a_link_that_ends_by_garbage() -> None:
 
 async def test_a_newer_link_of_a_peer_replaces_the_older() -> None:
     """However often the network cuts links without telling, a peer that dials again finds room."""
-    async with listening(Heard({"n2": "127.0.0.1:1"})) as address:
+    async with listening(Heard({"n2": "127.0.0.1:1"}, speak_s=0.01)) as address:
         older, _ = await connect(address, NODE_TWO, KEY)
         for _ in range(20):
             newer, _ = await connect(address, NODE_TWO, KEY)
             await ended(older)
             older = newer
         older.close()
+
+
+async def test_a_second_process_of_the_same_node_is_refused_while_the_first_one_speaks() -> None:
+    """A copy of a node's directory has its name and its log.db: with both, the node would vote twice."""
+    heard = Heard({"n2": "127.0.0.1:1"}, speak_s=0.05)
+    async with listening(heard) as address, trio.open_nursery() as nursery:
+        first, _ = await connect(address, NODE_TWO, KEY)
+
+        async def speak() -> None:
+            while True:
+                first.send_nowait(Alive())
+                await first.flush()
+                await trio.sleep(0.01)
+
+        nursery.start_soon(speak)
+        copy, _ = await connect(address, NODE_TWO, KEY)
+        copy.send_nowait(Vote(1, 1, granted=True))
+        await copy.flush()
+        told = await copy.receive_one(decode)
+        assert isinstance(told, NotHeard)
+        assert "a copy of its directory is in use" in told.why
+        assert not heard.inputs, "nothing that the copy said was heeded"
+        copy.close()
+        nursery.cancel_scope.cancel()
+        first.close()
+
+
+async def test_who_is_refused_for_good_is_told_why_and_not_dialed() -> None:
+    async with serving(identity=NODE_TWO) as served:
+        heard = Heard({"n2": served.address})
+        async with listening(heard) as address:
+            await heard.connected.wait()
+            heard.peers.close("n2", "it forgot what it had acknowledged")
+            await heard.lost.wait()
+            connection, _ = await connect(address, NODE_TWO, KEY)
+            told = await connection.receive_one(decode)
+            assert told == NotHeard("node 'n2' is refused: it forgot what it had acknowledged")
+            connection.close()
+            assert [type(given) for given in heard.inputs] == [PeerConnected, PeerLost]
 
 
 class Said(logging.Handler):
@@ -183,6 +227,35 @@ async def test_a_node_that_lost_its_disk_cannot_elect_who_lacks_a_write(tmp_path
         assert elected != wiped
         await cluster.running[elected].node.progress.wait_for(outcome.index)
         assert cluster.content(elected, "SELECT v FROM t") == [(42,)]
+
+
+async def test_a_node_with_an_older_copy_of_its_log_is_refused_by_the_primary_that_heard_it(tmp_path: Path) -> None:
+    """It would wait for ever, and look healthy: the primary passes over a question that it had an answer to."""
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        older = next(name for name in cluster.configs if name != primary)
+        directory = Path(cluster.configs[older].data_dir)
+        async with cluster.link(primary) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (v)")
+            await cluster.level()
+            await cluster.stop(older)
+            shutil.copytree(directory, tmp_path / "copy")
+            await cluster.start(older)
+            await session.submit("INSERT INTO t VALUES (42)")
+            await cluster.level()
+        await cluster.stop(older)
+        shutil.rmtree(directory)
+        shutil.copytree(tmp_path / "copy", directory)
+        said = Said(f"refused the link: node '{older}' is refused: it had acknowledged record")
+        logging.getLogger("lfsql").addHandler(said)
+        try:
+            node = await cluster.start(older)
+            await said.all.wait()
+        finally:
+            logging.getLogger("lfsql").removeHandler(said)
+        assert await cluster.primary() == primary
+        assert node.driver.consensus.primary == ""
 
 
 async def test_nodes_that_come_back_with_their_logs_are_taken(tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def accepted_before_fsync() -> list[Patch]:
 def matched_counts_memory() -> list[Patch]:
     accepted = Replicator.accepted
 
-    def count(self: Replicator, node: NodeId, message: Accept) -> None:
-        accepted(self, node, msgspec.structs.replace(message, durable=message.index))
+    def count(self: Replicator, node: NodeId, message: Accept, round_: int) -> None:
+        accepted(self, node, msgspec.structs.replace(message, durable=message.index), round_)
 
     return [(Replicator, "accepted", count)]
 
