@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -38,17 +37,16 @@ from lfsql.core.requests import (
     TransferLead,
     VerifyRequest,
 )
-from lfsql.errors import LimitExceeded, LinkLost, NotPrimary, QueueFull
+from lfsql.errors import LimitExceeded, NotPrimary
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
+from lfsql.node.answering import AnsweringLink
 from lfsql.node.driver import Driver
 from lfsql.node.notifications import NotificationService
 from lfsql.node.reading import LinkReads, ReadService
 from lfsql.node.snapshot_source import SnapshotSource
 from lfsql.node.work import Work, fault_of, refusal
 from lfsql.node.writer import Writer
-
-logger: Final = logging.getLogger(__name__)
 
 _decode_question: Final = msgspec.msgpack.Decoder(Question).decode
 
@@ -57,8 +55,8 @@ def _sized(frame: memoryview) -> tuple[int, Question]:
     return len(frame), _decode_question(frame)
 
 
-class AskerLink:
-    """An Asker (see `lfsql.node.work`)."""
+class AskerLink(AnsweringLink):
+    """Of a node with data."""
 
     def __init__(
         self,
@@ -74,11 +72,7 @@ class AskerLink:
         answer_records: Callable[[AskerLink, LogRecords], None],
         driver: Driver,
     ) -> None:
-        self.number = number
-        self.peer = peer
-        self.hello: ProxyHello | None = None
-        """What the proxy at the other end said of itself; None for a command."""
-        self._connection = connection
+        super().__init__(number, connection, peer)
         self._writer = writer
         self._reads = LinkReads(reads, self)
         self._snapshots = snapshots
@@ -88,20 +82,7 @@ class AskerLink:
         self._answer_records = answer_records
         self._driver = driver
 
-    def answer(self, message: Answer) -> None:
-        """Send an answer.  Dropped when the link is gone; an asker that does not read its answers loses it."""
-        try:
-            self._connection.send_nowait(message)
-        except LinkLost:
-            return
-        except QueueFull as error:
-            logger.warning("a %s does not read its answers, its link is closed: %s", self.peer.role, error.message)
-            self._connection.close()
-        except LimitExceeded as error:
-            self._answer_too_large(message, error)
-
     async def serve(self) -> None:
-        """Take questions until the link is lost; raises LinkLost, ProtocolViolation."""
         connection = self._connection
         try:
             while True:
@@ -163,7 +144,7 @@ class AskerLink:
         else:
             self.answer(refusal(request, NotPrimary(primary=self._driver.consensus.primary)))
 
-    def _answer_too_large(self, message: Answer, error: LimitExceeded) -> None:
+    def _too_large(self, message: Answer, error: LimitExceeded) -> None:
         """The work is done, only its rows cannot travel: say so, and what state it left."""
         match message:
             case Outcome():
@@ -173,4 +154,4 @@ class AskerLink:
             case Described():
                 self.answer(Described(message.request, fault=fault_of(error)))
             case _:
-                self._connection.close()
+                super()._too_large(message, error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -62,22 +62,16 @@ def log_names_members(log: StatementLog, restored: Restored) -> bool:
     )
 
 
-class TakesChanges(Protocol):
-    """Logs a change of members, when this node is primary; see MemberChanges."""
-
-    def ask(self, configuration: Configuration, answer: TakeAnswer) -> None: ...
-
-
 class Membership:
-    """`change` gives the event of the next change of anything that is told to the node.  `serving`: this node takes
-    writes.  `end`: have it stop."""
+    """`log_members`: see MemberChanges.ask().  `change` gives the event of the next change of anything that is
+    told to the node.  `serving`: this node takes writes.  `end`: have it stop."""
 
     def __init__(
         self,
         config: NodeConfig,
         driver: Driver,
         progress: Progress,
-        changes: TakesChanges,
+        log_members: Callable[[Configuration, TakeAnswer], None],
         *,
         connected: Callable[[NodeId], bool],
         serving: Callable[[], bool],
@@ -88,7 +82,7 @@ class Membership:
         self._name = config.name
         self._driver = driver
         self._progress = progress
-        self._changes = changes
+        self._log_members = log_members
         self._connected = connected
         self._serving = serving
         self._change = change
@@ -181,7 +175,7 @@ class Membership:
             for member in due:
                 if self._driver.consensus.is_level(member.node):
                     grown = Member(member.node, member.becomes, member.priority, member.address)
-                    self._changes.ask(self.current.with_member(grown), lambda _answer: None)
+                    self._log_members(self.current.with_member(grown), lambda _answer: None)
                     logger.info("node '%s' has caught up: it becomes a %s", member.node, _NAMES[member.becomes])
                     break
             with trio.move_on_after(_LOOK_S if due else float("inf")):
@@ -239,7 +233,7 @@ class Membership:
                     answered.set()
 
                 change = self._change()
-                self._changes.ask(wanted, take)
+                self._log_members(wanted, take)
                 await answered.wait()
                 if isinstance(answer[0], Proposed):
                     await self._progress.wait_for(answer[0].last)

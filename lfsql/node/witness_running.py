@@ -5,27 +5,16 @@ As `lfsql.node.running` does for a node with data, with what there is to open he
 
 from __future__ import annotations
 
-import logging
 import socket
-from pathlib import Path
-from typing import Final
 
 import trio
 
 from lfsql.config import NodeConfig
-from lfsql.errors import ConfigError, DataCorrupted
-from lfsql.net.cluster_key import load_key
-from lfsql.net.listener import bind
-from lfsql.node.directory import DirectoryIdentity, check_members, data_directory
-from lfsql.node.driver import committed_at_start, restore
-from lfsql.node.log_keeping import SEGMENTS
-from lfsql.node.log_repair import repair_over_links
-from lfsql.node.membership import log_names_members
-from lfsql.node.running import first_error, first_of
+from lfsql.errors import ConfigError
+from lfsql.node.driver import committed_at_start
+from lfsql.node.lifetime import Lifetime, live
+from lfsql.node.rebuilding import begin_log_at
 from lfsql.node.witness import Witness
-from lfsql.storage.statement_log import StatementLog
-
-logger: Final = logging.getLogger(__name__)
 
 
 async def run_witness(
@@ -35,79 +24,31 @@ async def run_witness(
     task_status: trio.TaskStatus[Witness] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a witness until cancelled or told to stop; then stop it in order.  As `run_node`, which see."""
-    key = load_key(config.cluster_key_file)
-    whose = DirectoryIdentity(config.cluster_id, config.name, config.members)
-    with data_directory(config.data_dir, whose) as directory:
-        if (directory / "data.db").exists():
-            raise ConfigError(
-                f"peers: this node is a witness, but {directory} holds data",
-                hint="a node does not turn into a witness: remove it, and add the witness under another name",
-            )
-        listening = listening or bind(config.listen)
-        stop = trio.Event()
-
-        async def run_shielded(*, task_status: trio.TaskStatus[Witness]) -> None:
-            with trio.CancelScope(shield=True) as shield:
-                while not stop.is_set():
-                    await _run_once(directory, config, key, listening, stop, shield, task_status)
-                    task_status = trio.TASK_STATUS_IGNORED
-
-        try:
-            async with trio.open_nursery() as nursery:
-                witness = await nursery.start(run_shielded)
-                task_status.started(witness)
-                try:
-                    await stop.wait()
-                finally:
-                    stop.set()
-        except BaseExceptionGroup as group:
-            raise first_error(group) from group
-        finally:
-            listening.close()
+    await live(config, _run_once, listening=listening, renewed=lambda _witness: None, task_status=task_status)
 
 
-async def _run_once(
-    directory: Path,
-    config: NodeConfig,
-    key: bytes,
-    listening: socket.socket,
-    stop: trio.Event,
-    shield: trio.CancelScope,
-    task_status: trio.TaskStatus[Witness],
-) -> None:
-    """Until `stop`, or until the log is another: repaired, or begun elsewhere."""
-    limits = config.limits
-    async with StatementLog(
-        directory / "log.db",
-        segment_bytes_max=limits.log_bytes_max // SEGMENTS,
-        segment_ms_max=limits.log_age_ms_max // SEGMENTS,
-    ) as log:
+async def _run_once(lifetime: Lifetime[Witness]) -> None:
+    """Until it is to stop, or until the log is another: repaired, or begun elsewhere."""
+    directory = lifetime.directory
+    if (directory / "data.db").exists():
+        raise ConfigError(
+            f"peers: this node is a witness, but {directory} holds data",
+            hint="a node does not turn into a witness: remove it, and add the witness under another name",
+        )
+    async with lifetime.statement_log() as log:
+        ran: Witness | None = None
 
-        async def repair_log() -> bool:
-            committed = committed_at_start(log, log.base)
-            shield.shield = False  # it may take until another node is there
-            try:
-                return await repair_over_links(log, committed, None, config, key)
-            finally:
-                shield.shield = True
+        def make(nursery: trio.Nursery, founding: bool) -> Witness:
+            nonlocal ran
+            ran = Witness(lifetime.config, lifetime.key, log, nursery, founding=founding)
+            return ran
+
+        async def repair_log(_witness: Witness | None = None) -> bool:
+            return await lifetime.repair_log(log, committed_at_start(log, log.base), None)
 
         if log.damaged and not await repair_log():
             return
-        try:
-            restored = await restore(log, log.base)
-            founding = not log_names_members(log, restored)
-            if founding:
-                check_members(directory, DirectoryIdentity(config.cluster_id, config.name, config.members))
-            async with trio.open_nursery() as nursery:
-                witness = Witness(config, key, log, nursery, founding=founding)
-                witness.start(restored, listening.dup())
-                task_status.started(witness)
-                await first_of(stop, witness.anew, witness.ended)
-                if stop.is_set() or witness.ended.is_set():
-                    stop.set()
-                    await witness.quit()
-                nursery.cancel_scope.cancel()
-        except (DataCorrupted, BaseExceptionGroup) as error:
-            if not log.damaged or not isinstance(first_error(error), DataCorrupted):
-                raise
-            await repair_log()
+        await lifetime.run(log, log.base, make, repair_log)
+        if ran is not None and ran.begins_at is not None:
+            # Not before consensus has ended: what it writes last may be a vote, which must not be undone.
+            await begin_log_at(log, ran.begins_at.position, ran.begins_at.configuration)

@@ -84,7 +84,7 @@ class Cluster:
 
     async def any_change(self) -> None:
         # Taken before anything waits: a change that comes before the tasks have begun must not be missed.
-        changes = [running.node._changed for running in self.running.values()]
+        changes = [running.node.participant.change for running in self.running.values()]
         async with trio.open_nursery() as nursery:
 
             async def wait(change: trio.Event) -> None:

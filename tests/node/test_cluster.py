@@ -288,7 +288,7 @@ async def test_a_quarantined_primary_hands_over_as_soon_as_another_can_take_over
                 return False
 
             with monkeypatch.context() as alone:
-                alone.setattr(node._peers, "connected", connected)
+                alone.setattr(node.participant.peers, "connected", connected)
                 node.quarantine.enter("it differs")
                 refused = await Session(link, "a").submit("CREATE TABLE t (v)")
                 assert refused.fault is not None

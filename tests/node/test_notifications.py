@@ -99,7 +99,7 @@ async def test_who_asks_for_what_is_cut_off_is_told_so(tmp_path: Path) -> None:
 async def test_a_lost_link_leaves_no_question_behind(tmp_path: Path) -> None:
     async with cluster_of(tmp_path, 1) as cluster:
         name = await cluster.primary()
-        service = cluster.running[name].node._notifications
+        service = cluster.running[name].node.participant.notifications
         async with cluster.link(name) as link, trio.open_nursery() as nursery:
             nursery.start_soon(after, link, 1_000_000)
             await until(lambda: bool(service._open))

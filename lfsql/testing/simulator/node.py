@@ -1,4 +1,4 @@
-"""One node: production's parts wired as `lfsql.node.service` wires them, on a made-up machine.
+"""One node: production's parts on a made-up machine.
 
 The parts are replaced where production waits: the engine's thread, the task that writes the log, the applier's task
 and the timer become events in the world's heap.  The rules that those tasks follow are few and are repeated here.
@@ -39,6 +39,7 @@ from lfsql.node.carrying import Carrier, LogWrite
 from lfsql.node.driver import restore
 from lfsql.node.engine_thread import Done
 from lfsql.node.progress import Progress
+from lfsql.node.succession import Succession
 from lfsql.node.work import Asker, Work
 from lfsql.node.writer import Writer
 from lfsql.storage.engine import Engine
@@ -81,6 +82,7 @@ class Node:
     engine: SimulatedEngine
     writer: Writer
     progress: Progress
+    _succession: Succession
 
     def __init__(
         self,
@@ -124,7 +126,6 @@ class Node:
         self._writing: LogWrite | None = None
         self._write_wanted = False
         self._tick_at = inf
-        self._elected: tuple[Term, Index] | None = None
         self._applying = False
         self._told_applied: Index = 0
         self._waiting: list[tuple[Index, Callable[[tuple[int, int]], None]]] = []
@@ -155,7 +156,6 @@ class Node:
         self.incarnation += 1
         self._wall_us = 0
         self._tick_at = inf
-        self._elected = None
         self._applying = self._write_wanted = False
         self._writing = None
         self._waiting.clear()
@@ -184,6 +184,7 @@ class Node:
             clock_us=self.wall_clock_us,
             draw=world.random.randbytes,
         )
+        self._succession = Succession(self.name, self.writer)
         self._schedule_tick()
         self.soon(self._turn, 0)
         return True
@@ -369,10 +370,8 @@ class Node:
                     raise InvariantBroken(f"the log of {self.name} lacks record {next_index}, which data.db needs")
             self._applying = True
             self.soon(lambda: self._apply(records), self.world.random.random() * self.machine.engine_max)
-        elif self._elected is not None:
-            term, index = self._elected
-            if self.progress.index >= max(index, self.writer.resume_index(term)):
-                self.writer.open_reign(term, committed)
+        elif (term := self._succession.term_due(self.progress.index)) is not None:
+            self.writer.open_reign(term, committed)
 
     def _apply(self, records: tuple[Record, ...]) -> None:
         self._applying = False
@@ -411,17 +410,13 @@ class Node:
 
     def became_primary(self, term: Term, index: Index) -> None:
         assert self.carrier.consensus.committed >= index
-        self._elected = (term, index)
+        self._succession.became_primary(term, index)
 
     def stepped_down(self, primary: NodeId) -> None:
-        self._elected = None
-        self.writer.depose()
+        self._succession.stepped_down()
 
     def primary_changed(self, primary: NodeId) -> None:
-        if primary == self.name:
-            self.writer.expect_reign()
-        else:
-            self.writer.depose()
+        self._succession.primary_changed(primary)
 
     def members_changed(self, configuration: Configuration) -> None:
         if self.world.trace is not None:
