@@ -222,6 +222,9 @@ async def restore(log: LogAtStart, applied: Position) -> Restored:
     records: tuple[Record, ...] = ()
     if log.last.index > commit:
         records = await log.read(commit + 1, log.last.index, _RESTORE_BYTES_MAX)
+        # Opening looks at the newest records only.  A node that took a log for shorter than what it has acknowledged
+        # would vote for whoever lacks the rest.
+        refuse_damage(log)
     configurations = [
         (record.index, decode_configuration(record.body)) for record in await log.configurations(commit)
     ]

@@ -193,15 +193,17 @@ class Membership:
         role = ROLES.get(order.role)
         if role is None:
             raise OrderRefused(f"'{order.role}' is no role of a node: voter, learner, witness")
-        known = self.current.member(order.node)
-        if known is None:
-            member = Member(order.node, LEARNER, order.priority, order.address, role)
-        elif known.role in (LEARNER, role):
-            becomes = role if known.role == LEARNER else LEARNER
-            member = Member(order.node, known.role, order.priority, order.address, becomes)
-        else:
-            member = Member(order.node, role, order.priority, order.address)
-        await self._log(lambda: self.current.with_member(member))
+        known: Member | None = None
+        member = Member(order.node)
+
+        def with_it() -> Configuration:
+            nonlocal known, member
+            known = self.current.member(order.node)
+            now, later = (LEARNER, role) if known is None or known.role == LEARNER else (role, LEARNER)
+            member = Member(order.node, now, order.priority, order.address, later)
+            return self.current.with_member(member)
+
+        await self._log(with_it)
         if known is not None and known.role == member.role:
             where = f"{order.address}, priority {order.priority}"
             return f"node '{order.node}' is a {_NAMES[member.role]} as before, at {where}"
@@ -216,8 +218,11 @@ class Membership:
         return f"node '{node}' is no longer a member of the cluster"
 
     async def _log(self, make: Callable[[], Configuration]) -> None:
-        """Have the members be what `make` says, and wait until that is committed."""
-        answer: list[Proposed | ProposalRefused] = []
+        """Have the members be what `make` says, and wait until that is committed.
+
+        `make` is asked again for as long as an earlier change is on its way: it must go by the members then.
+        """
+        asked = False
         with trio.move_on_after(_COMMIT_S_MAX):
             while True:
                 if not self._serving():
@@ -226,30 +231,46 @@ class Membership:
                     wanted = make()
                 except ConfigError as error:
                     raise OrderRefused(error.message) from error
-                answered = trio.Event()
-
-                def take(result: Proposed | ProposalRefused, answered: trio.Event = answered) -> None:
-                    answer[:] = [result]
-                    answered.set()
-
                 change = self._change()
-                self._log_members(wanted, take)
-                await answered.wait()
-                if isinstance(answer[0], Proposed):
-                    await self._progress.wait_for(answer[0].last)
+                asked = True
+                answer = await self._propose(wanted)
+                if isinstance(answer, Proposed):
+                    await self._progress.wait_for(answer.last)
+                    if not self._is_logged(answer.last, wanted):
+                        raise NotPrimary(primary=self._other_primary())
                     return
-                if answer[0].reason != CHANGING:
-                    break
+                asked = False
+                if answer.reason == NOT_PRIMARY:
+                    raise NotPrimary(primary=self._other_primary())
+                if answer.reason != CHANGING:
+                    raise OrderRefused(f"the members cannot be changed so: {answer.reason}")
                 with trio.move_on_after(_LOOK_S):
                     await change.wait()
-        if answer and isinstance(answer[0], ProposalRefused):
-            if answer[0].reason == NOT_PRIMARY:
-                raise NotPrimary(primary=self._other_primary())
-            raise OrderRefused(f"the members cannot be changed so: {answer[0].reason}")
+        if not asked:
+            raise OrderRefused(f"the members cannot be changed so: {CHANGING}, for {_COMMIT_S_MAX:.0f} s now")
         raise OutcomeUnknown(
             f"the change was not committed within {_COMMIT_S_MAX:.0f} s, and may be yet",
             hint="see `lfsql status` for who is a member",
         )
+
+    async def _propose(self, wanted: Configuration) -> Proposed | ProposalRefused:
+        answers: list[Proposed | ProposalRefused] = []
+        answered = trio.Event()
+
+        def take(answer: Proposed | ProposalRefused) -> None:
+            answers.append(answer)
+            answered.set()
+
+        self._log_members(wanted, take)
+        await answered.wait()
+        return answers[0]
+
+    def _is_logged(self, index: Index, wanted: Configuration) -> bool:
+        """Whether the record at `index`, which is committed, is the one that was proposed.  Who lost the lead since
+        has another primary's in its place, and its own will never be committed.
+        """
+        consensus = self._driver.consensus
+        return consensus.configuration_index_at(index) == index and consensus.configuration_at(index) == wanted
 
     async def transfer(self, to: NodeId) -> str:
         consensus = self._driver.consensus

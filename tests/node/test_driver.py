@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from lfsql.core.effects import (
     Committed,
     Effect,
+    HardState,
     Input,
     Propose,
     Proposed,
@@ -20,11 +23,17 @@ from lfsql.core.effects import (
     Send,
     Tick,
 )
-from lfsql.core.ids import Index
+from lfsql.core.entry import UNIT
+from lfsql.core.ids import Index, Position
+from lfsql.core.log import extend
 from lfsql.core.membership import VOTER, Configuration, Member
 from lfsql.core.messages import ReadIndexRequest
 from lfsql.core.settings import ConsensusSettings
-from lfsql.node.driver import Driver
+from lfsql.errors import DataCorrupted
+from lfsql.node.carrying import encode_state
+from lfsql.node.driver import Driver, restore
+from lfsql.storage import statement_log
+from lfsql.storage.statement_log import StatementLog
 
 
 class Said:
@@ -107,6 +116,26 @@ def test_a_step_within_a_step_is_carried_out_after_it(driver: Driver, observer: 
     observer.on_commit = propose
     driver.step(Tick())
     assert sent == [1, 2, 3]
+
+
+async def test_a_log_that_cannot_be_read_to_its_end_is_not_taken_for_a_shorter_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What opening the log does not look at may be damaged, and not be committed yet."""
+    monkeypatch.setattr(statement_log, "TAIL_BYTES", 500)
+    path = tmp_path / "log.db"
+    async with StatementLog(path) as log:
+        records = extend(Position(), 1, [(UNIT, bytes(200))] * 20)
+        await log.write(records, hard_state=encode_state(HardState(1, "n2", 2)))
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE records SET body = zeroblob(199) WHERE log_index = 7")
+    connection.close()
+    async with StatementLog(path) as log:
+        assert not log.damaged
+        with pytest.raises(DataCorrupted, match="the first at index 7"):
+            await restore(log, Position())
+        assert log.damaged == (7,)
 
 
 def test_a_second_answer_to_a_read_does_no_harm(driver: Driver) -> None:

@@ -12,11 +12,13 @@ import pytest
 import trio
 
 from lfsql.config import Member, NodeConfig
+from lfsql.core.effects import CHANGING, ProposalRefused
 from lfsql.core.requests import COMMITTED, AddMember, Answer, Done, Drain, Heartbeat, RemoveMember, TransferLead
-from lfsql.errors import LinkLost
+from lfsql.errors import LfsqlError, LinkLost, NotPrimary, OrderRefused, OutcomeUnknown
 from lfsql.net.handshake import COMMAND, PROXY, Identity
 from lfsql.net.link import open_link
 from lfsql.net.listener import bind
+from lfsql.node import membership
 from tests.node.clusters import Cluster, Session, cluster_of
 
 VOTER = 0
@@ -187,6 +189,55 @@ async def test_a_drained_node_hands_over_and_stops(tmp_path: Path) -> None:
 
 def serving(cluster: Cluster) -> str:
     return next(name for name, running in cluster.running.items() if running.node.is_serving)
+
+
+async def test_a_change_in_whose_place_another_primary_wrote_is_not_said_to_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the log of a primary that nobody hears any more, and is cut off there by the next one's records."""
+    async with cluster_of(tmp_path, 3, deadline_s=40) as cluster:
+        await write(cluster, "CREATE TABLE t (v)", "a")
+        await cluster.level()
+        deposed = await cluster.primary()
+        node = cluster.running[deposed].node
+        answers: list[Done] = []
+
+        async def add() -> None:
+            answers.append(await order(cluster, AddMember, "n4", "127.0.0.1:1", "learner", 1, to=deposed))
+
+        async with trio.open_nursery() as nursery:
+            with monkeypatch.context() as cut_off:
+                cut_off.setattr(node.driver, "_send", lambda _to, _message: None)
+                nursery.start_soon(add)
+                while node.membership.current.member("n4") is None:
+                    await node.wait_changed()
+                while node.driver.consensus.primary in ("", deposed):
+                    await node.wait_changed()
+        assert node.membership.current.member("n4") is None
+        assert answers[0].fault is not None, answers[0].text
+        assert answers[0].fault.sqlstate == NotPrimary.sqlstate
+
+
+@pytest.mark.parametrize(
+    ("waits", "kind"), [(False, OrderRefused), (True, OutcomeUnknown)], ids=["refused", "waiting to be logged"]
+)
+async def test_a_change_that_may_still_be_logged_is_not_said_to_be_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: bool, kind: type[LfsqlError]
+) -> None:
+    """It was refused at first, as another was on its way; then it waited for the writer, and time was over."""
+    monkeypatch.setattr(membership, "_COMMIT_S_MAX", 0.5)
+    async with cluster_of(tmp_path, 1, deadline_s=40) as cluster:
+        node = cluster.running[await cluster.primary()].node
+
+        def propose(*_layer: object) -> ProposalRefused:
+            if waits:
+                monkeypatch.setattr(node._writer.member_changes, "log", lambda _term: None)
+            return ProposalRefused(CHANGING, "")
+
+        monkeypatch.setattr(node.driver, "propose", propose)
+        answer = await order(cluster, AddMember, "n4", "127.0.0.1:1", "learner", 1)
+        assert answer.fault is not None
+        assert answer.fault.sqlstate == kind.sqlstate
 
 
 @pytest.mark.parametrize(
