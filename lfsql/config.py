@@ -36,6 +36,8 @@ FrameBytes = Annotated[int, msgspec.Meta(ge=2 << 20, le=GIBIBYTE)]
 LogBytes = Annotated[int, msgspec.Meta(ge=1 << 20, le=1 << 40)]
 LogMilliseconds = Annotated[int, msgspec.Meta(ge=1_000, le=365 * DAY_MS)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=1000)]
+Weight = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
 
 MemberRole = Literal["voter", "learner", "witness"]
 ReadConsistency = Literal["any", "bounded", "session", "strong"]
@@ -190,12 +192,43 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A node, as a proxy knows it.
 
     `data_dir`: the node's data directory when it is on this host; its database is then read in the proxy's own
-    process.  Empty: reads go over the link.
+    process.  Empty: reads go over the link.  `weight`: its share of reads, beside the other replicas'; 0: none while
+    another can be read.  `zone`: as in `[balancing]`.  `max_sessions`: reads and transactions of one worker at the
+    same time; 0: no limit.
     """
 
     name: str
     address: str
     data_dir: str = ""
+    weight: Weight = 1
+    zone: str = ""
+    max_sessions: CountOrNone = 0
+
+
+class Balancing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a proxy chooses among the copies that may serve a read.  See docs/configuration.md."""
+
+    zone: str = ""
+    """Where this proxy is: nodes of the same zone are preferred.  Empty: all are equally near."""
+    warm_up_ms: MillisecondsOrNone = 5_000
+    """A node that comes, or comes back, has its whole share after so long."""
+    unanswered_ms_max: Milliseconds = 100
+    """A read over a link waits so long before its node is asked whether it lives, and as long for that answer."""
+    failures_max: Count = 3
+    """Reads in a row that fail for the node's own fault, before it is ejected."""
+    ejection_ms_min: Milliseconds = 1_000
+    """A node is out for so long at first, and twice as long each further time."""
+    ejection_ms_max: Milliseconds = 30_000
+    """The longest that a node is out before it is probed."""
+    ejected_percent_max: Percent = 50
+    """Of the nodes that can be read, the primary counted, no more are out for being ejected."""
+
+    def __post_init__(self) -> None:
+        if self.ejection_ms_min > self.ejection_ms_max:
+            raise ConfigError(
+                f"balancing.ejection_ms_min: expected at most balancing.ejection_ms_max ({self.ejection_ms_max}), "
+                f"got {self.ejection_ms_min}"
+            )
 
 
 class ProxyDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -270,6 +303,7 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     databases: tuple[str, ...] = ("lfsql",)
     listeners: tuple[ListenerConfig, ...] = ()
+    balancing: Balancing = msgspec.field(default_factory=Balancing)
     defaults: ProxyDefaults = msgspec.field(default_factory=ProxyDefaults)
     limits: ProxyLimits = msgspec.field(default_factory=ProxyLimits)
 
@@ -441,7 +475,8 @@ def _check_order(section: str, limits: NodeLimits | ProxyLimits, *relations: str
 def _standard_tables(kind: type[NodeConfig] | type[ProxyConfig]) -> dict[str, dict[str, Any]]:
     if kind is NodeConfig:
         return {"limits": msgspec.to_builtins(NodeLimits()), "faults": msgspec.to_builtins(NodeFaults())}
-    return {"defaults": msgspec.to_builtins(ProxyDefaults()), "limits": msgspec.to_builtins(ProxyLimits())}
+    standard = {"balancing": Balancing(), "defaults": ProxyDefaults(), "limits": ProxyLimits()}
+    return {section: msgspec.to_builtins(values) for section, values in standard.items()}
 
 
 def _is_table_list(value: object) -> bool:

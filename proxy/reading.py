@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 from lfsql.core.entry import Value
 from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
-from lfsql.errors import FeatureNotSupported, LinkLost, NoPrimary, TooStale
+from lfsql.errors import FeatureNotSupported, LfsqlError, LinkLost, NoPrimary, TooStale
 from proxy.hints import policy_of
 from proxy.joined import Question
+from proxy.probing import ask_in_time
 from proxy.receipt import INLINE, read_at, read_inline
 from proxy.routing import behind, candidates, objection, standing
 from proxy.sql.plan import ANY_SCHEMA, Plan
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from proxy.topology import Node
 
 CHUNK_ROWS: Final = 1_000
+NODES_OWN: Final = ("58", "XX", "53400")
+"""SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
 
 
 class SchemaMoved(Exception):
@@ -61,7 +64,7 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
     required = max(state.seen_index, policy.min_index)
     for node in candidates(state, policy):
         reads = node.reads
-        if reads is None or not node.readable(now):
+        if reads is None or node.avoided or not node.readable(now):
             continue
         index, schema_index = reads.position()
         if index < required and policy.level != "any":
@@ -103,7 +106,11 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                 continue
             try:
                 source = await _try(state, plan, sql, arguments, policy, node, required, reasons)
-            except LinkLost as error:
+            except LfsqlError as error:
+                if not isinstance(error, LinkLost):
+                    if not error.sqlstate.startswith(NODES_OWN):
+                        raise
+                    state.worker.topology.balancer.failed(node, monotonic(), error.message)
                 reasons.append(f"{node.name}: {error.message}")
                 continue
             if source is not None:
@@ -162,7 +169,7 @@ async def _try(
         return None
     if reads is None:
         needed = min(required, at) if policy.level == "any" else required
-        return await _over_link(state, sql, arguments, node, needed, policy.level, plan.schema_index)
+        return await _over_link(state, sql, arguments, node, needed, policy.level, plan.schema_index, movable=True)
     if not plan.memo.skips:
         rows = reads.try_inline(sql, arguments)
         if rows is not None:
@@ -171,13 +178,14 @@ async def _try(
             return ListRows(rows)
         plan.memo.ran_long()
     plan.memo.skips -= 1
-    node.outstanding += 1
+    balancer = topology.balancer
+    balancer.begin(node)
     try:
         cursor = await cancellable(
             state, partial(reads.open_cursor, sql, arguments, run_ms_max=state.statement_ms_max)
         )
     except BaseException:
-        node.outstanding -= 1
+        balancer.end(node)
         raise
     _note(state, node, cursor.index, policy.level, "thread")
     return LocalRows(state, node, cursor)
@@ -198,11 +206,11 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
         )
     index_min = node.reads.refresh()[0] if node.reads is not None else 0
     question = Question(sql, arguments, plan.schema_index, worker.facts(state), state.statement_ms_max)
-    node.outstanding += 1
+    worker.topology.balancer.begin(node)
     try:
         answer = await cancellable(state, partial(joined.run, data_file(node), question, index_min))
     finally:
-        node.outstanding -= 1
+        worker.topology.balancer.end(node)
     if plan.schema_index >= 0 and answer.schema_index != plan.schema_index:
         raise SchemaMoved(answer.schema_index)
     _note(state, node, answer.index, policy_of(state, plan).level, "joined with the catalogs")
@@ -329,11 +337,15 @@ async def _over_link(
     min_index: Index,
     level: str | None = None,
     schema_index: Index = ANY_SCHEMA,
+    *,
+    movable: bool = False,
 ) -> RowSource:
     """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`.
 
-    `level`: of the receipt; None when it is no statement's.
+    `level`: of the receipt; None when it is no statement's.  `movable`: another node can be asked instead; LinkLost
+    is also raised when this one does not answer.
     """
+    balancer = state.worker.topology.balancer
     link = node.link
     if link is None:
         raise LinkLost(f"there is no link to node '{node.name}'")
@@ -346,9 +358,12 @@ async def _over_link(
         rows_max=CHUNK_ROWS,
         run_ms_max=state.statement_ms_max,
     )
-    node.outstanding += 1
+    balancer.begin(node)
+    began = monotonic()
     try:
-        answer = await state.worker.ask(state, link, question)
+        answer = await (
+            ask_in_time(state, node, link, question) if movable else state.worker.ask(state, link, question)
+        )
         if not isinstance(answer, Rows):
             raise LinkLost(f"node '{node.name}' answered a read with something else")
         if answer.schema_index > schema_index >= 0:
@@ -358,12 +373,15 @@ async def _over_link(
         if answer.fault is not None:
             raise error_of(answer.fault)
     except BaseException:
-        node.outstanding -= 1
+        balancer.end(node)
         raise
+    if movable:
+        now = monotonic()
+        balancer.answered(node, now - began, now)
     if level is not None:
         _note(state, node, answer.index, level, "link")
     if not answer.more:
-        node.outstanding -= 1
+        balancer.end(node)
         return ListRows(list(answer.rows))
     return RemoteRows(state, node, link, question.request, answer)
 
@@ -371,26 +389,28 @@ async def _over_link(
 class LocalRows:
     """A cursor on a file of this host, in a thread."""
 
-    __slots__ = ("_cursor", "_node", "_state")
+    __slots__ = ("_cursor", "_node", "_open", "_state")
 
     def __init__(self, state: SessionState, node: Node, cursor: ReadCursor) -> None:
         self._state = state
         self._node = node
         self._cursor = cursor
+        self._open = True
 
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
         return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
 
     async def aclose(self) -> None:
-        if self._node.outstanding > 0:
-            self._node.outstanding -= 1
+        if self._open:
+            self._open = False
+            self._state.worker.topology.balancer.end(self._node)
         await self._cursor.aclose()
 
 
 class RemoteRows:
     """A read that another node keeps open for us."""
 
-    __slots__ = ("_ahead", "_link", "_more", "_node", "_request", "_state")
+    __slots__ = ("_ahead", "_link", "_more", "_node", "_open", "_request", "_state")
 
     def __init__(self, state: SessionState, node: Node, link: Link, request: int, first: Rows) -> None:
         self._state = state
@@ -399,6 +419,7 @@ class RemoteRows:
         self._request = request
         self._ahead: list[Row] = list(first.rows)
         self._more = first.more
+        self._open = True
 
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
         wanted = rows_max or CHUNK_ROWS
@@ -415,7 +436,9 @@ class RemoteRows:
         return rows, bool(self._ahead) or self._more
 
     async def aclose(self) -> None:
-        self._node.outstanding -= 1
+        if self._open:
+            self._open = False
+            self._state.worker.topology.balancer.end(self._node)
         if self._more:
             self._link.tell(ReadClose(self._request))
         self._more = False

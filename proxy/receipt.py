@@ -7,6 +7,7 @@ router decided by, at the time it decided: nothing is asked afterwards, so the r
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lfsql.core.ids import Index
@@ -130,6 +131,14 @@ class Routes:
     def count(self, route: Route) -> None:
         tally = self.tally(route.node, route.role, route.level, route.reason)
         tally.count(route.staleness_ms, route.lag_entries, route.wait_ms)
+
+    def reads(self) -> Counter[str]:
+        """How many reads each node has served."""
+        found: Counter[str] = Counter()
+        for (node, _, level, _), tally in self._tallies.items():
+            if level:
+                found[node] += tally.statements
+        return found
 
     def rows(self) -> tuple[facts.Route, ...]:
         return tuple(

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from lfsql.config import Balancing
 from lfsql.core.freshness import CommitHistory, confirmed_time
 from lfsql.core.ids import Index, Term
 from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat
 from lfsql.errors import Diverged, LinkLost, NoPrimary
+from proxy.balancer import Balancer
+from proxy.balancing.health import Health, HealthLimits
+from proxy.balancing.latency import Latency
 
 if TYPE_CHECKING:
     from lfsql.net.link import Link
@@ -39,25 +43,43 @@ class Node:
     __slots__ = (
         "address",
         "applied_index",
+        "asked",
+        "avoided",
         "confirmed_at",
         "data_dir",
+        "draining",
         "fault",
+        "health",
         "heard_at",
         "inline",
+        "latency",
         "link",
+        "lived_at",
+        "max_sessions",
         "name",
         "outstanding",
         "pid",
         "reads",
         "role",
         "schema_index",
+        "share_percent",
+        "stirred",
         "term",
+        "waiting",
+        "weight",
+        "zone",
     )
 
-    def __init__(self, name: str, address: str, data_dir: str) -> None:
+    def __init__(
+        self, name: str, address: str, data_dir: str, *, weight: int = 1, zone: str = "", max_sessions: int = 0
+    ) -> None:
+        """`weight`, `zone`, `max_sessions`: as in proxy.toml."""
         self.name = name
         self.address = address
         self.data_dir = data_dir
+        self.weight = weight
+        self.zone = zone
+        self.max_sessions = max_sessions
         self.link: Link | None = None
         self.reads: LocalReads | None = None
         self.role = UNREACHABLE
@@ -71,9 +93,44 @@ class Node:
         self.fault = ""
         """Why it is quarantined, in its own words."""
         self.outstanding = 0
-        """Reads sent to it that have not ended."""
+        """Reads and transactions there that have not ended; what is answered at once is none."""
+        self.health = Health(HealthLimits(), self.heard_at, known=True)
+        """Whether it is in the choice."""
+        self.latency = Latency()
+        """Of reads over its link."""
+        self.draining = False
+        """It is about to stop, and gets nothing new."""
+        self.avoided = False
+        """It is read only when there is nothing else."""
+        self.share_percent = 0.0
+        """Of the reads that any copy may serve, as things are."""
+        self.stirred = trio.Event()
+        """Set, and made anew, when its health changes."""
+        self.waiting: dict[trio.CancelScope, float] = {}
+        """Reads that wait for its first answer and can be moved elsewhere, the oldest first, with when they began."""
+        self.asked = trio.Event()
+        """Set when one begins to wait."""
+        self.lived_at = float("-inf")
+        """When it last answered something that was asked to see whether it does."""
         self.inline: dict[str, Tally] = {}
         """Reads answered at once from its file, in its present role, by their level."""
+
+    @property
+    def has_data(self) -> bool:
+        return self.role in READABLE
+
+    @property
+    def full(self) -> bool:
+        """It may have no more sessions."""
+        return 0 < self.max_sessions <= self.outstanding
+
+    @property
+    def state(self) -> str:
+        """In the choice among copies, for people.  Kept: it would be ejected, were there not too many of these."""
+        state = self.health.state
+        if self.draining and state != "away":
+            return "draining"
+        return "kept" if state == "ejected" and not self.avoided and self.role != PRIMARY else state
 
     def readable(self, now: float) -> bool:
         vouched_at = self.confirmed_at if self.role == PRIMARY else self.heard_at
@@ -83,7 +140,7 @@ class Node:
 class Topology:
     """Nodes by name.  Changed only by `add`, `remove`, `heard` and `lost`, on the event loop."""
 
-    def __init__(self, nodes: Iterable[Node], history: CommitHistory) -> None:
+    def __init__(self, nodes: Iterable[Node], history: CommitHistory, balancing: Balancing | None = None) -> None:
         self.schema_index: Index = 0
         """The newest schema change heard of."""
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
@@ -95,13 +152,15 @@ class Topology:
         """The highest heard."""
         self.heard_at = float("-inf")
         """Up to when a quorum is known to have confirmed the primary."""
-        self._turn = 0
-        self._turns: list[list[Node]] = [[]]
+        self.balancer = Balancer(self.nodes, balancing or Balancing(), monotonic())
+        self.turn: Final = self.balancer.turn
+        """The nodes in the order in which to try them for one read, the primary after its replicas."""
         self._changed = trio.Event()
 
     def add(self, node: Node) -> None:
         """A node that came to the cluster."""
         self.nodes[node.name] = node
+        self.balancer.adopt(node, monotonic())
 
     def remove(self, name: str) -> None:
         """A node that is no member any more: nothing new is asked of it."""
@@ -135,6 +194,8 @@ class Topology:
             self.commit_index = max(self.commit_index, heartbeat.commit_index)
         if changed:
             self._elect()
+        else:
+            self.balancer.look(now)
 
     def lost(self, node: Node) -> None:
         """The link to the node broke, or the node has been silent for too long."""
@@ -174,16 +235,9 @@ class Topology:
             for node in self.nodes.values():
                 if node is not best and node.link is not None:
                     node.link.give_up_writes()
-        replicas = [node for node in self.nodes.values() if node.role in READABLE and node.role != PRIMARY]
-        last = [best] if best is not None else []
-        self._turns = [replicas[place:] + replicas[:place] + last for place in range(len(replicas))] or [last]
+        self.balancer.arrange(monotonic())
         self._changed.set()
         self._changed = trio.Event()
-
-    def turn(self) -> list[Node]:
-        """Replicas, each time beginning with another one, then the primary."""
-        self._turn = turn = (self._turn + 1) % len(self._turns)
-        return self._turns[turn]
 
     async def wait_primary(self, deadline: float) -> Node:
         """The primary, waiting for one until `deadline` (monotonic seconds).  Raises NoPrimary."""

@@ -37,6 +37,7 @@ from lfsql.storage.reads import LocalReads
 from proxy.catalogs import Catalogs
 from proxy.members import Members
 from proxy.pg.settings import EncodeSettings
+from proxy.probing import keep_probed, keep_watched
 from proxy.reactor import Reactor
 from proxy.receipt import Routes, answered_here
 from proxy.schemas import Schemas
@@ -97,8 +98,19 @@ class Worker:
             "idle_in_transaction_session_timeout": str(defaults.idle_in_transaction_session_timeout_ms),
         }
         self.topology = Topology(
-            [Node(node.name, node.address, node.data_dir) for node in config.nodes],
+            [
+                Node(
+                    node.name,
+                    node.address,
+                    node.data_dir,
+                    weight=node.weight,
+                    zone=node.zone,
+                    max_sessions=node.max_sessions,
+                )
+                for node in config.nodes
+            ],
             CommitHistory(HISTORY_S_MAX, HISTORY_ENTRIES_MAX),
+            config.balancing,
         )
         self.members = Members(self.topology, self._keep)
         self.schemas = Schemas(self)
@@ -272,6 +284,7 @@ class Worker:
         """What the catalogs tell beyond the schema."""
         topology = self.topology
         now = monotonic()
+        reads = self.routes.reads()
         return Facts(
             database=state.database,
             owner=state.user,
@@ -288,7 +301,13 @@ class Worker:
                     node.term,
                     node.applied_index,
                     max(0, topology.commit_index - node.applied_index),
+                    zone=node.zone or None,
+                    weight=node.weight,
+                    state=node.state,
+                    share_percent=round(node.share_percent, 1),
+                    reads=reads[node.name],
                     outstanding=node.outstanding,
+                    latency_ms=None if (mean_s := node.latency.mean_s(now)) is None else round(mean_s * 1000, 3),
                     fault=node.fault or None,
                 )
                 for node in topology.nodes.values()
@@ -324,6 +343,9 @@ class Worker:
             nursery.start_soon(self._keep_link, node)
             if node.data_dir:
                 nursery.start_soon(self._keep_reads, node)
+            unanswered_s_max = self.config.balancing.unanswered_ms_max / 1000
+            nursery.start_soon(keep_probed, self.topology, node, unanswered_s_max)
+            nursery.start_soon(keep_watched, self.topology, node, unanswered_s_max)
 
     async def _keep_link(self, node: Node) -> None:
         pause_s = RECONNECT_S_MIN

@@ -29,7 +29,8 @@ SECTIONS: list[tuple[type[msgspec.Struct], str, str]] = [
     (config.NodeFaults, "`[faults]`", "### How long the log is"),
     (config.ProxyConfig, "## proxy.toml", "Each of `[[nodes]]`"),
     (config.Upstream, "Each of `[[nodes]]`", "Each of `[[listeners]]`"),
-    (config.ListenerConfig, "Each of `[[listeners]]`", "`[defaults]`"),
+    (config.ListenerConfig, "Each of `[[listeners]]`", "`[balancing]`"),
+    (config.Balancing, "`[balancing]`, how", "`[defaults]`"),
     (config.ProxyDefaults, "`[defaults]`", "`[limits]`\n"),
     (config.ProxyLimits, "`[limits]`\n", "## Settings of a session"),
 ]
@@ -89,7 +90,8 @@ def test_every_limit_is_read_by_somebody() -> None:
     """A setting without effect is worse than none."""
     sources = [path for top in ("lfsql", "proxy") for path in (ROOT / top).rglob("*.py") if path.name != "config.py"]
     text = "\n".join(path.read_text() for path in sources if "cli" not in path.parts)
-    for kind in (config.NodeLimits, config.ProxyLimits, config.ProxyDefaults, config.NodeConfig, config.ProxyConfig):
+    kinds = (config.NodeLimits, config.ProxyLimits, config.ProxyDefaults, config.NodeConfig, config.ProxyConfig)
+    for kind in (*kinds, config.Balancing, config.Upstream):
         for name in kind.__struct_fields__:
             assert re.search(rf"\.{name}\b", text), f"{kind.__name__}.{name}"
 

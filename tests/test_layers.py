@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _PURE_STANDARD = """
 __future__ abc array base64 binascii bisect codecs collections contextlib copy dataclasses datetime decimal enum
 fractions functools hashlib heapq hmac ipaddress itertools json keyword math numbers operator re reprlib string
-struct stringprep textwrap types typing unicodedata uuid zlib
+statistics struct stringprep textwrap types typing unicodedata uuid zlib
 """
 PURE_STANDARD = frozenset(_PURE_STANDARD.split())
 """Modules of the standard library whose functions are functions of their arguments (exceptions below)."""
@@ -91,6 +91,8 @@ LAYERS = (
         ("sqlglot",),
         pure=True,
     ),
+    # Which copy is read: policies over values, tried on simulated copies.
+    Layer("proxy.balancing", ("proxy.balancing",), pure=True),
     # Of storage only what reads need: the readers, SQL functions, what an SQLite error means, and what rows take.
     Layer(
         "proxy",

@@ -64,7 +64,12 @@ class Node:
     lag_entries: int | None = None
     lag_ms: float | None = None
     zone: str | None = None
-    capacity: float | None = None
+    weight: int | None = None
+    state: str | None = None
+    """In the choice among copies."""
+    share_percent: float | None = None
+    reads: int | None = None
+    """Statements that it served as a copy, to this worker's sessions."""
     priority: int | None = None
     outstanding: int | None = None
     latency_ms: float | None = None
