@@ -32,7 +32,11 @@ def run_recover(file: Path, code: str | None) -> int:
 
 def _explain(plan: Recovery, file: Path) -> None:
     others = ", ".join(name for name in plan.members if name != plan.node)
-    click.echo(f"nothing was done. {plan.node} would go on alone, without {others}.")
+    click.echo(f"nothing was done. {plan.node} would go on alone{f', without {others}' if others else ''}.")
+    if plan.forgotten:
+        click.echo(
+            f"records of log.db are damaged; those up to {plan.forgotten} would be cut off: data.db has what they did"
+        )
     click.echo(f"lost would be: {lost_in_words(plan)}")
     click.echo(
         "do this only when a majority is gone for good. Of several nodes that are left take the one that keeps"

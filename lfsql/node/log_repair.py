@@ -32,7 +32,7 @@ from lfsql.config import NodeConfig
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId
 from lfsql.core.log import chain_fault, position_of
-from lfsql.core.membership import decode_configuration
+from lfsql.core.membership import Configuration, decode_configuration
 from lfsql.core.requests import Answer, LogCopies, LogRecords, SnapshotHeader, SnapshotRequest
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken, LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
@@ -78,8 +78,7 @@ async def repair(
         raise DataCorrupted(
             f"log.db: {len(log.damaged)} records are damaged, the first at index {log.damaged[0]}, and there is no "
             "other node to have them from",
-            hint="restore the node's directory from a backup, or carry what data.db holds to a new cluster: "
-            "see docs/guarantees.md",
+            hint="stop the node and run `lfsql recover`: it cuts them off when data.db holds what they did",
         )
     logger.critical(
         "log.db: %d records are damaged, the first at index %d: this node takes no part until it has them from "
@@ -177,13 +176,8 @@ async def repair_over_links(
 
     `applied`: where data.db stands; None on a witness, which has none, and begins where another's data stands.
     """
-    try:
-        records = await log.configurations(log.last.index)
-        configuration = decode_configuration(records[-1].body) if records else first_configuration(config, log)
-    except DataCorrupted:
-        # The damage may be to the very records that say who belongs; who did at the beginning is the next best.
-        configuration = first_configuration(config, log)
-    addresses = {member.node: member.address for member in configuration.members if member.node != config.name}
+    members = (await known_configuration(config, log)).members
+    addresses = {member.node: member.address for member in members if member.node != config.name}
     identity = Identity(config.cluster_id, config.name, COMMAND)
     directory = Path(config.data_dir)
 
@@ -227,6 +221,16 @@ async def repair_over_links(
     with closing(SnapshotFetcher(config, fingerprint(register), key)) as fetcher:
         begin_after = begin_log_after if applied is None else begin_data_after
         return await repair(log, committed, list(addresses), fetch, begin_after)
+
+
+async def known_configuration(config: NodeConfig, log: StatementLog) -> Configuration:
+    """Who belongs to the cluster, as far as this node knows from a log that may be damaged."""
+    try:
+        records = await log.configurations(log.last.index)
+    except DataCorrupted:
+        # The damage is to the very records that say who belongs; who did at the beginning is the next best.
+        records = ()
+    return decode_configuration(records[-1].body) if records else first_configuration(config, log)
 
 
 async def answer_records(log: StatementLog, driver: Driver, asker: Asker, question: LogRecords) -> None:

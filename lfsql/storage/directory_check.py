@@ -68,6 +68,21 @@ def check_directory(directory: Path, pace: Callable[[], None]) -> DirectoryRepor
     )
 
 
+def position_of_sound(database: Path) -> Position:
+    """Where a data.db stands, read to its end.  Blocks.  Raises DataCorrupted, ConfigError."""
+    connection = open_for_reading(database, lambda: 0, Authorizer())
+    try:
+        position = read_position(connection)
+        damage = find_damage(connection)
+    except apsw.Error as error:
+        raise DataCorrupted(str(error)) from error
+    finally:
+        connection.close(True)
+    if damage:
+        raise DataCorrupted(damage)
+    return position
+
+
 def _check_log(path: Path, applied: Position | None, faults: list[str]) -> tuple[Position, Position]:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
