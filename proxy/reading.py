@@ -61,22 +61,19 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
         return None
     now = monotonic()
     topology = state.worker.topology
-    required = max(state.seen_index, policy.min_index)
+    required = policy.required(state.seen_index)
     for node in candidates(state, policy):
         reads = node.reads
         if reads is None or node.avoided or not node.readable(now):
             continue
         index, schema_index = reads.position()
-        if index < required and policy.level != "any":
+        if index < required:
             index, schema_index = reads.refresh()
         if schema_index != plan.schema_index and plan.schema_index >= 0:
             if schema_index > plan.schema_index:
                 raise SchemaMoved(schema_index)
             continue
-        if node.role != PRIMARY:
-            if behind(topology, policy, required, index, now):
-                continue
-        elif index < required and policy.level != "any":
+        if behind(topology, policy, required, index, now):
             continue
         rows = reads.try_inline(sql, arguments)
         if rows is None:
@@ -124,11 +121,18 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
 
 async def _required(state: SessionState, policy: ReadPolicy, deadline: float) -> Index:
     """The log index that the read must not be older than.  Raises NoPrimary."""
-    required = max(state.seen_index, policy.min_index)
+    required = policy.required(state.seen_index)
     if policy.level == "strong":
         # What is at this index has been seen by whoever was answered before this read began.
         return max(required, await _current_index(state, deadline))
-    return required if policy.level != "any" else 0
+    return required
+
+
+async def _fresh_index(state: SessionState, policy: ReadPolicy, required: Index, deadline: float) -> Index:
+    """A log index, not before `required`, at which any copy is within the limits.  Raises NoPrimary."""
+    if not behind(state.worker.topology, policy, required, required, monotonic()):
+        return required
+    return max(required, await _current_index(state, deadline))
 
 
 async def _current_index(state: SessionState, deadline: float) -> Index:
@@ -138,9 +142,11 @@ async def _current_index(state: SessionState, deadline: float) -> Index:
         node = await wait_primary(state, deadline)
         if node.link is not None:
             answer: Answer | None = None
+            asked_at = monotonic()
             with contextlib.suppress(LinkLost):
                 answer = await state.worker.ask(state, node.link, CurrentIndex(node.link.next_request()))
             if isinstance(answer, Outcome) and answer.fault is None:
+                topology.confirmed(asked_at, answer.index)
                 return answer.index
         # Also after a lost link: what keeps the loop from spinning is the news that the primary is another, or none.
         if topology.primary is node and not await wait_change(state, deadline):
@@ -249,17 +255,13 @@ def _fresh_on_host(
         index, schema_index = node.reads.refresh()
         if schema_index < state.worker.schemas.wanted:
             continue
-        if node.role == PRIMARY:
-            if index >= required:
-                return node
-        elif not behind(topology, policy, required, index, now):
+        if not behind(topology, policy, required, index, now):
             return node
     return None
 
 
 async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, deadline: float) -> Node | None:
     """A node of this host, once its copy is what the policy asks for; None to ask again."""
-    topology = state.worker.topology
     if policy.when_lagging == "error":
         raise TooStale("every node of the proxy's host is further behind than this read allows")
     now = monotonic()
@@ -270,7 +272,9 @@ async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, d
             raise NoPrimary("no node of the proxy's host can serve this read")
         return None
     required = max(required, state.worker.schemas.wanted)
-    needed = required if policy.when_lagging == "freshest" else max(required, topology.commit_index)
+    needed = required
+    if policy.when_lagging != "freshest":
+        needed = await _fresh_index(state, policy, required, deadline)
     try:
         # The node answers when its copy has reached the index, whatever it is asked.
         source = await _over_link(state, "SELECT 1", (), node, needed)
@@ -300,33 +304,47 @@ async def _when_lagging(
     reasons: list[str],
 ) -> RowSource | None:
     """No candidate may serve as it is: what the session wants done about it."""
-    topology = state.worker.topology
     choice = policy.when_lagging
     if choice == "error":
         raise TooStale("every node is further behind than this read allows", detail="; ".join(reasons))
     if policy.route not in ("auto", "primary") and choice == "primary":
         choice = "wait"  # a route that was asked for is kept
-    if choice == "primary":
-        node: Node | None = await wait_primary(state, deadline)
-    else:
-        now = monotonic()
-        readable = [node for node in candidates(state, policy) if node.readable(now)]
-        node = max(readable, key=lambda node: node.applied_index, default=None)
-    if node is None or node.link is None:
-        return None
-    needed = max(required, topology.commit_index) if choice == "wait" else required
-    if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
-        raise SchemaMoved(node.schema_index)
-    try:
-        with waiting(state):
-            return await _over_link(
-                state, sql, arguments, node, max(needed, plan.schema_index), policy.level, plan.schema_index
-            )
-    except LinkLost:
-        return None
+    while True:
+        if choice == "primary":
+            node: Node | None = await wait_primary(state, deadline)
+        else:
+            now = monotonic()
+            readable = [node for node in candidates(state, policy) if node.readable(now)]
+            node = max(readable, key=lambda node: node.applied_index, default=None)
+        if node is None or node.link is None:
+            return None
+        needed = required if choice == "freshest" else await _fresh_index(state, policy, required, deadline)
+        if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
+            raise SchemaMoved(node.schema_index)
+        needed = max(needed, plan.schema_index)
+        try:
+            with waiting(state):
+                return await _over_link(
+                    state,
+                    sql,
+                    arguments,
+                    node,
+                    needed,
+                    policy.level,
+                    plan.schema_index,
+                    wait_ms_max=WAIT_MS_MAX if choice != "wait" else TURN_MS_MAX,
+                )
+        except LinkLost:
+            return None
+        except LfsqlError as error:
+            # What ends waiting is the statement's own time, or its client.
+            if choice != "wait" or error.sqlstate != TooStale.sqlstate:
+                raise
 
 
 WAIT_MS_MAX: Final = 10_000
+TURN_MS_MAX: Final = 1_000
+"""How long one node is waited for by who waits for any."""
 
 
 async def _over_link(
@@ -339,6 +357,7 @@ async def _over_link(
     schema_index: Index = ANY_SCHEMA,
     *,
     movable: bool = False,
+    wait_ms_max: int = WAIT_MS_MAX,
 ) -> RowSource:
     """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`.
 
@@ -354,7 +373,7 @@ async def _over_link(
         sql=sql,
         parameters=arguments,
         min_index=min_index,
-        wait_ms_max=WAIT_MS_MAX,
+        wait_ms_max=wait_ms_max,
         rows_max=CHUNK_ROWS,
         run_ms_max=state.statement_ms_max,
     )

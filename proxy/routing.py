@@ -26,8 +26,6 @@ def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index
     if policy.level == "any":
         return ""
     history = topology.history
-    if policy.level == "bounded":
-        required = 0
     if index >= required and index >= history.commit_index and now - topology.heard_at <= policy.silence_s_max:
         return ""  # all there is, as far as was heard, and that not long ago
     verdict = judge(history, index, now, policy.limits(required))
@@ -70,11 +68,12 @@ def objection(
     """Why the copy of `node`, which stands at `index`, may not serve the plan; '' when it may."""
     if 0 <= plan.schema_index != schema_index:
         return "its schema is newer" if schema_index > plan.schema_index else "its schema is older"
-    if node.role != PRIMARY:
-        return behind(topology, policy, required, index, now)
-    if index < required and policy.level != "any" and node.reads is not None:
-        return f"its file is at {index}, the session needs {required}"
-    return ""
+    if node.role == PRIMARY:
+        if node.reads is None:
+            required = 0  # it is asked to wait until it has that
+        elif index < required:
+            return f"its file is at {index}, the session needs {required}"
+    return behind(topology, policy, required, index, now)
 
 
 class Prospect(NamedTuple):
@@ -92,7 +91,7 @@ def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
     """The nodes that would be tried for a read now, in order.  Raises UndefinedObject."""
     topology = state.worker.topology
     policy = policy_of(state, plan)
-    required = 0 if policy.level == "any" else max(state.seen_index, policy.min_index)
+    required = policy.required(state.seen_index)
     found = []
     for node in candidates(state, policy):
         now = monotonic()

@@ -62,6 +62,12 @@ class ReadPolicy:
         self.min_index = int(values["lfsql.min_index"])
         self.silence_s_max = self.lag_ms_max / 1000 if self.lag_ms_max is not None else float("inf")
 
+    def required(self, seen: Index) -> Index:
+        """The log index that a read of a session that has seen `seen` must not be older than."""
+        if self.level in ("session", "strong"):
+            return max(seen, self.min_index)
+        return self.min_index if self.level == "bounded" else 0
+
     def limits(self, required: Index) -> LagLimits:
         return LagLimits(self.lag_ms_max, self.lag_entries_max, None, required)
 

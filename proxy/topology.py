@@ -221,6 +221,12 @@ class Topology:
             return now - self.heard_at, 0
         return self.history.staleness(index, now), max(0, self.history.commit_index - index)
 
+    def confirmed(self, asked_at: float, index: Index) -> None:
+        """A quorum confirmed the primary after `asked_at`: nothing beyond `index` was committed by then."""
+        self.history.hear(asked_at, index)
+        self.heard_at = max(self.heard_at, asked_at)
+        self.commit_index = max(self.commit_index, index)
+
     def committed(self, index: Index) -> None:
         """An outcome told of a commit: the node's next heartbeat can only say the same or more."""
         self.commit_index = max(self.commit_index, index)

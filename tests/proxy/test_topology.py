@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
+import pytest
 import trio
 import trio.testing
 
@@ -133,12 +134,20 @@ async def test_freshness_by_level() -> None:
     assert behind(known, session, 201, 200, 21.0)  # the session has seen 201
     assert behind(known, session, 0, 200, 26.0)  # the primary was not heard for six seconds
     bounded = policy(max_lag_ms="5000", read_consistency="bounded")
-    assert not behind(known, bounded, 201, 200, 21.0)
+    assert not behind(known, bounded, bounded.required(201), 200, 21.0)
     assert behind(known, bounded, 0, 199, 21.0)
     assert not behind(known, policy(read_consistency="any"), 999, 0, 1e9)
     entries = policy(max_lag_ms="0", max_lag_entries="10")
     assert not behind(known, entries, 0, 190, 21.0)
     assert behind(known, entries, 0, 189, 21.0)
+
+
+async def test_what_a_read_must_see_by_level() -> None:
+    for level in ("session", "strong"):
+        assert policy(read_consistency=level, min_index="7").required(5) == 7
+        assert policy(read_consistency=level, min_index="7").required(9) == 9
+    assert policy(read_consistency="bounded", min_index="7").required(9) == 7, "what was asked for, not what was seen"
+    assert policy(read_consistency="any", min_index="7").required(9) == 0
 
 
 async def test_a_primary_vouches_for_the_time_at_which_a_quorum_confirmed_it() -> None:
@@ -163,6 +172,21 @@ async def test_a_primary_not_confirmed_for_long_is_one_copy_among_others() -> No
     assert known.nodes["n1"].readable(monotonic()), "for those who ask for no freshness"
     beat(known, "n1", PRIMARY, 3, commit=100)
     assert known.primary is known.nodes["n1"]
+
+
+async def test_what_the_primary_confirms_when_asked_counts_from_the_asking() -> None:
+    known = topology("n1", "n2")
+    beat(known, "n1", PRIMARY, 3, commit=100, confirmed_ago_ms=600)
+    now = monotonic()
+    close = policy(max_lag_ms="500")
+    assert behind(known, close, 0, 120, now)
+    known.confirmed(now, 120)
+    assert not behind(known, close, 0, 120, now + 0.4)
+    assert behind(known, close, 0, 119, now + 0.4)
+    assert behind(known, close, 0, 120, now + 0.6)
+    assert known.freshness(120, now + 0.25)[0] == pytest.approx(0.25)
+    known.confirmed(now - 0.2, 120)
+    assert not behind(known, close, 0, 120, now + 0.4), "an answer that was overtaken takes nothing back"
 
 
 async def test_a_quarantined_node_is_not_read_and_what_is_open_on_its_file_ends() -> None:

@@ -1,0 +1,77 @@
+"""A proxy with one of the router's checks switched off: `python -m tests.client.planted_proxy FAULT PROXY.TOML`.
+
+A run that finds nothing wrong says something only if it would have found it.  So beside proxies as they are it has
+these, on the same nodes, and must find each one's fault.  They are processes of their own, since what is patched
+here must not be in the proxies that are judged; production code has no hook for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from unittest import mock
+
+from lfsql.cli import main
+from lfsql.core.freshness import CommitHistory
+from lfsql.core.ids import Index
+from proxy import reading, routing
+from proxy.state import ReadPolicy, SessionState
+from proxy.topology import Topology
+
+Patch = tuple[Any, str, Any]
+"""(owner, name of what is replaced, replacement)"""
+
+
+def _everywhere(replacement: Callable[[Topology, ReadPolicy, Index, Index, float], str]) -> Sequence[Patch]:
+    return [(owner, "behind", replacement) for owner in (routing, reading)]
+
+
+def sessions_forget() -> Sequence[Patch]:
+    """A replica may serve who has seen more than it has."""
+    behind = routing.behind
+    return _everywhere(lambda topology, policy, _required, index, now: behind(topology, policy, 0, index, now))
+
+
+def limits_are_ignored() -> Sequence[Patch]:
+    """A replica may serve however late it is."""
+    return _everywhere(lambda _topology, _policy, required, index, _now: "" if index >= required else "behind")
+
+
+def strong_reads_do_not_ask() -> Sequence[Patch]:
+    """A strong read is content with what the proxy has heard of."""
+
+    async def heard(_state: SessionState, _deadline: float) -> Index:
+        return 0
+
+    return [(reading, "_current_index", heard)]
+
+
+def receipts_flatter() -> Sequence[Patch]:
+    """A copy is told to be as fresh as the newest one."""
+
+    def newest(topology: Topology, _index: Index, now: float) -> tuple[float, int]:
+        return now - topology.heard_at, 0
+
+    def fresh(_history: CommitHistory, _applied: Index, _now: float) -> float:
+        return 0.0
+
+    return [(Topology, "freshness", newest), (CommitHistory, "staleness", fresh)]
+
+
+FAULTS: Final[dict[str, Callable[[], Sequence[Patch]]]] = {
+    "sessions-forget": sessions_forget,
+    "limits-are-ignored": limits_are_ignored,
+    "strong-reads-do-not-ask": strong_reads_do_not_ask,
+    "receipts-flatter": receipts_flatter,
+}
+
+
+def run(fault: str, path: str) -> None:
+    for owner, name, replacement in FAULTS[fault]():
+        mock.patch.object(owner, name, replacement).start()
+    main(["proxy", "--config", path])
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
