@@ -1,9 +1,11 @@
 """What this proxy knows of the cluster: who is primary, and how far each node is.
 
-Everything comes from heartbeats the nodes push over their links, timed by this process's own clock when they are
-heard; what is not heard for a while is unknown, never "as it was".  A node's claim to be primary counts with its
-term: the highest term heard wins, so a deposed primary that wakes up is not believed.  And it counts for the time at
-which a quorum confirmed it, which the heartbeat tells: a primary that has lost its quorum vouches for nothing since.
+Everything comes from heartbeats the nodes push over their links, timed by this process's own clock; what is not heard
+for a while is unknown, never "as it was".  How far commits have come counts from when a heartbeat was sent, which
+pings tell (`lfsql.core.freshness.Pings`): a slow link, or a process that was held up, makes copies look staler, not
+fresher.  A node's claim to be primary counts with its term: the highest term heard wins, so a deposed primary that
+wakes up is not believed.  And it counts for the time at which a quorum confirmed it, which the heartbeat tells: a
+primary that has lost its quorum vouches for nothing since.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from lfsql.config import Balancing
-from lfsql.core.freshness import CommitHistory, confirmed_time
+from lfsql.core.freshness import CommitHistory, Pings, confirmed_time
 from lfsql.core.ids import Index, Term
-from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat
+from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat, Ping
 from lfsql.errors import Diverged, LinkLost, NoPrimary
 from proxy.balancer import Balancer
 from proxy.balancing.health import Health, HealthLimits
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from lfsql.storage.reads import LocalReads
     from proxy.receipt import Tally
 
+PING_S: Final = 1.0
+"""How often a primary is pinged: what one ping took too long, staleness is overstated by until the next."""
+QUIET_PING_S: Final = 30.0
+"""The same for all others, so that one that becomes primary can be believed at once."""
 READABLE: Final = frozenset({PRIMARY, REPLICA, LEARNER, CANDIDATE})
 """Roles of nodes that have data to read; how fresh it is, each read checks.  A quarantined one has none."""
 SILENCE_S_MAX: Final = 1.0
@@ -59,6 +65,7 @@ class Node:
         "name",
         "outstanding",
         "pid",
+        "pings",
         "reads",
         "role",
         "schema_index",
@@ -88,7 +95,8 @@ class Node:
         self.schema_index: Index = 0
         self.heard_at = float("-inf")
         self.confirmed_at = float("-inf")
-        """Of a primary: when a quorum last held it for one."""
+        """Of a primary: when a quorum last held it for one, if its last heartbeat took no time."""
+        self.pings = Pings()
         self.pid = 0
         self.fault = ""
         """Why it is quarantined, in its own words."""
@@ -189,13 +197,22 @@ class Topology:
         node.term = heartbeat.term
         if role == PRIMARY and heartbeat.term >= self.term:
             self.term = heartbeat.term
-            self.history.hear(node.confirmed_at, heartbeat.commit_index)
-            self.heard_at = max(self.heard_at, node.confirmed_at)
+            confirmed_at = node.pings.confirmed_time(
+                now, heartbeat.ping, heartbeat.ping_ago_ms, heartbeat.confirmed_ago_ms
+            )
+            self.history.hear(confirmed_at, heartbeat.commit_index)
+            self.heard_at = max(self.heard_at, confirmed_at)
             self.commit_index = max(self.commit_index, heartbeat.commit_index)
         if changed:
             self._elect()
         else:
             self.balancer.look(now)
+        self.ping(node, now, PING_S if role == PRIMARY else QUIET_PING_S)
+
+    def ping(self, node: Node, now: float, interval: float) -> None:
+        """Send the node a ping, unless the last one is younger than `interval` seconds."""
+        if node.link is not None and node.pings.is_due(now, interval):
+            node.link.tell(Ping(node.pings.send(now)))
 
     def lost(self, node: Node) -> None:
         """The link to the node broke, or the node has been silent for too long."""

@@ -364,6 +364,7 @@ class Worker:
                 ) as link:
                     link.send_nowait(ProxyHello(os.getpid(), self.config.listen))
                     node.link = link
+                    self.topology.ping(node, monotonic(), 0)
                     pause_s = RECONNECT_S_MIN
                     await link.wait_lost()
             except LinkRefused as error:

@@ -6,9 +6,15 @@ of at most a; so it is no staler than the time that has passed since.  No two cl
 
 What a primary says of itself holds for the time at which a quorum last confirmed it (`Consensus.confirmed_at`), not
 for the time at which it speaks: it may have been deposed in between and not know it.  So a message's pair is as old
-as the primary says, a duration on its clock, taken off the time of receipt on ours (`confirmed_time`).  Forgetting a
-pair, or never hearing one, can only make the answer larger: silence reads as staleness, so nothing needs to be told
-apart from it.
+as the primary says, a duration on its clock, taken off the time of its sending.  Forgetting a pair, or never hearing
+one, can only make the answer larger: silence reads as staleness, so nothing needs to be told apart from it.
+
+When a message was sent its receiver does not know: it may have lain in a buffer, its own included, for seconds.  So
+the receiver sends numbered pings (`Pings`), and each message says which came last, and how long before.  It was sent
+that long, on the sender's clock, after a ping that went out at a known time on ours.  Whatever a message's way took,
+then, counts as staleness, and what a ping's took only makes the bound looser.  Rejected: half the time of a ping and
+its answer for the way of one, which is wrong by as much as the ways differ; a ping before each message, which costs a
+message more for each and knows no more than one per second does.
 """
 
 from __future__ import annotations
@@ -27,6 +33,11 @@ BEHIND_ENTRIES: Final = "behind by more than max_lag_entries"
 BEHIND_SESSION: Final = "behind what the session has seen"
 UNKNOWN: Final = "not known to be fresh"
 
+RATE_ERROR: Final = 0.001
+"""How much faster a clock may run than another: durations on a node's clock are taken for so much less exact.  Clocks
+are slewed by 500 parts in a million at most."""
+_PINGS_MAX: Final = 16
+
 
 def confirmed_ago_ms(confirmed_at: float, now: float) -> int | None:
     """How long ago a quorum confirmed a primary, both times on its own clock; rounded up, None for never."""
@@ -36,9 +47,52 @@ def confirmed_ago_ms(confirmed_at: float, now: float) -> int | None:
 def confirmed_time(received_at: float, ago_ms: int | None) -> float:
     """When, on the receiver's clock, a quorum confirmed the primary that sent a message; minus infinity for never.
 
-    Too new by the message's way, which is not known.
+    Too new by the message's way, so good for who is asked, not for what is promised: see `Pings.confirmed_time`.
     """
     return -inf if ago_ms is None else received_at - max(ago_ms, 0) / 1000
+
+
+def ping_ago_ms(pinged_at: float, now: float) -> int:
+    """How long ago a ping came, both times on the clock of who got it; rounded down."""
+    return max(int((now - pinged_at) * 1000), 0)
+
+
+class Pings:
+    """The pings sent to one node: when, on our clock, its messages were sent at the earliest."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._sent: dict[int, float] = {}
+        """When each went out, from the one that was echoed last on."""
+        self._last = -inf
+
+    def is_due(self, now: float, interval: float) -> bool:
+        """Whether the last one is as old as that, in seconds."""
+        return now - self._last >= interval
+
+    def send(self, now: float) -> int:
+        """The number of a ping that goes out now; 1 or more."""
+        self._number += 1
+        self._last = now
+        self._sent[self._number] = now
+        if len(self._sent) > _PINGS_MAX:
+            del self._sent[next(iter(self._sent))]
+        return self._number
+
+    def confirmed_time(self, received_at: float, number: int, ago_ms: int, confirmed_ms: int | None) -> float:
+        """When, on our clock and at the earliest, a quorum confirmed the primary that sent a message; minus infinity
+        for never, and for a message that speaks of no ping of ours.
+
+        The message came at `received_at` and says: ping `number` came `ago_ms` before, and the quorum's word
+        `confirmed_ms` before.
+        """
+        sent = self._sent.get(number)
+        if sent is None or confirmed_ms is None:
+            return -inf
+        for older in [each for each in self._sent if each < number]:
+            del self._sent[older]
+        error_ms = (ago_ms + confirmed_ms) * RATE_ERROR
+        return min(sent + (ago_ms - confirmed_ms - error_ms) / 1000, received_at - confirmed_ms / 1000)
 
 
 class CommitHistory:

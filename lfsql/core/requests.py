@@ -396,8 +396,9 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     then nothing beyond `commit_index` was committed.  A duration, since clocks of two machines are not compared.
     None when it cannot tell, and of all others.  `fault`: as in NodeStatus.
 
-    `members`: who belongs to the cluster as of the record at `members_index`, which is 0 for those that it began
-    with.
+    `members`: who belongs to the cluster as of the record at `members_index`; 0: those that it began with.
+    `ping`: the number of the receiver's last Ping, which came `ping_ago_ms` before the sending, rounded down; 0 when
+    there was none.
     """
 
     node: NodeId
@@ -412,6 +413,8 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     members_index: Index = 0
     members: tuple[Belongs, ...] = ()
     fault: str = ""
+    ping: int = 0
+    ping_ago_ms: int = 0
 
 
 class LogCopies(msgspec.Struct, frozen=True, array_like=True, tag=58):
@@ -428,6 +431,12 @@ class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):
 
     pid: int
     address: str
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True, tag=35):
+    """Sent by a proxy now and then, so that heartbeats tell when they were sent: see `lfsql.core.freshness.Pings`."""
+
+    number: int
 
 
 class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True, tag=50):
@@ -466,6 +475,7 @@ Question = (
     | StatusRequest
     | LookUp
     | ProxyHello
+    | Ping
     | CurrentIndex
     | NotificationsAfter
     | SnapshotRequest

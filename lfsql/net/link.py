@@ -33,6 +33,7 @@ from lfsql.core.requests import (
     LogRecords,
     LookUp,
     Order,
+    Ping,
     Question,
     Read,
     ReadClose,
@@ -192,9 +193,9 @@ class Link:
             raise LinkLost(self._why.message)
         self._connection.send_nowait(question)
 
-    def tell(self, control: Cancel | Forget | ReadClose) -> None:
-        """Say that something is no longer wanted.  Never raises: where there is no room even for that, the link is
-        closed, which says the same of everything.
+    def tell(self, control: Cancel | Forget | ReadClose | Ping) -> None:
+        """Say that something is no longer wanted, or that we are here.  Never raises: where there is no room even for
+        that, the link is closed, which says the same of everything.
         """
         if self._lost.is_set():
             return

@@ -17,6 +17,8 @@ from lfsql.net.handshake import Identity
 
 logger: Final = logging.getLogger(__name__)
 
+NEVER_PINGED: Final = (0, 0.0)
+
 
 class AnsweringLink(ABC):
     """An Asker (see `lfsql.node.work`).  `number` grows in the order in which links were accepted."""
@@ -26,6 +28,8 @@ class AnsweringLink(ABC):
         self.peer = peer
         self.hello: ProxyHello | None = None
         """What the proxy at the other end said of itself; None for a command."""
+        self.pinged = NEVER_PINGED
+        """The number of its last Ping, and when that came, by boot_clock()."""
         self._connection = connection
 
     def answer(self, message: Answer) -> None:

@@ -23,6 +23,7 @@ from lfsql.core.requests import (
     LookUp,
     Order,
     Outcome,
+    Ping,
     ProxyHello,
     Question,
     Read,
@@ -68,6 +69,7 @@ class AskerLink(AnsweringLink):
         snapshots: SnapshotSource,
         notifications: NotificationService,
         answer_status: Callable[[AskerLink, StatusRequest], None],
+        pinged: Callable[[AskerLink, int], None],
         carry_out: Callable[[AskerLink, Order | VerifyRequest], None],
         answer_records: Callable[[AskerLink, LogRecords], None],
         driver: Driver,
@@ -78,6 +80,7 @@ class AskerLink(AnsweringLink):
         self._snapshots = snapshots
         self._notifications = notifications
         self._answer_status = answer_status
+        self._pinged = pinged
         self._carry_out = carry_out
         self._answer_records = answer_records
         self._driver = driver
@@ -129,6 +132,8 @@ class AskerLink(AnsweringLink):
                 self._notifications.ask(self, question)
             case SnapshotRequest() | SnapshotRead():
                 self._snapshots.ask(self, question)
+            case Ping():
+                self._pinged(self, question.number)
             case ProxyHello():
                 self.hello = question
 

@@ -245,6 +245,7 @@ class Node:
             self._snapshots,
             self.participant.notifications,
             self._status.answer,
+            self._status.pinged,
             self._carry_out,
             self.participant.answer_records,
             self.driver,

@@ -19,7 +19,7 @@ import trio
 
 from lfsql.config import NodeConfig
 from lfsql.core.effects import Applied, ReadConfirmed, ReadRefused
-from lfsql.core.freshness import confirmed_ago_ms
+from lfsql.core.freshness import confirmed_ago_ms, ping_ago_ms
 from lfsql.core.ids import NodeId
 from lfsql.core.requests import (
     LEARNER,
@@ -38,6 +38,7 @@ from lfsql.core.requests import (
 from lfsql.errors import LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
+from lfsql.node.answering import NEVER_PINGED
 from lfsql.node.driver import Driver, boot_clock
 from lfsql.node.membership import Membership
 from lfsql.node.progress import Progress
@@ -57,6 +58,7 @@ class StatusAsker(Asker, Protocol):
 
     peer: Identity
     hello: ProxyHello | None
+    pinged: tuple[int, float]
 
 
 class StatusService:
@@ -118,6 +120,20 @@ class StatusService:
         elif self._nursery is not None:
             self._nursery.start_soon(self._gather, asker, question)
 
+    def pinged(self, asker: StatusAsker, number: int) -> None:
+        """A Ping came: from now on heartbeats tell it when they were sent.  The first is sent at once."""
+        first = asker.pinged == NEVER_PINGED
+        asker.pinged = (number, boot_clock())
+        if first:
+            self._push(asker, self.heartbeat())
+
+    def _push(self, asker: StatusAsker, heartbeat: Heartbeat) -> None:
+        number, pinged_at = asker.pinged
+        if number:
+            ago_ms = ping_ago_ms(pinged_at, boot_clock())
+            heartbeat = msgspec.structs.replace(heartbeat, ping=number, ping_ago_ms=ago_ms)
+        asker.answer(heartbeat)
+
     async def run(self) -> None:
         """Push heartbeats until cancelled."""
         async with trio.open_nursery() as self._nursery:
@@ -130,7 +146,7 @@ class StatusService:
                     heartbeat = self.heartbeat()
                     for link in list(self.links.values()):
                         if link.hello is not None or not link.peer.node:
-                            link.answer(heartbeat)
+                            self._push(link, heartbeat)
                 primary = self._driver.consensus.role == PRIMARY
                 with trio.move_on_after(HEARTBEAT_S if primary else QUIET_HEARTBEAT_S) as scope:
                     await self._changed.wait()

@@ -32,6 +32,7 @@ from lfsql.core.requests import (
     Drain,
     LogRecords,
     LookUp,
+    Ping,
     ProxyHello,
     Question,
     Read,
@@ -103,6 +104,8 @@ class WitnessLink(AnsweringLink):
                 participant.answer_records(self, question)
             case NotificationsAfter():
                 participant.notifications.ask(self, question)
+            case Ping():
+                participant.status.pinged(self, question.number)
             case ProxyHello():
                 self.hello = question
 

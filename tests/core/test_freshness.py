@@ -17,9 +17,11 @@ from lfsql.core.freshness import (
     UNKNOWN,
     CommitHistory,
     LagLimits,
+    Pings,
     confirmed_ago_ms,
     confirmed_time,
     judge,
+    ping_ago_ms,
 )
 
 
@@ -188,3 +190,80 @@ def test_silence_beyond_its_limit_is_unknown_even_for_the_newest_copy() -> None:
     assert judge(history((10, 100)), 100, 10.5, limits).reason == FRESH
     assert judge(history((10, 100)), 100, 10.75, limits).reason == UNKNOWN
     assert judge(history((10, 100)), 100, 10.75, LagLimits(silence_ms_max=500)).reason == UNKNOWN
+
+
+def test_a_message_is_as_old_as_the_ping_that_it_speaks_of() -> None:
+    pings = Pings()
+    assert pings.is_due(0.0, 1.0)
+    first = pings.send(10.0)
+    assert not pings.is_due(10.9, 1.0)
+    assert pings.is_due(11.0, 1.0)
+    # It came to the node, and 200 ms later the node spoke, 50 ms after a quorum had confirmed it.
+    told = pings.confirmed_time(13.0, first, 200, 50)
+    assert told == pytest.approx(10.15, abs=0.001)
+    assert told < 10.15, "two clocks may run at different rates"
+    assert pings.confirmed_time(10.1, first, 200, 50) == pytest.approx(10.05), "it was not sent after it came"
+    assert pings.confirmed_time(13.0, 0, 0, 50) == -inf
+    assert pings.confirmed_time(13.0, first + 1, 0, 50) == -inf
+    assert pings.confirmed_time(13.0, first, 200, None) == -inf
+
+
+def test_pings_that_were_overtaken_and_those_nobody_speaks_of_are_forgotten() -> None:
+    pings = Pings()
+    numbers = [pings.send(float(at)) for at in range(3)]
+    assert pings.confirmed_time(9.0, numbers[1], 0, 0) == 1.0
+    assert pings.confirmed_time(9.0, numbers[0], 0, 0) == -inf
+    assert pings.confirmed_time(9.0, numbers[2], 0, 0) == 2.0
+    for at in range(1_000):
+        pings.send(float(at))
+    assert len(pings._sent) <= 16
+
+
+def test_how_long_ago_a_ping_came_is_not_overstated() -> None:
+    assert ping_ago_ms(7.0, 7.2509) == 250
+    assert ping_ago_ms(7.0, 6.0) == 0
+
+
+ways = st.one_of(st.floats(0, 0.01), st.floats(0, 5))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 1), st.integers(0, 3), ways, ways, st.booleans()), min_size=1, max_size=40),
+    st.floats(-1e6, 1e6),
+    st.floats(0.9995, 1.0005),
+    st.data(),
+)
+def test_what_takes_its_time_on_the_way_makes_no_copy_look_fresher(
+    beats: list[tuple[float, int, float, float, bool]], offset: float, rate: float, data: st.DataObject
+) -> None:
+    """A primary that is confirmed and commits at each beat, and says so; its messages take up to 5 seconds, and so do
+    our pings, in order.  Its clock is `offset` away from ours and runs at another `rate`.
+    """
+    pings = Pings()
+    heard = CommitHistory(age_max=1e9, entries_max=10_000)
+    truth: list[tuple[float, int]] = []
+    came: list[tuple[float, int]] = []
+    arriving: list[tuple[float, int, int, int]] = []
+    now, committed, ping_here, beat_there = 0.0, 0, 0.0, 0.0
+
+    def clock(at: float) -> float:
+        return at * rate + offset
+
+    for passed, commits, ping_takes, beat_takes, sends in beats:
+        now += passed
+        if sends:
+            ping_here = max(ping_here, now + ping_takes)
+            came.append((ping_here, pings.send(now)))
+        committed += commits
+        truth.append((now, committed))
+        last = max((each for each in came if each[0] <= now), default=None)
+        number, ago_ms = (last[1], ping_ago_ms(clock(last[0]), clock(now))) if last else (0, 0)
+        beat_there = max(beat_there, now + beat_takes)
+        arriving.append((beat_there, number, ago_ms, committed))
+    for at, number, ago_ms, index in arriving:
+        heard.hear(pings.confirmed_time(at, number, ago_ms, 0), index)
+        applied = data.draw(st.integers(0, committed))
+        bound = heard.staleness(applied, at)
+        if bound is not None:
+            overtaken_at = next((when for when, index in truth if index > applied), at)
+            assert bound >= at - overtaken_at - 1e-6

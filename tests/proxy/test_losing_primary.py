@@ -20,6 +20,7 @@ from lfsql.core.requests import (
     Heartbeat,
     LookUp,
     Outcome,
+    Ping,
     Submit,
 )
 from lfsql.errors import LfsqlError, LinkLost, NoPrimary, OutcomeUnknown, QueryCanceled
@@ -39,6 +40,9 @@ class FakeLink:
     def next_request(self) -> int:
         self.asked += 1
         return self.asked
+
+    def tell(self, _ping: Ping) -> None:
+        """It is not listened to."""
 
     def give_up_writes(self) -> None:
         """Nobody waits: what is asked here is answered, or fails, at once."""

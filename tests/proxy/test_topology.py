@@ -8,18 +8,24 @@ import pytest
 import trio
 import trio.testing
 
-from lfsql.core.freshness import BEHIND_TIME, CommitHistory
-from lfsql.core.requests import PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat
+from lfsql.core.freshness import BEHIND_TIME, UNKNOWN, CommitHistory
+from lfsql.core.requests import PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat, Ping
 from lfsql.errors import Diverged, LfsqlError, LinkLost
 from proxy.routing import behind
 from proxy.settings import SessionSettings
 from proxy.state import ReadPolicy
-from proxy.topology import GIVE_UP_S, Node, Topology
+from proxy.topology import GIVE_UP_S, PING_S, Node, Topology
 
 
 class FakeLink:
     lost = False
     writes_given_up = 0
+
+    def __init__(self) -> None:
+        self.pings: list[Ping] = []
+
+    def tell(self, ping: Ping) -> None:
+        self.pings.append(ping)
 
     def close(self, _why: LinkLost) -> None:
         self.lost = True
@@ -38,11 +44,12 @@ def topology(*names: str) -> Topology:
 def beat(
     topology: Topology, name: str, role: str, term: int, commit: int = 0, confirmed_ago_ms: int | None = None
 ) -> None:
+    """A heartbeat that takes no time, and answers a ping that took none."""
     if role == PRIMARY and confirmed_ago_ms is None:
         confirmed_ago_ms = 0
-    topology.heard(
-        topology.nodes[name], Heartbeat(name, role, term, "", commit, 0, 0, confirmed_ago_ms=confirmed_ago_ms)
-    )
+    node = topology.nodes[name]
+    ping = node.pings.send(monotonic())
+    topology.heard(node, Heartbeat(name, role, term, "", commit, 0, 0, confirmed_ago_ms=confirmed_ago_ms, ping=ping))
 
 
 async def test_the_highest_term_is_believed() -> None:
@@ -161,6 +168,49 @@ async def test_a_primary_vouches_for_the_time_at_which_a_quorum_confirmed_it() -
     assert not known.nodes["n1"].readable(now + 0.5), "the quorum's word is what counts, not the primary's"
     beat(known, "n1", PRIMARY, 3, commit=100, confirmed_ago_ms=0)
     assert not behind(known, policy(max_lag_ms="500"), 0, 100, monotonic())
+
+
+async def test_a_heartbeat_counts_from_when_it_was_sent() -> None:
+    known = topology("n1")
+    node = known.nodes["n1"]
+    now = monotonic()
+    ping = node.pings.send(now - 3.0)
+    # Said 200 ms after the ping had come; on its way for up to 2.8 s.
+    late = Heartbeat("n1", PRIMARY, 3, "n1", 100, 0, 0, confirmed_ago_ms=0, ping=ping, ping_ago_ms=200)
+    known.heard(node, late)
+    assert known.primary is node, "it may be asked all the same"
+    assert behind(known, policy(max_lag_ms="2700"), 0, 100, now) == BEHIND_TIME
+    assert not behind(known, policy(max_lag_ms="2900"), 0, 100, now)
+
+
+async def test_a_heartbeat_that_speaks_of_no_ping_tells_no_time() -> None:
+    known = topology("n1")
+    node = known.nodes["n1"]
+    known.heard(node, Heartbeat("n1", PRIMARY, 3, "n1", 100, 0, 0, confirmed_ago_ms=0))
+    assert known.commit_index == 100
+    assert known.primary is node
+    assert behind(known, policy(max_lag_ms="5000"), 0, 100, monotonic()) == UNKNOWN
+
+
+async def test_who_is_heard_is_pinged_now_and_then_the_primary_more_often() -> None:
+    known = topology("n1", "n2")
+    links: dict[str, FakeLink] = {}
+    for name, node in known.nodes.items():
+        links[name] = node.link = FakeLink()  # type: ignore[assignment]  # all that a topology uses of it
+    for name, role in (("n1", PRIMARY), ("n2", REPLICA)):
+        node = known.nodes[name]
+        for _ in range(5):
+            known.heard(node, Heartbeat(name, role, 3, "n1", 1, 0, 0, confirmed_ago_ms=0))
+    assert [len(link.pings) for link in links.values()] == [1, 1]
+    for name, role in (("n1", PRIMARY), ("n2", REPLICA)):
+        node = known.nodes[name]
+        node.pings.send(monotonic() - PING_S)
+        known.heard(node, Heartbeat(name, role, 3, "n1", 1, 0, 0, confirmed_ago_ms=0))
+    assert [len(link.pings) for link in links.values()] == [2, 1]
+    beat(known, "n2", PRIMARY, 4)
+    known.nodes["n2"].pings.send(monotonic() - PING_S)
+    known.heard(known.nodes["n2"], Heartbeat("n2", PRIMARY, 4, "n2", 1, 0, 0, confirmed_ago_ms=0))
+    assert len(links["n2"].pings) == 2
 
 
 async def test_a_primary_not_confirmed_for_long_is_one_copy_among_others() -> None:
