@@ -35,6 +35,8 @@ from lfsql.node.ledger import Ledger, Promise, Waiting
 from lfsql.storage.authorizer import INTERNAL
 from lfsql.storage.determinism import StatementRandom
 from lfsql.storage.engine import Engine
+from lfsql.testing.simulator.network import Roughness
+from lfsql.testing.simulator.node import Machine
 from lfsql.testing.simulator.plan import SHAPES
 
 Patch = tuple[Any, str, Any]
@@ -209,6 +211,18 @@ def compacted_beyond_the_database() -> list[Patch]:
     return [(log_keeping, "removable", all_old)]
 
 
+def answers_of_earlier_terms_count() -> list[Patch]:
+    receive = Consensus._append
+
+    def answer(self: Consensus, sender: NodeId, message: Append) -> None:
+        if message.term < self._term:
+            self._answer(sender, Mismatch(self._term, message.round, message.previous.index, 0, 0))
+        else:
+            receive(self, sender, message)
+
+    return [(Consensus, "_append", answer)]
+
+
 # -- Linearizable reads ------------------------------------------------------------------------------------
 
 
@@ -333,22 +347,33 @@ HALF_HEARD = {
     "faults": ("cut in two places", "cut one way"),
     "writes": (0.02,),
     "lease": 0.3,
+    "roughness": Roughness(lost=0.02, delay_max=0.02),
 }
 LEARNER_AMONG_FOUR = {"shape": "learner", "members": SHAPES["learner"]}
 KILLED = {**BUSY, "faults": ("kill", "power", "power of all", "primary isolated", "cut in two places", "pause")}
 
+CROWNED_AGAIN = {
+    **BUSY,
+    "shape": "three",
+    "members": SHAPES["three"],
+    "pauses": (0.1, 0.4),
+    "core_only": False,
+    "faults": ("primary isolated", "power of all", "kill"),
+    "writes": (0.9,),
+}
+SLOWLY_WRITTEN = {**CROWNED_AGAIN, "pauses": (0.01, 0.05, 0.3), "machine": Machine(fsync_max=0.3)}
 COMPACTED = {**BUSY, "faults": ("compaction", "power", "power of all")}
 
 PLANTED = (
     Planted("vote not persisted", 10, vote_not_persisted),
     Planted("vote told before it is on disk", 10, vote_told_before_it_is_on_disk),
-    Planted("the longer log wins", 500, longer_log_wins, KILLED),
+    Planted("the longer log wins", 200, longer_log_wins, CROWNED_AGAIN),
     Planted("any log wins", 100, any_log_wins),
     Planted("a vote ignores the lease", 200, vote_ignores_the_lease, HALF_HEARD),
     Planted("half is a quorum", 50, quorum_is_half),
     Planted("older terms committed by count", 50, older_terms_committed_by_count),
     Planted("accepted before fsync", 10, accepted_before_fsync),
-    Planted("matched counts what is in memory", 300, matched_counts_memory),
+    Planted("matched counts what is in memory", 300, matched_counts_memory, SLOWLY_WRITTEN),
     Planted("a stale append truncates", 200, stale_append_truncates),
     Planted("a truncation keeps the durable index", 100, truncation_keeps_the_durable_index),
     Planted("conflict hint off by one", 50, hint_off_by_one),
@@ -357,6 +382,7 @@ PLANTED = (
     Planted("sends overtake the fsync", 10, sends_overtake_the_fsync),
     Planted("merged writes keep the last hard state only", 100, merged_writes_keep_the_last_state_only),
     Planted("compacted beyond the database", 100, compacted_beyond_the_database, COMPACTED),
+    Planted("answers to an earlier term's messages count", 20, answers_of_earlier_terms_count),
     Planted("a lease survives a transfer", 400, lease_survives_a_transfer, TRANSFERRED),
     Planted("reads without asking a quorum", 200, reads_without_asking_a_quorum, ISOLATED),
     Planted("reads before the first record of the term", 200, reads_before_the_first_record_of_the_term, ISOLATED),

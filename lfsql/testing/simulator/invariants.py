@@ -12,7 +12,7 @@ from lfsql.core.effects import Restored
 from lfsql.core.entry import UNIT, Record, Unit, decode_unit
 from lfsql.core.ids import Hash, Index, NodeId, Term
 from lfsql.core.log import chain_fault
-from lfsql.core.messages import Accept, Append, PeerMessage, RequestVote, Vote
+from lfsql.core.messages import Accept, Append, ConsensusMessage, Mismatch, PeerMessage, RequestVote, Vote
 from lfsql.node.carrying import LogWrite
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Invariants:
         self._committed_in: list[Term] = [0]
         self._committed_at: list[float] = [0.0]
         self._votes: dict[tuple[NodeId, Term], NodeId] = {}
+        self._asked: dict[tuple[NodeId, Term], set[int]] = {}
+        """Of each node and term: the rounds that it was asked in."""
         self._stored: dict[tuple[Index, Term], Hash] = {}
         self._terms: dict[NodeId, Term] = {}
         self._leads: dict[NodeId, Term] = {}
@@ -189,6 +191,10 @@ class Invariants:
         )
         return unit.client, unit.sequence, rows
 
+    def hears(self, node: NodeId, _sender: NodeId, message: ConsensusMessage) -> None:
+        if isinstance(message, Append) and message.round:
+            self._asked.setdefault((node, message.term), set()).add(message.round)
+
     def sends(self, node: Node, to: NodeId, message: PeerMessage) -> None:
         """What is said of term, vote and log is on disk."""
         match message:
@@ -207,6 +213,14 @@ class Invariants:
                 fault = chain_fault(message.previous, message.records)
                 if fault:
                     raise Violation(f"{node.name} sends {to} a broken chain: {fault}")
+
+        if isinstance(message, Accept | Mismatch) and message.round:
+            self._answers(node, message)
+
+    def _answers(self, node: Node, message: Accept | Mismatch) -> None:
+        """Whoever answers a round was asked, in that very term: else it would count for one that it was not asked."""
+        if message.round not in self._asked.get((node.name, message.term), ()):
+            raise Violation(f"{node.name} answers round {message.round} of term {message.term}, unasked")
 
     def _voted(self, node: Node, term: Term, candidate: NodeId) -> None:
         if self._votes.setdefault((node.name, term), candidate) != candidate:

@@ -20,28 +20,42 @@ if TYPE_CHECKING:
     from lfsql.testing.simulator.node import Node
 
 
+LATE_S_MAX = 2.0
+"""Longer than elections take: who sent a message may have lost the lead and won it again before it is there."""
+
+
 class Roughness(msgspec.Struct):
-    """Chances for each message; delays in seconds."""
+    """Chances for each message; delays in seconds.  `late`: that it hangs, for up to LATE_S_MAX."""
 
     lost: float = 0.0
     repeated: float = 0.0
+    late: float = 0.0
     delay_min: float = 0.0005
     delay_max: float = 0.002
 
 
 class Network:
-    """`nodes` is filled by its owner, and may grow."""
+    """`nodes` is filled by its owner, and may grow.  `hears` is told of what arrives: (node, sender, message)."""
 
-    def __init__(self, world: World, roughness: Roughness, nodes: Mapping[NodeId, Node]) -> None:
+    def __init__(
+        self,
+        world: World,
+        roughness: Roughness,
+        nodes: Mapping[NodeId, Node],
+        hears: Callable[[NodeId, NodeId, ConsensusMessage], None],
+    ) -> None:
         self.roughness = roughness
         self.cut: set[tuple[NodeId, NodeId]] = set()
         self.sent = 0
         self._world = world
         self._nodes = nodes
+        self._hears = hears
 
     def delay(self) -> float:
-        rough = self.roughness
-        return rough.delay_min + self._world.random.random() * (rough.delay_max - rough.delay_min)
+        rough, random = self.roughness, self._world.random
+        if rough.late and random.random() < rough.late:
+            return random.random() * LATE_S_MAX
+        return rough.delay_min + random.random() * (rough.delay_max - rough.delay_min)
 
     def send(self, sender: NodeId, to: NodeId, message: PeerMessage) -> None:
         self.sent += 1
@@ -58,7 +72,11 @@ class Network:
             node.soon(received, self.delay())
 
     def _receipt(self, node: Node, sender: NodeId, message: ConsensusMessage) -> Callable[[], None]:
-        return lambda: node.carrier.step(Received(sender, message))
+        def receive() -> None:
+            self._hears(node.name, sender, message)
+            node.carrier.step(Received(sender, message))
+
+        return receive
 
     def connect(self, node: Node, peer: NodeId) -> None:
         node.soon(lambda: node.carrier.step(PeerConnected(peer)), self.delay())

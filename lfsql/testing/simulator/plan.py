@@ -116,6 +116,7 @@ def plan_of(random: Random) -> Plan:
         roughness=Roughness(
             lost=random.choice([0.0, 0.02, 0.2]),
             repeated=random.choice([0.0, 0.1]),
+            late=random.choice([0.0, 0.0, 0.01, 0.1]),
             delay_max=random.choice([0.002, 0.02, 0.15]),
         ),
         machine=Machine(

@@ -58,7 +58,7 @@ class Simulation:
         self.nodes: dict[NodeId, Node] = {}
         self.faults = 0
         self.invariants = Invariants()
-        self.network = Network(self.world, Roughness(), self.nodes)
+        self.network = Network(self.world, Roughness(), self.nodes, self.invariants.hears)
         configuration = Configuration(self.plan.members)
         drift = self.plan.clock_drift
         for name in (*(member.node for member in self.plan.members), *self.plan.spares):
