@@ -16,7 +16,7 @@ import trio
 
 from lfsql.config import Balancing
 from lfsql.core.requests import PRIMARY
-from proxy.balancing.health import Health, HealthLimits
+from proxy.balancing.health import Health, HealthLimits, State
 from proxy.balancing.latency import slower
 from proxy.balancing.shares import SLOTS_MAX, Arrangement, Copy, arrange
 from proxy.balancing.turns import Turns
@@ -54,6 +54,8 @@ class Balancer:
         self._draw = draw
         self._turns: Turns[Node] = Turns(int(draw() * SLOTS_MAX))
         self._arranged: tuple[list[Node], Arrangement] | None = None
+        self._states: dict[str, State] = {}
+        """Of their health, when it was looked at last."""
         self._looked_at = now
         self.turn: Final = self._turns.turn
         """The nodes in the order in which to try them for one read."""
@@ -109,12 +111,13 @@ class Balancer:
         """Something changed: work out the turns anew."""
         self._looked_at = now
         nodes = list(self._nodes.values())
-        before = [node.health.state for node in nodes]
         copies = [self._copy(node, now) for node in nodes]
-        for node, state in zip(nodes, before, strict=True):
-            if node.health.state == "ejected" != state:
-                LOG.warning("node %s gets no reads for now: %s", node.name, node.health.why)
-            if node.health.state != state:
+        before, self._states = self._states, {node.name: node.health.state for node in nodes}
+        for node in nodes:
+            state = node.health.state
+            if state != before.get(node.name):
+                if state == "ejected":
+                    LOG.warning("node %s gets no reads for now: %s", node.name, node.health.why)
                 node.stirred.set()
                 node.stirred = trio.Event()
         arrangement = arrange(copies, self._ejected_percent_max)

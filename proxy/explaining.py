@@ -124,7 +124,8 @@ async def _explain_route(state: SessionState, utility: Explain) -> list[Row]:
         stale = "of unknown age" if one.staleness_ms is None else f"at most {one.staleness_ms:.0f} ms stale"
         lines.append(
             f"  {one.role} {one.node}: {one.objection or 'may serve'} "
-            f"(index {one.at}, {stale}, {one.lag_entries} entries behind)"
+            f"(index {one.at}, {stale}, {one.lag_entries} entries behind; {one.state}, "
+            f"its share {one.share_percent:g} %, {one.outstanding} outstanding)"
         )
     lines += [f"SQL: {sql}" for sql in plan.statements]
     return [(line,) for line in lines]
@@ -172,7 +173,7 @@ def _choice(state: SessionState, policy: ReadPolicy, tried: list[Prospect]) -> t
     for one in tried:
         if not one.objection:
             waits = "the first that may serve, once a quorum has confirmed how far it must be"
-            return f"{one.role} {one.node}", waits if policy.level == "strong" else "the first that may serve"
+            return f"{one.role} {one.node}", waits if policy.level == "strong" else _turn(one, tried)
     choice = policy.when_lagging
     if choice == "primary" and policy.route not in ("auto", "primary"):
         choice = "wait"
@@ -184,6 +185,13 @@ def _choice(state: SessionState, policy: ReadPolicy, tried: list[Prospect]) -> t
     if freshest is None:
         return "nowhere: it would wait", "no node is known"
     return f"{freshest.role} {freshest.node}", f"no copy may serve, and when_lagging is {choice}"
+
+
+def _turn(one: Prospect, tried: list[Prospect]) -> str:
+    """Why this one is read."""
+    if one is tried[0]:
+        return "it has the turn" if len(tried) > 1 else "it is the one there is"
+    return "the first that may serve"
 
 
 def _primary(state: SessionState) -> str:

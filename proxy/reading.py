@@ -28,7 +28,7 @@ from proxy.routing import behind, candidates, objection, standing
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
-from proxy.waiting import wait_change, wait_primary, waiting
+from proxy.waiting import wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -87,6 +87,20 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
     return None
 
 
+class Passed(list[str]):
+    """Why nodes were passed over.  `full`: those that have their `max_sessions`; `failed`: the last that did not do
+    what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full: list[Node] = []
+        self.failed = ""
+
+    def reason(self, way: str) -> str:
+        """Of a receipt."""
+        return f"{way}, as {self.failed} failed" if self.failed else way
+
+
 async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, ...]) -> RowSource:
     """The statement's rows from the first node that may serve it.  Raises as `read_now`, and TooStale, NoPrimary."""
     if plan.mixed:
@@ -96,7 +110,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
     while True:
         required = await _required(state, policy, deadline)
         now = monotonic()
-        reasons: list[str] = []
+        reasons = Passed()
         for node in candidates(state, policy):
             if not node.readable(now):
                 reasons.append(f"{node.name}: not heard")
@@ -109,9 +123,13 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                         raise
                     state.worker.topology.balancer.failed(node, monotonic(), error.message)
                 reasons.append(f"{node.name}: {error.message}")
+                reasons.failed = node.name
                 continue
             if source is not None:
                 return source
+        if reasons.full:
+            await wait_room(state, reasons.full, deadline)
+            continue
         source = await _when_lagging(state, plan, sql, arguments, policy, required, deadline, reasons)
         if source is not None:
             return source
@@ -161,7 +179,7 @@ async def _try(
     policy: ReadPolicy,
     node: Node,
     required: Index,
-    reasons: list[str],
+    reasons: Passed,
 ) -> RowSource | None:
     """The rows, or None with the reason added."""
     topology = state.worker.topology
@@ -174,15 +192,24 @@ async def _try(
         reasons.append(f"{node.name}: {reason}")
         return None
     if reads is None:
+        if node.full:
+            reasons.full.append(node)
+            return None
         needed = min(required, at) if policy.level == "any" else required
-        return await _over_link(state, sql, arguments, node, needed, policy.level, plan.schema_index, movable=True)
+        reason = reasons.reason("link")
+        return await _over_link(
+            state, sql, arguments, node, needed, policy.level, plan.schema_index, movable=True, reason=reason
+        )
     if not plan.memo.skips:
         rows = reads.try_inline(sql, arguments)
         if rows is not None:
             plan.memo.long_runs = 0
-            _note(state, node, at, policy.level, INLINE)
+            _note(state, node, at, policy.level, reasons.reason(INLINE))
             return ListRows(rows)
         plan.memo.ran_long()
+    if node.full:
+        reasons.full.append(node)
+        return None
     plan.memo.skips -= 1
     balancer = topology.balancer
     balancer.begin(node)
@@ -193,7 +220,7 @@ async def _try(
     except BaseException:
         balancer.end(node)
         raise
-    _note(state, node, cursor.index, policy.level, "thread")
+    _note(state, node, cursor.index, policy.level, reasons.reason("thread"))
     return LocalRows(state, node, cursor)
 
 
@@ -318,6 +345,9 @@ async def _when_lagging(
             node = max(readable, key=lambda node: node.applied_index, default=None)
         if node is None or node.link is None:
             return None
+        if node.full:
+            await wait_room(state, [node], deadline)
+            continue
         needed = required if choice == "freshest" else await _fresh_index(state, policy, required, deadline)
         if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
             raise SchemaMoved(node.schema_index)
@@ -358,11 +388,12 @@ async def _over_link(
     *,
     movable: bool = False,
     wait_ms_max: int = WAIT_MS_MAX,
+    reason: str = "link",
 ) -> RowSource:
     """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`.
 
-    `level`: of the receipt; None when it is no statement's.  `movable`: another node can be asked instead; LinkLost
-    is also raised when this one does not answer.
+    `level`, `reason`: of the receipt; no level when it is no statement's.  `movable`: another node can be asked
+    instead; LinkLost is also raised when this one does not answer.
     """
     balancer = state.worker.topology.balancer
     link = node.link
@@ -398,7 +429,7 @@ async def _over_link(
         now = monotonic()
         balancer.answered(node, now - began, now)
     if level is not None:
-        _note(state, node, answer.index, level, "link")
+        _note(state, node, answer.index, level, reason)
     if not answer.more:
         balancer.end(node)
         return ListRows(list(answer.rows))

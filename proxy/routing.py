@@ -7,7 +7,7 @@ a statement goes.
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lfsql.core.freshness import judge
 from lfsql.core.ids import Index
@@ -19,6 +19,9 @@ from proxy.state import ReadPolicy, SessionState
 if TYPE_CHECKING:
     from proxy.sql.plan import Plan
     from proxy.topology import Node, Topology
+
+
+FULL: Final = "it has its max_sessions"
 
 
 def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index, now: float) -> str:
@@ -85,6 +88,10 @@ class Prospect(NamedTuple):
     staleness_ms: float | None
     lag_entries: int
     objection: str
+    state: str
+    """In the choice: see Node.state."""
+    share_percent: float
+    outstanding: int
 
 
 def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
@@ -103,5 +110,9 @@ def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
             else "not heard"
         )
         staleness_ms = None if staleness_s is None else staleness_s * 1000
-        found.append(Prospect(node.name, node.role, index, staleness_ms, lag_entries, why))
+        if not why and node.full and node.reads is None:
+            why = FULL
+        share = round(node.share_percent, 1)
+        given = (node.name, node.role, index, staleness_ms, lag_entries, why, node.state, share, node.outstanding)
+        found.append(Prospect(*given))
     return found

@@ -5,12 +5,15 @@ What waits here waits for an election, which is when clients' own limits matter 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import trio
+
+from lfsql.errors import QueryCanceled, TooManyConnections
 from proxy.state import SessionState, cancellable
 
 if TYPE_CHECKING:
@@ -40,3 +43,24 @@ async def wait_change(state: SessionState, deadline: float) -> bool:
     """As Topology.wait_change.  Raises QueryCanceled."""
     with waiting(state):
         return await cancellable(state, partial(state.worker.topology.wait_change, deadline))
+
+
+async def wait_room(state: SessionState, full: Sequence[Node], deadline: float) -> None:
+    """Wait until one of the nodes has less than its `max_sessions`, until `deadline` (monotonic seconds) or the end
+    of the statement's time.  Raises TooManyConnections then, and QueryCanceled when the client asks for it."""
+    room = state.worker.topology.balancer.room
+    with waiting(state):
+        while all(node.full for node in full):
+            left_s = min(deadline - monotonic(), state.stop_at - trio.current_time())
+            if left_s <= 0:
+                names = ", ".join(node.name for node in full)
+                raise TooManyConnections(
+                    f"each node that may serve this read has its max_sessions: {names}",
+                    hint="End transactions and close cursors that are not needed, or raise the limit in proxy.toml.",
+                )
+            try:
+                with trio.move_on_after(left_s):
+                    await cancellable(state, room.park)
+            except QueryCanceled:
+                if trio.current_time() < state.stop_at:
+                    raise  # by the client
