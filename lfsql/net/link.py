@@ -308,8 +308,7 @@ async def connect(
 
     Raises LinkLost when nobody answers there, LinkRefused when the ends do not fit.
     """
-    host, _, port = address.rpartition(":")
-    dialed = await _dial(host.strip("[]"), int(port), address)
+    dialed = await _dial(address)
     connection = Connection(
         dialed, frame_bytes_max=HANDSHAKE_FRAME_BYTES_MAX, queue_bytes_max=2 * HANDSHAKE_FRAME_BYTES_MAX
     )
@@ -372,12 +371,15 @@ async def open_link(
         raise failure
 
 
-async def _dial(host: str, port: int, address: str) -> socket.socket:
+async def _dial(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
     with trio.move_on_after(DIAL_MS_MAX / 1000):
         try:
-            stream = await trio.open_tcp_stream(host, port)
+            stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
         except OSError as error:
             raise LinkLost(f"nobody answers at {address}: {error.strerror or error}") from error
+        except (ValueError, OverflowError) as error:  # what somebody else says of himself may be anything
+            raise LinkLost(f"'{address}' is no address that can be dialed: {error}") from error
         # trio's dialing (name look-up, racing addresses) is wanted, its stream is not.
         return socket.socket(fileno=stream.socket.detach())
     raise LinkLost(f"nobody answered at {address} within {DIAL_MS_MAX} ms")

@@ -115,8 +115,8 @@ class ContentChecks:
         elif self._applier.quarantined:
             self._send(sender, ContentChecked(message.position, message.round, b"", "quarantined"))
         elif not self._leads():
-            self._applier.stop_at(message.position.index)
             self._ask(message)
+            self._applier.stop_at(message.position.index)
 
     def node_came(self) -> None:
         """Another node is connected again: who knows what happened to its disk."""
@@ -127,6 +127,8 @@ class ContentChecks:
         await self._changed.wait()
 
     def _ask(self, message: CheckContent) -> None:
+        if self._asked is not None:  # nobody has begun with it, so nobody would have the applier go on
+            self._applier.go_on(self._asked.position.index)
         self._asked = message
         self._current.cancel()
         self._wake.set()

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from lfsql.config import NodeConfig
+from lfsql.config import NodeConfig, split_address
 from lfsql.core.effects import CHANGING, NOT_PRIMARY, ProposalRefused, Proposed, Restored, Transfer
 from lfsql.core.entry import CONFIGURATION
 from lfsql.core.ids import Index, NodeId
@@ -193,6 +193,10 @@ class Membership:
         role = ROLES.get(order.role)
         if role is None:
             raise OrderRefused(f"'{order.role}' is no role of a node: voter, learner, witness")
+        try:
+            split_address(order.address)
+        except ValueError as error:
+            raise OrderRefused(f"'{order.address}' is no address of a node: {error}") from error
         known: Member | None = None
         member = Member(order.node)
 

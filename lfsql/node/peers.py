@@ -62,6 +62,8 @@ class Peer:
         self.incoming: set[Connection] = set()
         self.spoken = False
         """Something was sent since the last look."""
+        self.dropped = 0
+        """Messages that found no room since the last look."""
         self.heard_at = 0.0
         self.wake = trio.Event()
         self.gave_up = trio.Event()
@@ -121,7 +123,7 @@ class Peers:
         except LinkLost:
             return
         except QueueFull:
-            logger.warning("node '%s' does not take what is sent to it; a message was dropped", to)
+            peer.dropped += 1
 
     def connected(self, node: NodeId) -> bool:
         peer = self._peers.get(node)
@@ -151,9 +153,7 @@ class Peers:
                 self._add(Peer(node, address))
         for node, peer in self._peers.items():
             if node not in addresses and peer.is_member:
-                peer.is_member = False
-                if self._nursery is not None:
-                    self._nursery.start_soon(self._let_go, peer)
+                self._to_be_let_go(peer)
 
     async def run(self) -> None:
         """Dial every peer, again whenever its link is lost, until cancelled."""
@@ -161,6 +161,8 @@ class Peers:
             self._nursery = nursery
             for peer in self._peers.values():
                 nursery.start_soon(self._keep_connected, peer)
+                if not peer.is_member:
+                    nursery.start_soon(self._let_go, peer)
             nursery.start_soon(self._speak_and_listen)
 
     def _add(self, peer: Peer) -> None:
@@ -168,13 +170,23 @@ class Peers:
         if self._nursery is not None:
             self._nursery.start_soon(self._keep_connected, peer)
 
+    def _to_be_let_go(self, peer: Peer) -> None:
+        peer.is_member = False
+        if self._nursery is not None:
+            self._nursery.start_soon(self._let_go, peer)
+
     async def _let_go(self, peer: Peer) -> None:
-        await trio.sleep(self._silence_s_max)
-        if not peer.is_member and self._peers.get(peer.node) is peer and self._refusal(peer.node):
-            del self._peers[peer.node]
-            peer.dialing.cancel()
-            for connection in peer.incoming:
-                connection.close()
+        """Dial no more, and hear no more, whom there is something against, once it had time to hear of that.  Whom
+        there is nothing against may be a member that this node does not know of yet.
+        """
+        while not peer.is_member and self._peers.get(peer.node) is peer:
+            await trio.sleep(self._silence_s_max)
+            if not peer.is_member and self._refusal(peer.node):
+                del self._peers[peer.node]
+                peer.dialing.cancel()
+                for connection in peer.incoming:
+                    connection.close()
+                return
 
     async def serve(self, connection: Connection, identity: Identity) -> None:
         """Hear a peer.  Raises LinkLost, ProtocolViolation; LinkRefused when the node is not of this cluster."""
@@ -213,8 +225,8 @@ class Peers:
             raise LinkRefused(why)
         if peer is None:
             peer = Peer(identity.node, identity.address)
-            peer.is_member = False
             self._add(peer)
+            self._to_be_let_go(peer)
         await self._wait_given_up(peer)
         if peer.barred:
             raise LinkRefused(peer.barred)
@@ -313,6 +325,11 @@ class Peers:
                 if not peer.spoken and peer.connection is not None and not peer.connection.queued_bytes:
                     self.send(node, Alive())
                 peer.spoken = False
+                if peer.dropped:
+                    logger.warning(
+                        "node '%s' does not take what is sent to it: %d messages dropped", node, peer.dropped
+                    )
+                    peer.dropped = 0
                 # Who was stopped itself has not yet read what came meanwhile.
                 if slept < self._silence_s_max and now - peer.heard_at > self._silence_s_max:
                     self._close_silent(peer)

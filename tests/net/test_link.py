@@ -242,6 +242,14 @@ async def test_a_question_too_large_is_refused_and_the_link_lives() -> None:
         assert not link.lost
 
 
+@pytest.mark.parametrize("address", ["", "nowhere", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "a..b:1", ":"])
+async def test_what_is_no_address_is_link_lost(address: str) -> None:
+    """A node says itself where it is: what it says must not end whoever dials it."""
+    with pytest.raises(LinkLost):
+        async with open_link(address, PROXY, KEY):
+            pass
+
+
 async def test_nobody_there_is_link_lost() -> None:
     listening = bind("127.0.0.1:0")
     port = listening.getsockname()[1]

@@ -14,6 +14,8 @@ from lfsql.cli.layout import Layout
 from lfsql.cli.verify_cluster import is_running, print_cluster, verify_cluster
 from lfsql.config import ProxyConfig, Upstream
 from lfsql.core.contents import Comparison
+from lfsql.core.ids import Position
+from lfsql.core.messages import CheckContent
 from lfsql.core.requests import COMMITTED, QUARANTINED, Heartbeat, Read, ReadMore, Rows, Status, StatusRequest
 from lfsql.node import content_checks
 from lfsql.node.rebuilding import Rebuilder
@@ -369,4 +371,21 @@ async def test_a_replica_that_has_passed_the_position_is_not_compared_and_not_he
             await applier.stopped()
             applier.go_on(1)
             await session.submit("INSERT INTO t DEFAULT VALUES")
+            await cluster.level()
+
+
+async def test_a_check_that_another_takes_the_place_of_does_not_hold_up_the_applier(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster:
+        primary = await cluster.primary()
+        other = next(name for name in cluster.configs if name != primary)
+        async with cluster.link(primary) as link:
+            session = Session(link, "a")
+            await fill(session)
+            await cluster.level()
+            told = node_of(cluster, primary).progress.position
+            checks = node_of(cluster, other).checks
+            checks.heard(primary, CheckContent(Position(told.index + 1, told.term, told.hash), 1))
+            checks.start()  # in the same moment: nobody has looked at the first yet
+            for _ in range(4):
+                await session.submit("INSERT INTO t DEFAULT VALUES")
             await cluster.level()

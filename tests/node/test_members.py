@@ -246,6 +246,7 @@ async def test_a_change_that_may_still_be_logged_is_not_said_to_be_refused(
         (TransferLead, ("n9",), "'n9' cannot take the lead"),
         (RemoveMember, ("n9",), "'n9' is not a member"),
         (AddMember, ("n4", "127.0.0.1:1", "king", 1), "'king' is no role"),
+        (AddMember, ("n4", "nowhere", "voter", 1), "'nowhere' is no address"),
         (AddMember, ("n1", "127.0.0.1:1", "witness", 1), "at least one voter"),
         (RemoveMember, ("n1",), "at least one voter"),
     ],

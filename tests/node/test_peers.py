@@ -36,6 +36,10 @@ class Heard:
         self.connected = trio.Event()
         self.lost = trio.Event()
         self.met: dict[str, str] = {}
+        self.belongs = set(addresses)
+        self.looks = 0
+        """How often it was asked whom there is something against."""
+        self.looked = trio.Event()
         self.peers = Peers(
             addresses,
             NODE_ONE,
@@ -46,12 +50,18 @@ class Heard:
             came=lambda: None,
             known=self.met,
             remember=self.remember,
-            refusal=lambda node: "" if node in addresses else f"node '{node}' is not a member",
+            refusal=self.refusal,
             speak_s=speak_s,
             silence_s_max=silence_s_max,
             frame_bytes_max=1 << 20,
             queue_bytes_max=1 << 20,
         )
+
+    def refusal(self, node: str) -> str:
+        self.looks += 1
+        self.looked.set()
+        self.looked = trio.Event()
+        return "" if node in self.belongs else f"node '{node}' is not a member"
 
     def step(self, given: Input) -> None:
         self.inputs.append(given)
@@ -182,6 +192,31 @@ async def test_who_is_refused_for_good_is_told_why_and_not_dialed() -> None:
             assert told == NotHeard("node 'n2' is refused: it forgot what it had acknowledged")
             connection.close()
             assert [type(given) for given in heard.inputs] == [PeerConnected, PeerLost]
+
+
+async def test_who_belongs_no_longer_is_not_dialed_for_ever() -> None:
+    """It was removed before this node started, and only this node's own file still names it."""
+    heard = Heard({"n2": "127.0.0.1:1"}, silence_s_max=0.05)
+    heard.belongs = set()
+    heard.peers.set_members({})
+    async with listening(heard):
+        with trio.fail_after(5):
+            while heard.peers.address("n2"):  # noqa: ASYNC110 - it is forgotten without a word
+                await trio.sleep(0.01)
+
+
+async def test_who_may_be_a_member_yet_is_let_go_once_it_is_known_to_be_none() -> None:
+    heard = Heard({}, silence_s_max=0.05)
+    heard.belongs = {"n2"}
+    async with listening(heard) as address:
+        connection, _ = await connect(address, NODE_TWO, KEY)
+        while heard.looks < 3:
+            await heard.looked.wait()
+        assert not heard.lost.is_set()
+        assert "n2" in heard.peers._peers, "there is nothing against it"
+        heard.belongs.clear()
+        await ended(connection)
+        assert "n2" not in heard.peers._peers
 
 
 class Said(logging.Handler):
