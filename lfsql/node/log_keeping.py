@@ -8,6 +8,8 @@ What may go is decided each second, segment by segment, oldest first.
   that it has arrived; but not past twice the size.
 - What data.db does not hold, on the disk, never goes, whatever the size: log.db is what it would be made again from.
 
+The file gives back what that leaves free in it, when it is much: `lfsql.storage.log_space`.
+
 Every node bounds its own log, by the same rules: the primary's choices bind nobody, so nothing needs to be agreed on,
 and a replica that becomes primary has what it then needs.
 """
@@ -36,6 +38,11 @@ logger: Final = logging.getLogger(__name__)
 
 _LOOK_S: Final = 1.0
 _VERIFY_PAUSE_S: Final = 0.05
+_SHRINK_PAUSE_S: Final = 0.1
+"""A step holds up appends for a few milliseconds; what is free is no hurry."""
+_FREE_BYTES_MIN: Final = 1 << 20
+_FREE_PART: Final = 16
+"""Of the log's bound this part may be free in the file: more than is cut at once, which the next records take."""
 SEGMENTS: Final = 64
 """Into how many parts a bound is divided: the log is kept to it within one."""
 
@@ -101,10 +108,13 @@ class LogKeeper:
         self._database = database
         self._connected = connected
         self._sending = sending
+        self._cut = trio.Event()
+        self._cut.set()  # a log may have been cut that was not given time to shrink
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._verify)
+            nursery.start_soon(self._shrink)
             while True:
                 await trio.sleep(_LOOK_S)
                 await self.compact()
@@ -129,7 +139,19 @@ class LogKeeper:
         self._driver.step(Compacted(base))
         before = self._log.base.index
         await self._log.compact(upto, configuration)
+        self._cut.set()
         logger.info("the log begins after record %d now, before it was %d", upto, before)
+
+    async def _shrink(self) -> None:
+        """At the start, and after records were cut: give back what is free, with pauses."""
+        free_bytes_max = max(self._limits.log_bytes_max // _FREE_PART, _FREE_BYTES_MIN)
+        while True:
+            await self._cut.wait()
+            self._cut = trio.Event()
+            more = True
+            while more:
+                more = await self._log.shrink(free_bytes_max)
+                await trio.sleep(_SHRINK_PAUSE_S)
 
     def _needed(self) -> Index:
         """Up to where no replica on its way needs the log: one that is connected, and not before its beginning."""

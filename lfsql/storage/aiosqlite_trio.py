@@ -14,7 +14,8 @@ thread is the same idea, kept by others).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -130,3 +131,16 @@ def connect(path: str | Path, **options: Any) -> TrioConnection:
     """As aiosqlite.connect: await it, or use it with `async with`.  `options` go to sqlite3.connect."""
     connector = aiosqlite.connect(path, **options)._connector  # noqa: SLF001 - how aiosqlite reaches its SQLite
     return TrioConnection(connector, iter_chunk_size=64)
+
+
+@contextmanager
+def transaction(connection: Blocking) -> Iterator[None]:
+    """In the connection's thread: all of the body or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -22,8 +22,7 @@ what SQLite's recovery has been tested for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -35,8 +34,8 @@ from lfsql.core.entry import CONFIGURATION, Record
 from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.log import RECORD_OVERHEAD_BYTES
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
-from lfsql.storage import migrations
-from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect
+from lfsql.storage import log_space, migrations
+from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect, transaction
 from lfsql.storage.faults import FULL_HINT
 from lfsql.storage.log_rows import (
     DAMAGED_MAX,
@@ -63,6 +62,7 @@ _COMPACT_ROWS: Final = 2_000
 _REPLACE_HINT: Final = (
     "What this node promised is lost with it: replace the node by one of a new name, see docs/guarantees.md."
 )
+_WAL_LIMIT: Final = "journal_size_limit=67108864"
 _ROW: Final = "log_index, term, kind, hash, body, checksum"
 
 
@@ -187,6 +187,10 @@ class StatementLog:
         while self.base.index < upto:
             await self._call(self._compact, upto, configuration)
 
+    async def shrink(self, free_bytes_max: int) -> bool:
+        """Give back to the disk a piece of the file's free space; False when `free_bytes_max` or less is left."""
+        return await self._call(log_space.give_back, free_bytes_max)
+
     async def reset(self, base: Position, *, configuration: bytes = b"", hard_state: bytes | None = None) -> None:
         """Forget all records: a snapshot that stands at `base` was installed.  One transaction."""
         await self._call(self._reset, base, configuration, hard_state)
@@ -222,7 +226,8 @@ class StatementLog:
     def _open(self, connection: Blocking) -> None:
         # A flipped bit turns bytes into text: which then is no error of the database, but a damaged record.
         connection.text_factory = lambda text: text.decode(errors="replace")
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cell_size_check=ON", "mmap_size=0"):
+        log_space.keep_references(connection)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cell_size_check=ON", "mmap_size=0", _WAL_LIMIT):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         migrations.migrate(
             lambda sql, parameters: connection.execute(sql, tuple(parameters)).fetchall(),
@@ -244,7 +249,7 @@ class StatementLog:
         self._segments.load(connection, self.base.index, self.last.index)
 
     def _remember(self, connection: Blocking, node: NodeId, incarnation: str) -> str:
-        with _transaction(connection):
+        with transaction(connection):
             connection.execute("INSERT OR IGNORE INTO met VALUES (?, ?)", (node, incarnation))
         row = connection.execute("SELECT incarnation FROM met WHERE node = ?", (node,)).fetchone()
         return str(row[0])
@@ -308,7 +313,7 @@ class StatementLog:
         if truncate_from is not None and truncate_from <= last.index:
             last = self._position_at(connection, truncate_from - 1)
         after = follow(last, records)
-        with _transaction(connection):
+        with transaction(connection):
             if truncate_from is not None:
                 connection.execute("DELETE FROM records WHERE log_index >= ?", (truncate_from,))
                 connection.execute("DELETE FROM segments WHERE last_index >= ?", (truncate_from,))
@@ -368,7 +373,7 @@ class StatementLog:
         repaired = {record.index for record in records}
         left = tuple(index for index in self.damaged if index not in repaired)
         last = self.last
-        with _transaction(connection):
+        with transaction(connection):
             connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", map(row_of, records))
             for index in sorted(repaired | {index + 1 for index in repaired}):
                 if self.base.index < index <= self.last.index and not {index, index - 1} & set(left):
@@ -390,7 +395,7 @@ class StatementLog:
         if upto <= self.base.index:
             return  # another compaction was faster
         base = self._position_at(connection, self._compact_step(connection, upto))
-        with _transaction(connection):
+        with transaction(connection):
             connection.execute("DELETE FROM records WHERE log_index <= ?", (base.index,))
             # That of `upto` in the middle of the way, too: a later one is in the log, and an earlier not in force.
             self._begin_at(connection, base, configuration, self.hard_state)
@@ -414,7 +419,7 @@ class StatementLog:
         return step
 
     def _reset(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes | None) -> None:
-        with _transaction(connection):
+        with transaction(connection):
             connection.execute("DELETE FROM records")
             connection.execute("DELETE FROM segments")
             self._begin_at(connection, base, configuration, self.hard_state if hard_state is None else hard_state)
@@ -431,7 +436,7 @@ class StatementLog:
         if base.index >= self.last.index or not may_follow(base, at, after):
             self._reset(connection, base, configuration, hard_state)
             return
-        with _transaction(connection):
+        with transaction(connection):
             connection.execute("DELETE FROM records WHERE log_index <= ?", (base.index,))
             self._begin_at(connection, base, configuration, hard_state)
         self._moved_to(base, configuration)
@@ -477,15 +482,3 @@ class StatementLog:
         if row is None:
             raise InvariantBroken(f"record {index} is not in the log")
         return Position(*row)
-
-
-@contextmanager
-def _transaction(connection: Blocking) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -90,6 +91,29 @@ async def test_every_node_bounds_its_log_and_starts_again_from_what_is_left(tmp_
         assert node._log.base.index > 0
         await cluster.level()
         assert cluster.content(follower, "SELECT count(*) FROM t") == [(26,)]
+
+
+async def test_after_a_burst_the_file_comes_back_near_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bursting = [True]
+
+    def hold(*arguments: Any, **options: Any) -> Index:
+        return 0 if bursting else removable(*arguments, **options)
+
+    monkeypatch.setattr(log_keeping, "removable", hold)
+    monkeypatch.setattr(log_keeping, "_SHRINK_PAUSE_S", 0.001)
+    path = tmp_path / "n1" / "log.db"
+    async with cluster_of(tmp_path, 1, log_bytes_max=MEBIBYTE) as cluster:
+        async with cluster.link(await cluster.primary()) as link:
+            await Session(link, "schema").submit("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)")
+        await fill(cluster, "n1", 80)
+        assert path.stat().st_size > 4 * MEBIBYTE
+        bursting.clear()
+        await until(lambda: path.stat().st_size < 2.5 * MEBIBYTE)
+        await fill(cluster, "n1", 1, "goes on")
+        await cluster.level()
+        assert cluster.content("n1", "SELECT count(*) FROM t") == [(81,)]
 
 
 async def test_nothing_goes_that_a_replica_on_its_way_needs_or_data_db_lacks(

@@ -360,3 +360,44 @@ async def test_an_older_log_gets_an_incarnation(tmp_path: Path) -> None:
     async with StatementLog(tmp_path / "log.db") as log:
         assert log.incarnation
         assert log.last.index == 3
+
+
+def size_of(path: Path) -> int:
+    return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
+
+
+async def test_a_file_gives_back_what_cut_records_left_free_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    records = chain(400, size=7_000)
+    async with StatementLog(path) as log:
+        for start in range(0, len(records), 40):
+            await log.write(records[start : start + 40])
+        full = size_of(path)
+        await log.compact(350)
+        assert size_of(path) >= full, "nobody has asked"
+        steps = 1
+        while await log.shrink(1 << 20):
+            steps += 1
+            # Between two steps the log goes on.
+            if steps == 5:
+                more = chain(1, log.last, size=7_000)
+                await log.write(more)
+        assert steps > 20, "each is short"
+        left = sum(record_bytes(record) for record in [*records[350:], *more])
+        assert path.stat().st_size < 1.4 * left + (1 << 20)  # pages are not full
+        assert not await log.shrink(1 << 20)
+        assert list(await log.read(351, 401, 1 << 30)) == [*records[350:], *more]
+    async with StatementLog(path) as log:
+        assert (log.damaged, log.base.index, log.last.index) == ((), 350, 401)
+
+
+async def test_a_file_that_was_made_to_keep_its_size_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    edit(path, "PRAGMA journal_mode=WAL")
+    async with StatementLog(path) as log:
+        await log.write(chain(100, size=7_000))
+        await log.compact(90)
+        assert not await log.shrink(0)
+        await log.write(chain(10, log.last))
+    async with StatementLog(path) as log:
+        assert (log.damaged, log.last.index) == ((), 110)
