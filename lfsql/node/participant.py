@@ -53,6 +53,8 @@ _SPEAK_S_MAX: Final = 1.0
 _SILENCE_S_MIN: Final = 5.0
 """The two hold whatever the nodes' own configurations: none takes another for dead that is only set to be slow."""
 _LINKS_PER_PEER_MAX: Final = 4
+_COPIES_MAX: Final = 2
+"""Answers with records of the log, megabytes each, that are in memory at a time: others wait for the log longer."""
 
 
 class Owner(Protocol):
@@ -137,6 +139,7 @@ class Participant:
         self.change = trio.Event()
         """The next change of the primary, the members or this node's part: for who must not miss one."""
         self._links = 0
+        self._copies = trio.Semaphore(_COPIES_MAX)
 
     def start(self, restored: Restored, listening: socket.socket, database: Path | None) -> None:
         """Put the parts together; nothing runs before run().  `database`: data.db; None for a node without data."""
@@ -234,7 +237,11 @@ class Participant:
         self.status.change()
 
     def answer_records(self, asker: AnsweringLink, question: LogRecords) -> None:
-        self.nursery.start_soon(answer_records, self.log, self.driver, asker, question)
+        self.nursery.start_soon(self._answer_records, asker, question)
+
+    async def _answer_records(self, asker: AnsweringLink, question: LogRecords) -> None:
+        async with self._copies:
+            await answer_records(self.log, self.driver, asker, question)
 
     async def hand_over(self) -> None:
         """Have another node lead, when this one does and another can; returns when it does, or did not in time."""

@@ -51,6 +51,8 @@ HEARTBEAT_S: Final = 0.15
 QUIET_HEARTBEAT_S: Final = 0.3
 """The same for all other nodes, which only show that they live.  What they apply they tell at once."""
 GATHER_S_MAX: Final = 1.0
+GATHERS_MAX: Final = 4
+"""At a time: each opens a link to every other node."""
 
 
 class StatusAsker(Asker, Protocol):
@@ -82,6 +84,7 @@ class StatusService:
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._level_at = trio.current_time()
+        self._gathers = trio.Semaphore(GATHERS_MAX)
         self.links: dict[int, StatusAsker] = {}
         self.serving = False
         """This node is primary and its writer takes work."""
@@ -198,6 +201,10 @@ class StatusService:
         return Status(request, consensus.primary, consensus.term, consensus.commit_index, tuple(lines), proxies)
 
     async def _gather(self, asker: StatusAsker, question: StatusRequest) -> None:
+        async with self._gathers:
+            asker.answer(await self._gathered(question))
+
+    async def _gathered(self, question: StatusRequest) -> Status:
         found: dict[NodeId, Status] = {}
         others = self._membership.addresses()
         with trio.move_on_after(GATHER_S_MAX):
@@ -218,7 +225,7 @@ class StatusService:
                 lines.append(NodeStatus(name, UNREACHABLE, 0, others.get(name, ""), False, 0, 0, 0))
         lines = [_with_lag(line, commit_index) for line in lines]
         primary = newest.primary if any(line.name == newest.primary and line.healthy for line in lines) else ""
-        asker.answer(Status(question.request, primary, newest.term, commit_index, tuple(lines), own.proxies))
+        return Status(question.request, primary, newest.term, commit_index, tuple(lines), own.proxies)
 
     async def _ask(self, node: NodeId, address: str, found: dict[NodeId, Status]) -> None:
         identity = Identity(self._identity.cluster_id, self._identity.node, COMMAND)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -109,6 +111,15 @@ def test_a_better_node_gets_the_lead_after_a_while(members: tuple[Member, ...], 
         beats += 1
         assert beats < 70
     assert beats >= 45
+
+
+def test_a_better_node_that_did_not_take_the_lead_is_asked_again_only_after_a_while() -> None:
+    """Else every write would wait for the pause of one transfer after the other."""
+    node = Lone(members=(*EQUAL[:2], RANKED[2]))
+    node.lead()
+    told = [count for count in range(160) if beat(node)]
+    assert len(told) == 3
+    assert min(later - sooner for sooner, later in pairwise(told)) >= 45
 
 
 def test_a_better_node_that_lags_does_not_get_the_lead() -> None:

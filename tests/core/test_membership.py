@@ -20,10 +20,13 @@ from lfsql.core.effects import (
     ProposalRefused,
     Propose,
     Proposed,
+    ReadConfirmed,
+    ReadIndex,
     Restored,
     SteppedDown,
 )
 from lfsql.core.entry import CONFIGURATION, UNIT, Record
+from lfsql.core.handover import GAP_RECORDS_MAX
 from lfsql.core.ids import Position
 from lfsql.core.log import extend, position_of
 from lfsql.core.membership import (
@@ -219,6 +222,23 @@ def test_a_learner_comes_and_is_promoted_once_it_has_caught_up() -> None:
     assert node.consensus.committed == 3
 
 
+def test_a_learner_that_has_only_begun_or_is_silent_gets_no_vote() -> None:
+    """Its vote would count for the quorum from that moment on, and it could not give it for a while."""
+    node = leading((*THREE, Member("n4", LEARNER, becomes=VOTER)))
+    assert node.consensus.is_level("n4")
+    for _ in range(GAP_RECORDS_MAX + 1):
+        node.step(Propose(1, ((UNIT, b""),)))
+    node.accept("n2")
+    assert not node.consensus.is_level("n4"), "it has not what came since"
+    assert "has not caught up" in only(change(node, WITH_FOUR), ProposalRefused).reason
+    beat = messages(node.wait(0.1), Append, "n2")[-1]
+    node.accept("n4")
+    node.accept("n2", round_=beat.round)
+    assert not node.consensus.is_level("n4"), "it did not answer when it was last asked"
+    node.accept("n4", round_=beat.round)
+    assert node.consensus.is_level("n4")
+
+
 def test_a_second_change_waits_for_the_first() -> None:
     node = leading()
     change(node, WITH_LEARNER)
@@ -284,6 +304,15 @@ def test_a_primary_that_leaves_commits_that_without_itself_and_hands_over() -> N
     # Nobody takes it: it goes all the same, and does not come back.
     assert only(node.wait(0.3), SteppedDown)
     assert node.consensus.deadline == inf
+
+
+def test_who_has_left_confirms_no_read() -> None:
+    """Reads are confirmed by the electors in force, as commits are."""
+    node = leading()
+    change(node, WITHOUT_THREE)
+    (beat,) = messages(node.step(ReadIndex(7)), Append, "n3")
+    assert not every(node.accept("n3", 1, round_=beat.round), ReadConfirmed)
+    assert only(node.accept("n2", 1, round_=beat.round), ReadConfirmed) == ReadConfirmed(7, 1)
 
 
 def test_a_single_node_grows_to_two() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import apsw
 import pytest
 import trio
+import trio.testing
 
 from lfsql.core.requests import (
     ABORTED,
@@ -19,6 +22,7 @@ from lfsql.core.requests import (
     REPLICA,
     ROLLBACK,
     Heartbeat,
+    LogRecords,
     LookUp,
     Outcome,
     Run,
@@ -27,6 +31,10 @@ from lfsql.core.requests import (
     Submit,
 )
 from lfsql.errors import NotPrimary
+from lfsql.net.handshake import COMMAND, Identity
+from lfsql.net.link import open_link
+from lfsql.node.log_repair import answer_records
+from lfsql.node.status import StatusService
 from tests.node.clusters import MEBIBYTE, Session, cluster_of, read
 
 
@@ -297,3 +305,32 @@ async def test_a_quarantined_primary_hands_over_as_soon_as_another_can_take_over
                 assert node.driver.consensus.primary == primary
             while node.driver.consensus.primary in ("", primary):
                 await node.wait_changed()
+
+
+async def test_answers_that_cost_much_are_made_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for a hundred at once has neither a hundred in memory nor a hundred links opened."""
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    def counted(what: str, real: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def run(*arguments: object) -> None:
+            running[what] += 1
+            most[what] = max(most[what], running[what])
+            await trio.testing.wait_all_tasks_blocked()
+            await real(*arguments)
+            running[what] -= 1
+
+        return run
+
+    monkeypatch.setattr("lfsql.node.participant.answer_records", counted("copies", answer_records))
+    monkeypatch.setattr(StatusService, "_ask", counted("status", StatusService._ask))
+    async with cluster_of(tmp_path, 2) as cluster:
+        name = await cluster.primary()
+        identity = Identity("c1", "", COMMAND)
+        async with open_link(cluster.address(name), identity, cluster.key) as link, trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(link.request, LogRecords(link.next_request(), 1, 1))
+                nursery.start_soon(link.request, StatusRequest(link.next_request()))
+    assert most == {"copies": 2, "status": 4}
