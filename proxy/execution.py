@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from lfsql.core.entry import Value
 from lfsql.core.requests import HOLD, Operation, Result, Row, Run
@@ -21,18 +20,16 @@ from proxy.pg.errors import notice_fields
 from proxy.pg.rows import row_encoder
 from proxy.pg.types import expand_formats
 from proxy.planning import arguments, current, follow, replan
-from proxy.reading import SchemaMoved, local_node, read, read_now
-from proxy.receipt import read_at, tell
+from proxy.reading import SchemaMoved, read, read_now
+from proxy.receipt import tell
+from proxy.snapshots import read_snapshot, snapshot
 from proxy.sql.memo import keep
-from proxy.sql.plan import ANY_SCHEMA, Kind, Plan, ResultColumn
-from proxy.state import IDLE, SessionState, cancellable
+from proxy.sql.plan import Kind, Plan, ResultColumn
+from proxy.state import IDLE, SessionState
 from proxy.statements import ListRows, Prepared, RowSource
-from proxy.transaction_modes import check_may_write, read_only
+from proxy.transaction_modes import check_may_write, read_only, reads_one_view
 from proxy.unit import SEND_BYTES, Step
 from proxy.writing import flush_unit
-
-if TYPE_CHECKING:
-    from lfsql.storage.reads import ReadCursor, ReadTransaction
 
 COUNTED: Final = frozenset({"SELECT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY"})
 CHUNK_ROWS: Final = 1_000
@@ -86,18 +83,15 @@ def is_read(plan: Plan) -> bool:
 def runs_here(state: SessionState, plan: Plan) -> bool:
     """Whether the statement is a read that need not see what this session's unit has done.
 
-    Under REPEATABLE READ and SERIALIZABLE one view must serve the reads and the writes of a transaction, and only the
-    primary can give it; READ ONLY blocks have their snapshot.
+    A transaction that reads one view has a snapshot, unless it is to have the writer from its first statement on.
     """
     if plan.catalog:
         return True
     if not is_read(plan) or state.in_unit:
         return False
-    return (
-        not state.in_block
-        or state.settings.values["transaction_isolation"] in ("read committed", "read uncommitted")
-        or (state.status != IDLE and read_only(state))
-    )
+    if not state.in_block or not reads_one_view(state):
+        return True
+    return state.status != IDLE and (read_only(state) or not state.overtaken or state.read_transaction is not None)
 
 
 async def execute(state: SessionState, prepared: Prepared, parameters: tuple[Value, ...], telling: Telling) -> None:
@@ -120,8 +114,8 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
         try:
             if plan.catalog:
                 return await state.worker.read_catalog(state, plan, values)
-            if state.status != IDLE and (transaction := await snapshot(state)) is not None:
-                return await transaction.open(state, plan, values)
+            if state.status != IDLE and (seen := await snapshot(state)) is not None:
+                return await read_snapshot(state, seen, plan, values)
             rows = read_now(state, plan, plan.statements[0], values)
             if rows is not None:
                 tell(state)
@@ -134,59 +128,6 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
                 raise
             plan.memo.writes = True
             return None
-
-
-class Snapshot:
-    """A READ ONLY transaction's one snapshot, as a source of reads."""
-
-    def __init__(self, transaction: ReadTransaction) -> None:
-        self._transaction = transaction
-
-    async def open(self, state: SessionState, plan: Plan, values: tuple[Value, ...]) -> RowSource:
-        """The rows of a read.  Raises SchemaMoved when it is planned for another schema than the snapshot's."""
-        own = state.own_schema
-        in_force = self._transaction.schema_index if own is None else own.index
-        if plan.schema_index not in (ANY_SCHEMA, in_force):
-            raise SchemaMoved(self._transaction.schema_index)
-        node, role, level = state.snapshot_route
-        read_at(state, node, role, self._transaction.index, monotonic(), level, "snapshot")
-        sql = plan.statements[0]
-        rows = self._transaction.try_inline(sql, values)
-        if rows is not None:
-            return ListRows(rows)
-        opening = partial(self._transaction.open_cursor, sql, values, run_ms_max=state.statement_ms_max)
-        return CursorRows(state, await cancellable(state, opening))
-
-
-class CursorRows:
-    """A cursor of a snapshot."""
-
-    __slots__ = ("_cursor", "_state")
-
-    def __init__(self, state: SessionState, cursor: ReadCursor) -> None:
-        self._state = state
-        self._cursor = cursor
-
-    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
-        return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
-
-    async def aclose(self) -> None:
-        await self._cursor.aclose()
-
-
-async def snapshot(state: SessionState) -> Snapshot | None:
-    """The snapshot of a READ ONLY transaction, opened at its first read; None in other transactions."""
-    if not read_only(state):
-        return None
-    if state.read_transaction is None:
-        node = await local_node(state)
-        if node is None or node.reads is None:
-            return None
-        opening = partial(node.reads.open_transaction, wait_ms_max=state.statement_ms_max)
-        state.read_transaction = await cancellable(state, opening)
-        state.seen_index = max(state.seen_index, state.read_transaction.index)
-        state.snapshot_route = (node.name, node.role, state.policy.level)
-    return Snapshot(state.read_transaction)
 
 
 async def tell_rows(state: SessionState, plan: Plan, source: RowSource, telling: Telling) -> None:

@@ -108,7 +108,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
     policy = policy_of(state, plan)
     deadline = monotonic() + state.failover_s
     while True:
-        required = await _required(state, policy, deadline)
+        required = await required_index(state, policy, deadline)
         now = monotonic()
         reasons = Passed()
         for node in candidates(state, policy):
@@ -137,7 +137,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
             raise NoPrimary("no node can serve this read", detail="; ".join(reasons))
 
 
-async def _required(state: SessionState, policy: ReadPolicy, deadline: float) -> Index:
+async def required_index(state: SessionState, policy: ReadPolicy, deadline: float) -> Index:
     """The log index that the read must not be older than.  Raises NoPrimary."""
     required = policy.required(state.seen_index)
     if policy.level == "strong":
@@ -251,12 +251,18 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
 
 
 async def local_node(
-    state: SessionState, policy: ReadPolicy | None = None, first: Path | None = None, *, patient: bool = False
+    state: SessionState,
+    policy: ReadPolicy | None = None,
+    first: Path | None = None,
+    *,
+    patient: bool = False,
+    index_min: Index = 0,
 ) -> Node | None:
     """A node of this host that is as fresh as `policy`, by default the session's, asks; None when there is none.
 
     Where the primary is on this host, or the caller is `patient`, a node is waited for rather than done without.
-    `first`: the data file to look at before others.  Raises TooStale, NoPrimary.
+    `first`: the data file to look at before others; `index_min`: beside what the policy asks.  Raises TooStale,
+    NoPrimary.
     """
     policy = policy or state.policy
     topology = state.worker.topology
@@ -264,7 +270,7 @@ async def local_node(
     if nodes and not any(node.data_dir for node in nodes):
         return None
     deadline = monotonic() + state.failover_s
-    required = await _required(state, policy, deadline)
+    required = max(await required_index(state, policy, deadline), index_min)
     node = _fresh_on_host(state, policy, required, first)
     while node is None and (patient or (topology.primary is not None and topology.primary.data_dir)):
         node = await _caught_up(state, policy, required, deadline)

@@ -14,7 +14,8 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY
 from lfsql.errors import UndefinedObject
 from proxy.hints import policy_of
-from proxy.state import ReadPolicy, SessionState
+from proxy.state import IDLE, ReadPolicy, SessionState
+from proxy.transaction_modes import read_only
 
 if TYPE_CHECKING:
     from proxy.sql.plan import Plan
@@ -36,11 +37,19 @@ def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index
 
 
 def candidates(state: SessionState, policy: ReadPolicy) -> list[Node]:
-    """The nodes to try, in order."""
+    """The nodes to try, in order.
+
+    In a transaction that may write the primary comes first: what it reads it may write back, so it is to see what
+    there is, not what a replica has by now.
+    """
     topology = state.worker.topology
     route = policy.route
     if route == "auto":
-        return topology.turn()
+        turn = topology.turn()
+        primary = topology.primary
+        if primary is None or state.status == IDLE or read_only(state):
+            return turn
+        return [primary, *(node for node in turn if node is not primary)]
     if route == "primary":
         return [topology.primary] if topology.primary is not None else []
     if route == "replica":

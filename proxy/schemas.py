@@ -21,6 +21,7 @@ from lfsql.core.requests import HOLD, Row, Run
 from proxy.sql.plan import ANY_SCHEMA
 from proxy.sql.schema import Schema
 from proxy.sql.schema_query import SCHEMA_QUERY, schema_from_rows
+from proxy.statements import load
 from proxy.writing import error_of, submit
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Schemas:
             return state.own_schema
         seen = state.read_transaction
         if seen is not None and seen.schema_index < self.wanted:
-            state.own_schema = self._make_own(await seen.run(SCHEMA_QUERY))
+            state.own_schema = self._make_own(await load(await seen.rows(state, SCHEMA_QUERY, ()), state.room_bytes))
             return state.own_schema
         if self.current.index < self.wanted:
             await self.refresh(state, self.wanted)

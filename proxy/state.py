@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from lfsql.core.requests import Operation
-    from lfsql.storage.reads import ReadTransaction
+    from proxy.snapshots import Snapshot
     from proxy.sql.planner import Dialect
     from proxy.sql.schema import Schema
     from proxy.worker import Worker
@@ -105,8 +105,10 @@ class SessionState:
         """Outermost first."""
         self.prelude: list[Operation] = []
         """The savepoints that stand before the first write, as `savepoints` does: sent along with it, or never."""
-        self.read_transaction: ReadTransaction | None = None
-        """The one snapshot of a READ ONLY transaction."""
+        self.read_transaction: Snapshot | None = None
+        """The one snapshot of a transaction that reads one view."""
+        self.overtaken = False
+        """Such a transaction failed as others had written since: the next has the writer from its first read on."""
         self.queried = False
         """A statement of this transaction has looked at the database, so its isolation level is settled."""
         self.snapshot_route = ("", "", "")

@@ -38,7 +38,7 @@ from proxy.sql.utility import (
 )
 from proxy.state import FAILED, IDLE, IN_TRANSACTION, Saved, SessionState
 from proxy.statements import ListRows, ScrollRows, load
-from proxy.transaction_modes import modes_of, set_modes, set_transaction, warn
+from proxy.transaction_modes import modes_of, reads_one_view, set_modes, set_transaction, warn
 from proxy.writing import flush_unit
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ def over_at_once(state: SessionState, *, committed: bool) -> None:
     """A block without portals and snapshot has ended: SET LOCALs are undone, the schema is everybody's again."""
     state.status = IDLE
     state.queried = False
+    if committed and reads_one_view(state):
+        state.overtaken = False
     _forget_unit(state)
     state.savepoints.clear()
     state.tell(state.settings.end(committed=committed))

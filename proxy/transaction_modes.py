@@ -107,6 +107,11 @@ def modes_of(state: SessionState) -> Begin:
     return Begin()
 
 
+def reads_one_view(state: SessionState) -> bool:
+    """Whether all statements of a transaction see the same, but for what it wrote itself."""
+    return state.settings.values["transaction_isolation"] in ("repeatable read", "serializable")
+
+
 def read_only(state: SessionState) -> bool:
     values = state.settings.values
     return values["transaction_read_only"] == "on" or values["in_hot_standby"] == "on"

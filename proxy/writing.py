@@ -138,6 +138,7 @@ async def submit(
                 idle_ms_max=state.idle_ms_max,
                 run_ms_max=state.statement_ms_max,
                 local=state.local,
+                base_index=state.read_transaction.index if first and state.read_transaction is not None else -1,
             )
             try:
                 answer = await _ask_in_time(state, link, question, first=first)
@@ -255,6 +256,10 @@ async def flush_unit(state: SessionState, end: int) -> None:
         return
     if not steps and end == HOLD:
         return
+    if state.read_transaction is not None and end != HOLD and not unit.held:
+        # What the transaction has read must still hold when it gets the writer: that is asked of who is to have it.
+        unit.steps, steps = steps, []
+        await flush_unit(state, HOLD)
     operations = (*prelude, *_operations(steps))
     skip = len(prelude)
     prelude.clear()
@@ -274,6 +279,8 @@ async def flush_unit(state: SessionState, end: int) -> None:
         written_at(state, unit.node.name, outcome.index, told)
     if outcome.fault is not None:
         unit.statement_failed = len(outcome.results) < len(operations)
+        if not unit.held and outcome.fault.sqlstate == SerializationFailure.sqlstate:
+            state.overtaken = state.read_transaction is not None
         error = error_of(outcome.fault)
         error.context = _context(steps, len(results))
         raise error

@@ -16,8 +16,9 @@ from typing import Final
 
 import msgspec
 
-from lfsql.core.entry import Record, Value
+from lfsql.core.entry import Value
 from lfsql.core.ids import Index, NodeId, Position, Term
+from lfsql.core.log_copies import LogCopies, LogRecords
 from lfsql.core.notifications import NotificationsAfter, Notified
 
 Row = tuple[Value, ...]
@@ -123,6 +124,8 @@ class Submit(msgspec.Struct, frozen=True, array_like=True, tag=20):
     effect; -1 means any.  `idle_ms_max`: after a HOLD, how long the next Submit may take before the node rolls
     back (0 = no limit).  `run_ms_max`: how long the operations may run (0 = no limit).
     `local`: acknowledge when this node alone has it on disk.
+    `base_index`: of a Submit that opens a unit and ends in HOLD, what its transaction has read stands there: when
+    the log has gone on since, nothing is run and the answer is 40001; -1 when it has read nothing.
     """
 
     request: int
@@ -134,10 +137,15 @@ class Submit(msgspec.Struct, frozen=True, array_like=True, tag=20):
     idle_ms_max: int = 0
     run_ms_max: int = 0
     local: bool = False
+    base_index: Index = -1
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, tag=21):
-    """Run a read on the node's own copy, at `min_index` or later, waiting up to `wait_ms_max` for it."""
+    """Run a read on the node's own copy, at `min_index` or later, waiting up to `wait_ms_max` for it.
+
+    `keep`: run nothing, but take a snapshot and keep it until a ReadClose of this request; answered without rows.
+    `within`: on the snapshot that the request of that number keeps; 0: on one of its own.
+    """
 
     request: int
     sql: str
@@ -146,6 +154,8 @@ class Read(msgspec.Struct, frozen=True, array_like=True, tag=21):
     wait_ms_max: int = 0
     rows_max: int = 0
     run_ms_max: int = 0
+    keep: bool = False
+    within: int = 0
 
 
 class ReadMore(msgspec.Struct, frozen=True, array_like=True, tag=22):
@@ -156,7 +166,7 @@ class ReadMore(msgspec.Struct, frozen=True, array_like=True, tag=22):
 
 
 class ReadClose(msgspec.Struct, frozen=True, array_like=True, tag=23):
-    """Drop a Read that answered `more`.  No answer."""
+    """Drop a Read that answered `more`, or a snapshot that is kept.  No answer."""
 
     request: int
 
@@ -198,15 +208,6 @@ class CurrentIndex(msgspec.Struct, frozen=True, array_like=True, tag=29):
     quorum has confirmed that the node asked is still primary; or with NotPrimary."""
 
     request: int
-
-
-class LogRecords(msgspec.Struct, frozen=True, array_like=True, tag=38):
-    """Of records `first`..`last` those that the node has and knows to be committed, for a node whose own are damaged.
-    Answered by LogCopies."""
-
-    request: int
-    first: Index
-    last: Index
 
 
 class SnapshotRequest(msgspec.Struct, frozen=True, array_like=True, tag=36):
@@ -415,15 +416,6 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     fault: str = ""
     ping: int = 0
     ping_ago_ms: int = 0
-
-
-class LogCopies(msgspec.Struct, frozen=True, array_like=True, tag=58):
-    """Records from the first that was asked for on; none when it is compacted away (it is not after `base`), or not
-    known to be committed yet."""
-
-    request: int
-    records: tuple[Record, ...] = ()
-    base: Index = 0
 
 
 class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):

@@ -22,6 +22,7 @@ import msgspec
 import trio
 
 from lfsql.core.ids import NodeId
+from lfsql.core.log_copies import LogRecords
 from lfsql.core.notifications import NotificationsAfter
 from lfsql.core.requests import (
     Answer,
@@ -30,7 +31,6 @@ from lfsql.core.requests import (
     Describe,
     Forget,
     Heartbeat,
-    LogRecords,
     LookUp,
     Order,
     Ping,

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from lfsql.core.effects import ReadConfirmed, ReadRefused
+from lfsql.core.log_copies import LogRecords
 from lfsql.core.notifications import NotificationsAfter
 from lfsql.core.requests import (
     COMMITTED,
@@ -19,7 +20,6 @@ from lfsql.core.requests import (
     Described,
     Drain,
     Forget,
-    LogRecords,
     LookUp,
     Order,
     Outcome,

@@ -22,7 +22,7 @@ import msgspec
 
 from lfsql.core.ids import Index, Position
 from lfsql.core.requests import ABORTED, COMMITTED, Described, Outcome, Submit
-from lfsql.errors import InvariantBroken, LfsqlError
+from lfsql.errors import InvariantBroken, LfsqlError, SerializationFailure
 from lfsql.node.batch import Ran, SchemaNames, superseded
 from lfsql.node.confirmations import Confirmations
 from lfsql.node.work import Work, refuse
@@ -195,6 +195,19 @@ class Ledger:
         """Something that was computed is not going to be in the log: nothing that was computed on top of it may go
         there, nor be told, until the next reign.  What is in the log is as it was."""
         self._failed = error
+
+    def overtaken(self, work: Work, *, unlogged: bool) -> LfsqlError | None:
+        """Why the transaction that begins with `work` cannot have the writer: what it has read is no longer so.
+
+        `unlogged`: something has run that is not in the log yet.
+        """
+        base = work.question.base_index if isinstance(work.question, Submit) else -1
+        if base < 0 or not (unlogged or base < self.proposed):
+            return None
+        return SerializationFailure(
+            "could not serialize access due to concurrent update",
+            hint="Run the transaction again: on the same connection it has the writer from its first statement on.",
+        )
 
     @property
     def closed(self) -> bool:

@@ -32,8 +32,9 @@ from lfsql.config import NodeConfig
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId
 from lfsql.core.log import chain_fault, position_of
+from lfsql.core.log_copies import LogCopies, LogRecords
 from lfsql.core.membership import Configuration, decode_configuration
-from lfsql.core.requests import Answer, LogCopies, LogRecords, SnapshotHeader, SnapshotRequest
+from lfsql.core.requests import Answer, SnapshotHeader, SnapshotRequest
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken, LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link

@@ -19,9 +19,9 @@ import trio
 from lfsql.config import NodeConfig
 from lfsql.core.effects import Restored
 from lfsql.core.ids import Index, NodeId, Term
+from lfsql.core.log_copies import LogRecords
 from lfsql.core.membership import MEMBERS_MAX, Configuration
 from lfsql.core.messages import CheckContent, ContentChecked, SnapshotNeeded
-from lfsql.core.requests import LogRecords
 from lfsql.core.settings import ConsensusSettings
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import NODE, Identity

@@ -18,7 +18,7 @@ from lfsql.core.requests import Describe, Described, Read, ReadMore, Row, Rows
 from lfsql.errors import LfsqlError, QueryCanceled, QueueFull, TooStale, UndefinedCursor
 from lfsql.node.progress import Progress
 from lfsql.node.work import Asker, fault_of
-from lfsql.storage.reads import LocalReads, ReadCursor
+from lfsql.storage.reads import LocalReads, ReadCursor, ReadTransaction
 
 
 class OpenRead:
@@ -61,6 +61,9 @@ class LinkReads:
         self._service = service
         self._asker = asker
         self._open: dict[int, OpenRead] = {}
+        self._kept: dict[int, ReadTransaction] = {}
+        self._ended = False
+        """The link is gone."""
 
     def read(self, question: Read) -> None:
         """Answer with Rows: at once when the read is short and fresh enough, else from a task."""
@@ -68,14 +71,22 @@ class LinkReads:
         request = question.request
         if service.fault is not None:
             self._fail(request, service.fault)
-        elif request in self._open:
+        elif request in self._open or request in self._kept:
             self._fail(request, QueueFull(f"request {request} is a read that is open already"))
         elif service.open >= service.limits.open_reads_max:
             self._fail(request, QueueFull(f"{service.open} reads are open on this node"))
+        elif question.within and question.within not in self._kept:
+            self._fail(request, UndefinedCursor(f"no snapshot {question.within} is kept"))
         elif not self._read_inline(question):
             entry = self._open[request] = OpenRead()
             service.open += 1
-            service.nursery.start_soon(self._run, request, entry, partial(self._start, question, entry))
+            if question.keep:
+                step = partial(self._keep, question, entry)
+            elif question.within:
+                step = partial(self._start_within, question, entry, self._kept[question.within])
+            else:
+                step = partial(self._start, question, entry)
+            service.nursery.start_soon(self._run, request, entry, step)
 
     def more(self, question: ReadMore) -> None:
         """Answer with the next Rows of an open read."""
@@ -108,7 +119,11 @@ class LinkReads:
             self.close(request)
 
     def close(self, request: int) -> None:
-        """Drop an open read."""
+        """Drop an open read, or a snapshot."""
+        kept = self._kept.pop(request, None)
+        if kept is not None:
+            self._service.open -= 1
+            self._service.nursery.start_soon(_close, kept)
         entry = self._open.get(request)
         if entry is None:
             return
@@ -122,7 +137,8 @@ class LinkReads:
             self._service.nursery.start_soon(_close, entry.cursor)
 
     def close_all(self) -> None:
-        for request in list(self._open):
+        self._ended = True
+        for request in [*self._open, *self._kept]:
             self.close(request)
 
     def describe(self, question: Describe) -> None:
@@ -142,13 +158,20 @@ class LinkReads:
         """False: it must wait, or needs a thread."""
         reads = self._service.reads
         schema_index = 0
+        if question.keep:
+            return False
         try:
-            index, schema_index = reads.position()
-            if index < question.min_index:
-                index, schema_index = reads.refresh()
+            if question.within:
+                kept = self._kept[question.within]
+                index, schema_index = kept.index, kept.schema_index
+                rows = kept.try_inline(question.sql, question.parameters)
+            else:
+                index, schema_index = reads.position()
                 if index < question.min_index:
-                    return False
-            rows = reads.try_inline(question.sql, question.parameters)
+                    index, schema_index = reads.refresh()
+                    if index < question.min_index:
+                        return False
+                rows = reads.try_inline(question.sql, question.parameters)
         except LfsqlError as error:
             self._fail(question.request, error, schema_index)
             return True
@@ -191,12 +214,33 @@ class LinkReads:
         if entry.cursor is not None:
             await _close(entry.cursor)
 
-    async def _start(self, question: Read, entry: OpenRead) -> bool:
-        reads, progress = self._service.reads, self._service.progress
-        wait_s = question.wait_ms_max / 1000
+    async def _keep(self, question: Read, entry: OpenRead) -> bool:
+        """Take a snapshot and keep it."""
+        await self._reach(question)
+        kept = await self._service.reads.open_transaction(wait_ms_max=question.run_ms_max)
+        if self._ended or entry.scope.cancel_called or kept.index < question.min_index:
+            await _close(kept)
+            raise TooStale(f"this node's copy does not show index {question.min_index} yet")
+        self._kept[question.request] = kept
+        self._service.open += 1
+        self._asker.answer(Rows(question.request, (), False, kept.index, kept.schema_index))
+        return False
+
+    async def _start_within(self, question: Read, entry: OpenRead, kept: ReadTransaction) -> bool:
+        entry.index, entry.schema_index = kept.index, kept.schema_index
+        entry.cursor = await kept.open_cursor(question.sql, question.parameters, run_ms_max=question.run_ms_max)
+        return await self._fetch(question.request, entry, entry.cursor, question.rows_max)
+
+    async def _reach(self, question: Read) -> None:
+        """Wait for the index that the read needs, for as long as it may."""
+        progress = self._service.progress
         if progress.index < question.min_index:
-            with trio.move_on_after(wait_s):
+            with trio.move_on_after(question.wait_ms_max / 1000):
                 await progress.wait_for(question.min_index)
+
+    async def _start(self, question: Read, entry: OpenRead) -> bool:
+        reads = self._service.reads
+        await self._reach(question)
         index, schema_index = reads.refresh()
         if index < question.min_index:
             raise TooStale(f"this node stands at index {index}, the read needs {question.min_index}")
@@ -231,6 +275,6 @@ class LinkReads:
             self._service.open -= 1
 
 
-async def _close(cursor: ReadCursor) -> None:
+async def _close(source: ReadCursor | ReadTransaction) -> None:
     with trio.CancelScope(shield=True):
-        await cursor.aclose()
+        await source.aclose()

@@ -21,6 +21,7 @@ import trio
 from lfsql.config import NodeConfig
 from lfsql.core.effects import NOT_PRIMARY, ProposalRefused, Restored
 from lfsql.core.ids import Index, NodeId, Position, Term
+from lfsql.core.log_copies import LogRecords
 from lfsql.core.membership import Configuration
 from lfsql.core.messages import CheckContent, ContentChecked
 from lfsql.core.notifications import NotificationsAfter
@@ -30,7 +31,6 @@ from lfsql.core.requests import (
     Describe,
     Described,
     Drain,
-    LogRecords,
     LookUp,
     Ping,
     ProxyHello,

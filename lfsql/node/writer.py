@@ -286,6 +286,9 @@ class Writer:
             limits = self._limits
             works, held = self._queue.take(limits.batch_units_max, limits.batch_bytes_max, self._is_answered)
         if held:
+            if (why := self._ledger.overtaken(works[0], unlogged=bool(self._gathered))) is not None:
+                self._refuse(works[0], why)
+                return self._choose()
             self._ownership.take(works[0])
         if not works and commit is None:
             self._gathered.flush()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import msgspec
 import psycopg
 import pytest
 
-from lfsql.config import ListenerConfig, load_proxy, to_toml
+from lfsql.config import ListenerConfig, load_proxy
 from lfsql.testing.cluster import free_port, wait_until
 from tests.client.conftest import Server, route_of
+from tests.client.second_proxy import answers, serving
 
 pytestmark = pytest.mark.client
 
@@ -31,18 +30,9 @@ def ports(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             ListenerConfig(address=f"127.0.0.1:{read}", purpose="read-only"),
         ),
     )
-    directory = tmp_path_factory.mktemp("proxy")
-    path = directory / "proxy.toml"
-    path.write_text(to_toml(config))
-    with (directory / "out").open("w") as sink:
-        command = [sys.executable, "-m", "lfsql", "proxy", "--config", str(path)]
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)  # our own program
-    try:
-        wait_until(lambda: all(reads(port) for port in (every, write, read)), 20, "the proxy to serve")
+    with serving(config, tmp_path_factory.mktemp("proxy")):
+        wait_until(lambda: all(answers(dsn(port)) for port in (every, write, read)), 20, "the proxy to serve")
         yield every, write, read
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def dsn(port: int, *more: int, **options: str) -> str:
@@ -51,14 +41,6 @@ def dsn(port: int, *more: int, **options: str) -> str:
     return " ".join(
         [f"host={hosts} port={listed} user=lfsql dbname=lfsql", *(f"{k}={v}" for k, v in options.items())]
     )
-
-
-def reads(port: int) -> bool:
-    try:
-        with psycopg.connect(dsn(port), connect_timeout=5) as connection:
-            return connection.execute("SELECT count(*) FROM lfsql.nodes WHERE healthy").fetchone() == (3,)
-    except psycopg.Error:
-        return False
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from lfsql.core.log_copies import LogRecords
 from lfsql.core.requests import (
     ABORTED,
     COMMIT,
@@ -22,7 +23,6 @@ from lfsql.core.requests import (
     REPLICA,
     ROLLBACK,
     Heartbeat,
-    LogRecords,
     LookUp,
     Outcome,
     Run,

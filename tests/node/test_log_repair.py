@@ -14,7 +14,8 @@ from lfsql.core.effects import HardState
 from lfsql.core.entry import NOOP, Record
 from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.log import extend, position_of
-from lfsql.core.requests import Answer, LogCopies, LogRecords
+from lfsql.core.log_copies import LogCopies, LogRecords
+from lfsql.core.requests import Answer
 from lfsql.errors import DataCorrupted, LinkLost
 from lfsql.node import log_repair
 from lfsql.node.asking import AskerLink

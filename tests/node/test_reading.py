@@ -155,3 +155,52 @@ async def test_a_read_whose_link_ends_when_its_rows_come_is_closed(
             await closed.wait()
         await trio.testing.wait_all_tasks_blocked()
         assert service.open == 0
+
+
+async def test_a_kept_snapshot_shows_the_same_until_it_is_closed(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1, open_reads_max=3) as cluster:
+        primary = await cluster.primary()
+        async with cluster.link(primary) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            made = await session.submit("INSERT INTO t VALUES (1), (2), (3)")
+            number = link.next_request()
+            kept = await link.request(Read(number, "", min_index=made.index, wait_ms_max=5000, keep=True))
+            assert isinstance(kept, Rows)
+            assert (kept.fault, kept.rows, kept.more) == (None, (), False)
+            assert kept.index >= made.index
+            later = await session.submit("DELETE FROM t")
+            assert (await read(link, "SELECT count(*) FROM t", min_index=later.index, wait_ms_max=5000)).rows == (
+                (0,),
+            )
+            seen = await read(link, "SELECT id FROM t", within=number)
+            assert (seen.rows, seen.index) == (((1,), (2,), (3,)), kept.index)
+
+            # In chunks, from a thread; and an error ends the statement alone.
+            long = link.next_request()
+            first = await link.request(Read(long, f"{ENDLESS}, t", rows_max=10, within=number))
+            assert isinstance(first, Rows)
+            assert first.more
+            assert first.rows == tuple((place // 3 + 1,) for place in range(10))
+            wrong = await read(link, "SELECT * FROM missing", within=number)
+            assert wrong.fault is not None
+            link.send_nowait(ReadClose(long))
+            assert (await read(link, "SELECT count(*) FROM t", within=number)).rows == ((3,),)
+
+            # It counts as an open read; closed, it is gone, and so is its place.
+            link.send_nowait(ReadClose(number))
+            gone = await read(link, "SELECT 1", within=number)
+            assert gone.fault is not None
+            assert gone.fault.sqlstate == "34000"
+            for _ in range(3):
+                again = await read(link, "", keep=True, wait_ms_max=5000)
+                assert again.fault is None
+            refused = await read(link, "", keep=True)
+            assert refused.fault is not None
+            assert refused.fault.sqlstate == "53400"
+        async with cluster.link(primary) as link:
+            # Those of a link that is gone are closed with it.
+            assert (await read(link, "", keep=True)).fault is None
+            late = await read(link, "", keep=True, min_index=1_000_000)
+            assert late.fault is not None
+            assert late.fault.sqlstate == "55000"

@@ -76,6 +76,32 @@ async def test_a_statement_that_only_calls_functions_is_stopped_too(tmp_path: Pa
         assert trio.current_time() - began < 3
 
 
+async def test_who_has_read_what_is_no_longer_so_does_not_get_the_writer(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3) as cluster, cluster.link(await cluster.primary()) as link:
+        made = await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        reader, writer = Session(link, "reader"), Session(link, "writer")
+        outcome = await reader.submit("INSERT INTO t VALUES (1)", end=HOLD, base_index=made.index)
+        assert outcome.state == OPEN
+        waiting = trio.Event()
+        overtaken: list[Outcome] = []
+
+        async def wait_behind() -> None:
+            waiting.set()
+            overtaken.append(await writer.submit("INSERT INTO t VALUES (2)", end=HOLD, base_index=made.index))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_behind)
+            await waiting.wait()
+            done = await reader.submit(same=True)
+        assert done.state == COMMITTED
+        assert (overtaken[0].state, sqlstate(overtaken[0]), overtaken[0].results) == (ABORTED, "40001", ())
+        # A transaction that wrote nothing has changed nothing that others could have read.
+        await reader.submit("SELECT 1")
+        outcome = await writer.submit("INSERT INTO t VALUES (2)", end=HOLD, base_index=done.index)
+        assert outcome.state == OPEN
+        assert (await writer.submit(same=True)).state == COMMITTED
+
+
 async def test_losing_the_batch_does_not_lose_the_layers_below(tmp_path: Path) -> None:
     """The transaction is lost while what is below it is in the log and not in SQLite."""
     async with cluster_of(tmp_path, 3) as cluster:

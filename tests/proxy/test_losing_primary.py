@@ -91,6 +91,7 @@ def session() -> tuple[SessionState, FakeWorker, FakeLink]:
         lock_ms_max=0,
         idle_ms_max=0,
         local=False,
+        read_transaction=None,
         refresh=lambda: None,
     )
     return cast(SessionState, fake), worker, lost

@@ -1,0 +1,248 @@
+"""The one snapshot that a transaction reads: of a file of this host, or kept open for it by a node elsewhere.
+
+A READ ONLY transaction has one at every isolation level, any other under REPEATABLE READ and SERIALIZABLE.  Such a
+one takes the writer only when it first writes, and says then what it has read: when the log has gone on since, what
+it would write rests on a view that is gone, and it is told 40001 (`lfsql.node.ledger`).  For its next attempt the
+session takes the writer with the first read, so that one that failed is followed by one that cannot fail for that.
+
+Rejected: taking the writer with the first read always.  A report under REPEATABLE READ kept everybody from writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from lfsql.core.entry import Value
+from lfsql.core.ids import Index
+from lfsql.core.requests import Read, ReadClose, Row, Rows
+from lfsql.errors import LfsqlError, LinkLost, NoPrimary, SerializationFailure, TooStale
+from proxy.probing import ask_in_time
+from proxy.reading import CHUNK_ROWS, WAIT_MS_MAX, RemoteRows, SchemaMoved, local_node, required_index
+from proxy.receipt import read_at
+from proxy.routing import behind, candidates
+from proxy.sql.plan import ANY_SCHEMA, Plan
+from proxy.state import IDLE, ReadPolicy, SessionState, cancellable
+from proxy.statements import ListRows, RowSource
+from proxy.transaction_modes import read_only, reads_one_view
+from proxy.waiting import wait_change, wait_primary, waiting
+from proxy.writing import error_of
+
+if TYPE_CHECKING:
+    from lfsql.net.link import Link
+    from lfsql.storage.reads import ReadCursor, ReadTransaction
+    from proxy.balancer import Balancer
+    from proxy.topology import Node
+
+
+class Snapshot(Protocol):
+    """`index`: where in the log it stands; `schema_index`: the same of its schema."""
+
+    @property
+    def index(self) -> Index: ...
+
+    @property
+    def schema_index(self) -> Index: ...
+
+    async def rows(self, state: SessionState, sql: str, values: tuple[Value, ...]) -> RowSource: ...
+
+    async def aclose(self) -> None: ...
+
+
+async def snapshot(state: SessionState) -> Snapshot | None:
+    """The transaction's snapshot, opened at its first read; None where each statement sees what is new."""
+    if state.status == IDLE or not (read_only(state) or reads_one_view(state)):
+        return None
+    if state.read_transaction is None:
+        state.read_transaction = await _open(state)
+        state.seen_index = max(state.seen_index, state.read_transaction.index)
+    return state.read_transaction
+
+
+async def read_snapshot(state: SessionState, snapshot: Snapshot, plan: Plan, values: tuple[Value, ...]) -> RowSource:
+    """The rows of a read.  Raises SchemaMoved when it is planned for another schema than the snapshot's."""
+    own = state.own_schema
+    in_force = snapshot.schema_index if own is None else own.index
+    if plan.schema_index not in (ANY_SCHEMA, in_force):
+        raise SchemaMoved(snapshot.schema_index)
+    node, role, level = state.snapshot_route
+    read_at(state, node, role, snapshot.index, monotonic(), level, "snapshot")
+    return await snapshot.rows(state, plan.statements[0], values)
+
+
+async def _open(state: SessionState) -> Snapshot:
+    """Raises TooStale, NoPrimary, QueryCanceled."""
+    # What is known to be committed and is not in the view would have overtaken it from the start.
+    index_min = 0 if read_only(state) else state.worker.topology.commit_index
+    node = await local_node(state, index_min=index_min)
+    if node is None or node.reads is None:
+        return await _open_elsewhere(state, index_min)
+    opening = partial(node.reads.open_transaction, wait_ms_max=state.statement_ms_max)
+    opened = LocalSnapshot(await cancellable(state, opening))
+    state.snapshot_route = (node.name, node.role, state.policy.level)
+    return opened
+
+
+# -- On this host ------------------------------------------------------------------------------------------
+
+
+class LocalSnapshot:
+    """Of a file of this host."""
+
+    def __init__(self, transaction: ReadTransaction) -> None:
+        self._transaction = transaction
+        self.index = transaction.index
+        self.schema_index = transaction.schema_index
+
+    async def rows(self, state: SessionState, sql: str, values: tuple[Value, ...]) -> RowSource:
+        rows = self._transaction.try_inline(sql, values)
+        if rows is not None:
+            return ListRows(rows)
+        opening = partial(self._transaction.open_cursor, sql, values, run_ms_max=state.statement_ms_max)
+        return CursorRows(state, await cancellable(state, opening))
+
+    async def aclose(self) -> None:
+        await self._transaction.aclose()
+
+
+class CursorRows:
+    """A cursor of a snapshot."""
+
+    __slots__ = ("_cursor", "_state")
+
+    def __init__(self, state: SessionState, cursor: ReadCursor) -> None:
+        self._state = state
+        self._cursor = cursor
+
+    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
+        return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
+
+    async def aclose(self) -> None:
+        await self._cursor.aclose()
+
+
+# -- Elsewhere ---------------------------------------------------------------------------------------------
+
+
+async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
+    """On the first node that may serve, by the same rules as a read; there is none on this host."""
+    policy = state.policy
+    deadline = monotonic() + state.failover_s
+    while True:
+        required = max(await required_index(state, policy, deadline), index_min)
+        now = monotonic()
+        topology = state.worker.topology
+        readable = [node for node in candidates(state, policy) if node.link is not None and node.readable(now)]
+        for node in readable:
+            fresh = node is topology.primary or not behind(topology, policy, required, node.applied_index, now)
+            if fresh and (opened := await _keep(state, node, required)) is not None:
+                return opened
+        if readable and (opened := await _when_lagging(state, policy, readable, required, deadline)) is not None:
+            return opened
+        if not await wait_change(state, deadline):
+            raise NoPrimary("no node can serve this transaction's reads")
+
+
+async def _when_lagging(
+    state: SessionState, policy: ReadPolicy, readable: list[Node], required: Index, deadline: float
+) -> Snapshot | None:
+    if policy.when_lagging == "error":
+        raise TooStale("every node is further behind than this read allows")
+    node = max(readable, key=lambda node: node.applied_index)
+    if policy.when_lagging == "primary" and policy.route in ("auto", "primary"):
+        node = await wait_primary(state, deadline)
+    fresh = required if policy.when_lagging == "freshest" else max(required, state.worker.topology.commit_index)
+    with waiting(state):
+        return await _keep(state, node, fresh)
+
+
+async def _keep(state: SessionState, node: Node, index_min: Index) -> Snapshot | None:
+    """A snapshot of `node` at `index_min` or later, which it waits for; None when it is lost meanwhile."""
+    link = node.link
+    if link is None:
+        return None
+    question = Read(
+        request=link.next_request(),
+        sql="SELECT 1",
+        min_index=index_min,
+        wait_ms_max=WAIT_MS_MAX,
+        run_ms_max=state.statement_ms_max,
+        keep=True,
+    )
+    try:
+        answer = await ask_in_time(state, node, link, question)
+    except LinkLost:
+        return None
+    if not isinstance(answer, Rows):
+        return None
+    if answer.fault is not None:
+        raise error_of(answer.fault)
+    state.snapshot_route = (node.name, node.role, state.policy.level)
+    return KeptSnapshot(node, link, question.request, answer, state.worker.topology.balancer)
+
+
+class KeptSnapshot:
+    """One that a node keeps open, over the link it was asked for."""
+
+    def __init__(self, node: Node, link: Link, number: int, answer: Rows, balancer: Balancer) -> None:
+        self._balancer = balancer
+        self._node = node
+        self._link = link
+        self._number = number
+        self.index = answer.index
+        self.schema_index = answer.schema_index
+        balancer.begin(node)
+
+    async def rows(self, state: SessionState, sql: str, values: tuple[Value, ...]) -> RowSource:
+        """Raises SerializationFailure when the node is lost, and the snapshot with it."""
+        question = Read(
+            request=self._link.next_request(),
+            sql=sql,
+            parameters=values,
+            rows_max=CHUNK_ROWS,
+            run_ms_max=state.statement_ms_max,
+            within=self._number,
+        )
+        try:
+            answer = await state.worker.ask(state, self._link, question)
+        except LinkLost as error:
+            raise self._lost() from error
+        if not isinstance(answer, Rows):
+            raise self._lost()
+        if answer.fault is not None:
+            raise error_of(answer.fault)
+        if not answer.more:
+            return ListRows(list(answer.rows))
+        self._balancer.begin(self._node)
+        return KeptRows(RemoteRows(state, self._node, self._link, question.request, answer), self._lost)
+
+    def _lost(self) -> SerializationFailure:
+        return SerializationFailure(
+            f"node '{self._node.name}', whose snapshot this transaction reads, was lost",
+            hint="Run the transaction again.",
+        )
+
+    async def aclose(self) -> None:
+        self._balancer.end(self._node)
+        self._link.tell(ReadClose(self._number))
+
+
+class KeptRows:
+    """Further rows of a statement on such a snapshot."""
+
+    __slots__ = ("_lost", "_rows")
+
+    def __init__(self, rows: RemoteRows, lost: Callable[[], LfsqlError]) -> None:
+        self._rows = rows
+        self._lost = lost
+
+    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
+        try:
+            return await self._rows.fetch(rows_max)
+        except LinkLost as error:
+            raise self._lost() from error
+
+    async def aclose(self) -> None:
+        await self._rows.aclose()
