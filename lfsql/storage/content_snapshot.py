@@ -1,4 +1,11 @@
-"""The part of a content check that blocks: one snapshot of data.db, read to its end at a slow pace."""
+"""The part of a content check that blocks: one snapshot of data.db, read to its end at a slow pace.
+
+Both passes over the file keep to it, SQLite's own check too: its progress handler is asked between pages.  What is
+paced is time, in which the disk was waited for as well: neither it nor the processor is taken from others.
+
+A snapshot keeps the write-ahead log from being used anew.  Should others write so much meanwhile that it grows over a
+bound, the check no longer rests, and is over as soon as it can be.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +13,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +30,10 @@ WORK_S: Final = 0.005
 """After as much work a check rests."""
 REST: Final = 3
 """Times as long as it worked."""
+WAL_BYTES_MAX: Final = 256 << 20
+"""Of the write-ahead log; beyond it a check hurries."""
+_STEPS_A_LOOK: Final = 1_000
+"""Of SQLite's, in which its check looks at some pages."""
 _NICENESS: Final = 19
 
 Checked = tuple[bytes, str]
@@ -35,17 +47,23 @@ class CheckStopped(Exception):
 class Pace:
     """Of one check, in its thread: work a little, rest longer; go on without rest once somebody waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, crowded: Callable[[], bool]) -> None:
+        """`crowded`: whether others suffer from how long it takes."""
         self.hurry = False
+        self._crowded = crowded
         self._stopped = threading.Event()
-        self._since = time.thread_time()
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """Work begins now."""
+        self._since = time.monotonic()
 
     def __call__(self) -> None:
-        worked = time.thread_time() - self._since
+        worked = time.monotonic() - self._since
         if worked >= WORK_S:
-            if self._stopped.wait(0 if self.hurry else worked * REST):
+            if self._stopped.wait(0 if self.hurry or self._crowded() else worked * REST):
                 raise CheckStopped
-            self._since = time.thread_time()
+            self.begin()
 
     def stop(self) -> None:
         """From any thread."""
@@ -64,7 +82,8 @@ class ContentSnapshot:
             self._connection = open_for_reading(path, lambda: 0, Authorizer())
         except apsw.Error as error:
             raise DiskFailed(f"{path} could not be opened to be checked: {error}") from error
-        self.pace = Pace()
+        self._wal = path.with_name(f"{path.name}-wal")
+        self.pace = Pace(self._is_crowded)
 
     def begin(self) -> Position:
         """Stand on what is committed now, and tell where that is; microseconds.  Raises DataCorrupted, LfsqlError."""
@@ -82,6 +101,8 @@ class ContentSnapshot:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         fault, content = "", b""
+        self.pace.begin()
+        self._connection.set_progress_handler(self._look, _STEPS_A_LOOK)
         try:
             fault = find_damage(self._connection)
             content = content_hash(self._connection, self.pace)
@@ -92,6 +113,17 @@ class ContentSnapshot:
         except apsw.Error as error:
             raise translate(error, self._connection, "") from error
         return content, fault
+
+    def _look(self) -> bool:
+        """Between two pages of SQLite's own check: whether it is to end."""
+        try:
+            self.pace()
+        except CheckStopped:
+            return True
+        return False
+
+    def _is_crowded(self) -> bool:
+        return self._wal.exists() and self._wal.stat().st_size > WAL_BYTES_MAX
 
     def stop(self) -> None:
         """Have check() end soon.  From any thread."""

@@ -99,9 +99,10 @@ def test_the_pace_is_asked_for_and_may_stop_it(tmp_path: Path) -> None:
 
 def test_a_check_rests_longer_than_it_works_unless_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     worked = iter((0.0, 0.001, 0.004, 0.010, 0.010, 0.020, 0.020))
-    monkeypatch.setattr(time, "thread_time", lambda: next(worked))
+    monkeypatch.setattr(time, "monotonic", lambda: next(worked))
     rests: list[float] = []
-    pace = content_snapshot.Pace()
+    pace = content_snapshot.Pace(lambda: False)
+    pace.begin()
 
     def wait(seconds: float) -> bool:
         rests.append(seconds)
@@ -123,17 +124,20 @@ def test_a_check_rests_longer_than_it_works_unless_somebody_waits(monkeypatch: p
         pace()
 
 
-def test_what_cannot_be_read_for_now_says_nothing_of_the_content(tmp_path: Path) -> None:
+def test_what_cannot_be_read_for_now_says_nothing_of_the_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine(tmp_path / "data.db")
     engine.connection.execute("CREATE TABLE t (a)")
     snapshot = content_snapshot.ContentSnapshot(tmp_path / "data.db")
     snapshot.begin()
     snapshot._connection.limit(apsw.SQLITE_LIMIT_LENGTH, 100)
     engine.begin()
-    snapshot._connection.set_progress_handler(lambda: True, 1)  # as a stop does, at any step
-    with pytest.raises(content_snapshot.CheckStopped):
-        snapshot.check()
-    snapshot._connection.set_progress_handler(None)
+    with monkeypatch.context() as stopping:
+        stopping.setattr(content_snapshot, "_STEPS_A_LOOK", 1)
+        stopping.setattr(snapshot, "_look", lambda: True)  # as a stop does, at any step
+        with pytest.raises(content_snapshot.CheckStopped):
+            snapshot.check()
     with pytest.raises(LimitExceeded):
         snapshot.check()
     snapshot.close()
@@ -141,3 +145,63 @@ def test_what_cannot_be_read_for_now_says_nothing_of_the_content(tmp_path: Path)
     with pytest.raises(LfsqlError) as raised:
         content_snapshot.ContentSnapshot(tmp_path / "absent" / "data.db")
     assert not isinstance(raised.value, DataCorrupted)
+
+
+class Rests:
+    """In place of the event that a check rests on: how long it would have rested; stopped after so many rests."""
+
+    def __init__(self, stopped_after: int = 1_000_000) -> None:
+        self.rests: list[float] = []
+        self.stopped_after = stopped_after
+
+    def wait(self, timeout_s: float) -> bool:
+        self.rests.append(timeout_s)
+        return len(self.rests) > self.stopped_after
+
+
+def checked(path: Path, monkeypatch: pytest.MonkeyPatch, rests: Rests) -> content_snapshot.Checked:
+    """By SQLite's own check alone."""
+    monkeypatch.setattr(content_snapshot, "WORK_S", 0.0)
+    monkeypatch.setattr(content_snapshot, "content_hash", lambda *_: b"")
+    snapshot = content_snapshot.ContentSnapshot(path)
+    monkeypatch.setattr(snapshot.pace, "_stopped", rests)
+    try:
+        snapshot.begin()
+        assert rests.rests == [], "this is done in the event loop"
+        return snapshot.check()
+    finally:
+        snapshot.close()
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    engine = Engine(tmp_path / "data.db")
+    engine.connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT UNIQUE)")
+    rows = [(number, f"{number * 7919 % 3001:0100}") for number in range(3000)]
+    engine.connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+    engine.close()
+    return tmp_path / "data.db"
+
+
+def test_sqlites_own_check_rests_too(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rests = Rests()
+    assert checked(large, monkeypatch, rests) == (b"", "")
+    assert len(rests.rests) > 10
+    assert all(rest > 0 for rest in rests.rests)
+
+
+def test_sqlites_own_check_can_be_stopped_while_it_rests(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(content_snapshot.CheckStopped):
+        checked(large, monkeypatch, Rests(3))
+
+
+def test_a_check_hurries_when_the_write_ahead_log_grows(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content_snapshot, "WAL_BYTES_MAX", 10_000)
+    engine = Engine(large)
+    rests = Rests()
+    try:
+        engine.connection.execute("UPDATE t SET b = b || 'x'")
+        checked(large, monkeypatch, rests)
+    finally:
+        engine.close()
+    assert set(rests.rests) == {0}
