@@ -140,6 +140,16 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
+def test_the_code_that_keeps_a_rule_is_there() -> None:
+    named = re.findall(r"`(lfsql/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.md").read_text())
+    assert len(named) > 20
+    for path, name in named:
+        assert re.search(rf"^\s*(async def|def|class) {name}\b", (ROOT / path).read_text(), re.MULTILINE), (
+            path,
+            name,
+        )
+
+
 def test_every_test_that_a_guarantee_rests_on_is_there() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "guarantees.md").read_text())
     assert len(named) > 20

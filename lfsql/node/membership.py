@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import trio
@@ -175,8 +176,7 @@ class Membership:
             for member in due:
                 if self._driver.consensus.is_level(member.node):
                     grown = Member(member.node, member.becomes, member.priority, member.address)
-                    self._log_members(self.current.with_member(grown), lambda _answer: None)
-                    logger.info("node '%s' has caught up: it becomes a %s", member.node, _NAMES[member.becomes])
+                    self._log_members(self.current.with_member(grown), partial(_say_grown, grown))
                     break
             with trio.move_on_after(_LOOK_S if due else float("inf")):
                 await change.wait()
@@ -317,6 +317,12 @@ class Membership:
     def _other_primary(self) -> NodeId:
         primary = self._driver.consensus.primary
         return "" if primary == self._name else primary
+
+
+def _say_grown(member: Member, answer: Proposed | ProposalRefused) -> None:
+    """Refused, it is tried again: mostly another change is on its way."""
+    if isinstance(answer, Proposed):
+        logger.info("node '%s' has caught up: it becomes a %s", member.node, _NAMES[member.role])
 
 
 _NOBODY: Final = "there is no other voter that can be reached"

@@ -96,6 +96,13 @@ class Peers:
         frame_bytes_max: int,
         queue_bytes_max: int,
     ) -> None:
+        """Calls from links come from the event loop, and must neither wait nor raise.
+
+        `step`: consensus' input.  `snapshot_needed`, `content`: what is not for consensus.  `came`: there is a link
+        to another node again.  `known`, `remember`: the first log.db met under each name (see StatementLog).
+        `refusal`: why a node that is no member may not speak, '' when it may.  `speak_s`: after so many seconds of
+        silence a node says that it lives; `silence_s_max`: after so many its links are closed.
+        """
         self._peers = {node: Peer(node, address) for node, address in addresses.items()}
         self._identity = identity
         self._key = key

@@ -146,6 +146,17 @@ def test_members_are_in_force_when_appended_and_not_when_cut_off() -> None:
     assert node.consensus.configuration == OLD
 
 
+def test_two_changes_can_be_cut_off_at_once() -> None:
+    """A node that was started again does not know that the first is committed, and its primary may be behind both."""
+    node = Lone(restored(*changing(WITH_LEARNER, WITH_LEARNER.without("n3")), term=1))
+    assert node.consensus.configuration == WITH_LEARNER.without("n3")
+    (other,) = records(2)
+    effects = node.hear("n2", Append(2, Position(), (other,), 0, 1))
+    assert only(effects, MembersChanged).configuration == OLD
+    assert node.consensus.configuration == OLD
+    assert node.consensus.configuration_index_at(1) == 0
+
+
 def test_members_are_found_again_after_a_restart() -> None:
     log = (*records(1), *changing(WITH_LEARNER, after=position_of(records(1)[0])))
     assert Lone(restored(*log)).consensus.configuration == WITH_LEARNER
