@@ -15,7 +15,7 @@ import fcntl
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +61,17 @@ class Layout:
         return self.directory / f"{name}.log"
 
 
-def load(directory: Path) -> Layout:
-    """The layout of a directory that `lfsql up` made.  Raises ConfigError."""
+def load(directory: Path, *, to_look: bool = False) -> Layout:
+    """The layout of a directory that `lfsql up` made.  Raises ConfigError.
+
+    `to_look`: at what there is, with a node.toml that is lost or wrong as well: of that node it is what proxy.toml
+    tells, which is enough to ask the node, and the others.
+    """
     proxy_file = directory / "proxy.toml"
     if not proxy_file.exists():
         raise ConfigError(f"{directory} is no directory of lfsql", hint="start one with `lfsql up --dir`")
     proxy = load_proxy(proxy_file)
-    nodes = tuple(load_node(directory / upstream.name / "node.toml") for upstream in proxy.nodes)
+    nodes = tuple(_load_node(directory, proxy, upstream, to_look=to_look) for upstream in proxy.nodes)
     for node, upstream in zip(nodes, proxy.nodes, strict=True):
         path = directory / upstream.name / "node.toml"
         if node.name != upstream.name:
@@ -77,6 +81,29 @@ def load(directory: Path) -> Layout:
                 f"{path}: cluster_id: expected '{proxy.cluster_id}', as in proxy.toml, got '{node.cluster_id}'"
             )
     return Layout(directory, nodes, proxy)
+
+
+def _load_node(directory: Path, proxy: ProxyConfig, upstream: Upstream, *, to_look: bool) -> NodeConfig:
+    path = directory / upstream.name / "node.toml"
+    try:
+        return load_node(path)
+    except ConfigError as error:
+        if not to_look:
+            if path.exists():
+                raise
+            raise ConfigError(
+                error.message,
+                hint=f"put it back; when all of node '{upstream.name}' is lost, start the others with `lfsql node`, "
+                f"and `lfsql remove-node {upstream.name}`",
+            ) from error
+        return NodeConfig(
+            name=upstream.name,
+            cluster_id=proxy.cluster_id,
+            listen=upstream.address,
+            peers=(Member(name=upstream.name, address=upstream.address),),
+            cluster_key_file=proxy.cluster_key_file,
+            data_dir=str(path.parent),
+        )
 
 
 def prepare(directory: Path, nodes: int | None, port: int, *, port_given: bool, workers: int | None) -> Layout:
@@ -179,15 +206,16 @@ def write_file(path: Path, content: str) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def free_port() -> int:
-    """One that nobody listens on now, of those that `lfsql up` does not begin with."""
-    return _free_ports(PORTS_FROM, 1)[0]
+def free_port(taken: Collection[str] = ()) -> int:
+    """One that nobody listens on now, of those that `lfsql up` does not begin with; nor one of the addresses `taken`,
+    of nodes that may be down."""
+    return _free_ports(PORTS_FROM, 1, taken)[0]
 
 
-def _free_ports(first: int, count: int) -> list[int]:
+def _free_ports(first: int, count: int, taken: Collection[str] = ()) -> list[int]:
     found: list[int] = []
     for port in [*range(first, 65536), *range(1024, first - 1)]:
-        if _is_free(f"{HOST}:{port}"):
+        if f"{HOST}:{port}" not in taken and _is_free(f"{HOST}:{port}"):
             found.append(port)
             if len(found) == count:
                 return found

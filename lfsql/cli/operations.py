@@ -76,7 +76,7 @@ def run_add(
     known = next((line.address for line in status.nodes if line.name == node), "")
     address = address or known
     if config is None and not known and not (directory / node / "node.toml").exists():
-        address = address or f"{HOST}:{free_port()}"
+        address = address or f"{HOST}:{free_port([line.address for line in status.nodes])}"
         made = _make_node(directory, status, Member(name=node, address=address, role=role, priority=priority))
     if not address:
         raise ConfigError("--address: where the new node is to be reached must be given")

@@ -18,7 +18,7 @@ from lfsql.core.requests import UNREACHABLE, NodeStatus, Status
 
 def run_status(directory: Path, address: str | None, *, as_json: bool) -> int:
     """Print the cluster's status; 0 when there is a primary.  Raises ConfigError."""
-    layout = load(directory)
+    layout = load(directory, to_look=True)
     status, faults = trio.run(ask, layout, addresses_asked(layout, address))
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(as_document(status)), indent=2).decode() + "\n")

@@ -26,7 +26,7 @@ def run_verify(directory: Path, address: str | None = None, wait_s: int = WAIT_S
     if is_data_directory(directory) and address is None:
         document = verify_directories([directory])
     else:
-        layout = load(directory)
+        layout = load(directory, to_look=True)
         status = trio.run(is_running, layout, addresses_asked(layout, address))
         if status is not None:
             document = trio.run(verify_cluster, layout, status, wait_s)
@@ -34,7 +34,7 @@ def run_verify(directory: Path, address: str | None = None, wait_s: int = WAIT_S
             raise LinkLost(f"node at {address} does not answer")
         else:
             directories = [Path(node.data_dir) for node in layout.nodes]
-            document = verify_directories([each for each in directories if is_data_directory(each)])
+            document = verify_directories(directories)
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
     elif document["live"]:

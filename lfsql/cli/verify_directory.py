@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from lfsql.errors import ConfigError, DirectoryInUse
 from lfsql.node.directory import IDENTITY, stopped_directory
 from lfsql.storage.directory_check import DirectoryReport, check_directory
 
@@ -19,13 +20,20 @@ def is_data_directory(directory: Path) -> bool:
 def verify_directories(directories: list[Path]) -> dict[str, Any]:
     """The document that is printed: what was found in each, and whether those at one index are equal.
 
-    Raises ConfigError, DirectoryInUse when a node runs in one of them.
+    Raises DirectoryInUse when a node runs in one of them.
     """
     nodes: list[dict[str, Any]] = []
     for directory in directories:
-        with stopped_directory(directory) as identity:
-            report = check_directory(directory, lambda: None)
-        nodes.append({"name": identity.node, "directory": str(directory), **msgspec.structs.asdict(report)})
+        name = directory.name
+        try:
+            with stopped_directory(directory) as identity:
+                name = identity.node
+                report = check_directory(directory, lambda: None)
+        except DirectoryInUse:
+            raise
+        except ConfigError as error:  # of this one; the others are looked at all the same
+            report = DirectoryReport(faults=(error.message,), advice=(error.hint,) if error.hint else ())
+        nodes.append({"name": name, "directory": str(directory), **msgspec.structs.asdict(report)})
     faults = _differences(nodes)
     return {
         "live": False,
@@ -37,10 +45,12 @@ def verify_directories(directories: list[Path]) -> dict[str, Any]:
 
 def print_directories(console: Console, document: dict[str, Any]) -> None:
     for node in document["nodes"]:
-        report = msgspec.convert({**node, "faults": tuple(node["faults"])}, DirectoryReport)
+        report = msgspec.convert(node, DirectoryReport)
         console.print(f"{node['name']} in {node['directory']}: {_told(report)}", highlight=False)
         for fault in report.faults:
             console.print(f"  {fault}", highlight=False, style="red")
+        for advice in report.advice:
+            console.print(f"  {advice}", highlight=False)
     for fault in document["faults"]:
         console.print(fault, highlight=False, style="red")
 

@@ -279,13 +279,14 @@ class ContentChecks:
         for node in found.differing:
             if (own.position, node) not in self._told:
                 self._told = {(at, other) for at, other in self._told if at == own.position} | {(own.position, node)}
-                fault = self._answers[node].fault
-                logger.error(
-                    "the content of node '%s' at index %d differs from that of the majority%s",
-                    node,
-                    index,
-                    f": {fault}" if fault else "",
-                )
+                answer = self._answers[node]
+                if answer.content:
+                    told = f": {answer.fault}" if answer.fault else ""
+                    logger.error(
+                        "the content of node '%s' at index %d differs from that of the majority%s", node, index, told
+                    )
+                else:
+                    logger.warning("node '%s' has nothing to compare at index %d: %s", node, index, answer.fault)
         self.disagreement = ""
         if self._node in found.differing:
             told = f": {own.fault}" if own.fault else ""

@@ -27,6 +27,10 @@ from lfsql.errors import ConfigError, DirectoryInUse, WrongCluster
 from lfsql.storage.durable_file import write_file
 
 IDENTITY: Final = "identity.json"
+_LOST_HINT: Final = (
+    f"put {IDENTITY} back; without it nobody can tell that these files are this node's: `lfsql remove-node`, then "
+    "add it under a new name"
+)
 
 
 class DirectoryIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,12 +78,12 @@ def stopped_directory(path: Path) -> Iterator[DirectoryIdentity]:
     Raises DirectoryInUse, ConfigError when it is no node's.
     """
     if not (path / IDENTITY).exists():
-        raise ConfigError(f"{path} is no node's data directory")
+        raise ConfigError(f"{path} is no node's data directory", hint=_LOST_HINT)
     with _locked(path) as directory:
         try:
             yield msgspec.json.decode((directory / IDENTITY).read_bytes(), type=DirectoryIdentity)
         except msgspec.MsgspecError as error:
-            raise ConfigError(f"data_dir: {path / IDENTITY} is damaged: {error}") from error
+            raise ConfigError(f"data_dir: {path / IDENTITY} is damaged: {error}", hint=_LOST_HINT) from error
 
 
 @contextmanager
@@ -109,14 +113,15 @@ def _identify(path: Path, identity: DirectoryIdentity) -> DirectoryIdentity:
         databases = [name for name in ("data.db", "log.db") if (path.parent / name).exists()]
         if databases:
             raise WrongCluster(
-                f"data_dir: {path.parent} holds {' and '.join(databases)} and does not say whose they are"
+                f"data_dir: {path.parent} holds {' and '.join(databases)} and does not say whose they are",
+                hint=_LOST_HINT,
             ) from None
         _write(path, identity)
         return identity
     except OSError as error:
         raise ConfigError(f"data_dir: {path} cannot be read: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise ConfigError(f"data_dir: {path} is damaged: {error}") from error
+        raise ConfigError(f"data_dir: {path} is damaged: {error}", hint=_LOST_HINT) from error
     if found.cluster_id != identity.cluster_id:
         raise WrongCluster(
             f"data_dir: {path.parent} belongs to cluster '{found.cluster_id}', not to '{identity.cluster_id}'"

@@ -32,6 +32,7 @@ from lfsql.core.messages import PeerMessage, SnapshotNeeded
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import DataCorrupted, InvariantBroken
 from lfsql.node.carrying import Carrier, Observer, encode_state
+from lfsql.storage.faults import MISFIT_HINT
 from lfsql.storage.statement_log import StatementLog
 
 logger: Final = logging.getLogger(__name__)
@@ -210,14 +211,14 @@ async def restore(log: LogAtStart, applied: Position) -> Restored:
     if applied.index > log.last.index:
         raise DataCorrupted(
             f"data.db stands at index {applied.index}, log.db holds {log.base.index} to {log.last.index}",
-            hint="the two files are not from the same node and time",
+            hint=MISFIT_HINT,
         )
     commit = committed_at_start(log, applied)
     floor = await _position_at(log, commit)
     if applied.index >= log.base.index and applied != await _position_at(log, applied.index):
         raise DataCorrupted(
             f"data.db and log.db disagree on the record at index {applied.index}",
-            hint="the two files are not from the same node and time",
+            hint=MISFIT_HINT,
         )
     records: tuple[Record, ...] = ()
     if log.last.index > commit:

@@ -296,7 +296,8 @@ class Peers:
         async def listen() -> None:
             await self._know(identity)
             peer.connection = connection
-            logger.info("connected to node '%s' at %s", peer.node, peer.address)
+            if not peer.refusal:  # else it was said why nothing comes of it
+                logger.info("connected to node '%s' at %s", peer.node, peer.address)
             self._step(PeerConnected(peer.node))
             self._came()
             answers = connection.received_already(_decode)

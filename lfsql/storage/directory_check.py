@@ -15,17 +15,20 @@ import msgspec
 
 from lfsql.core.ids import Index, Position
 from lfsql.errors import ConfigError, DataCorrupted
+from lfsql.storage import installation
 from lfsql.storage.authorizer import INTERNAL, Authorizer
 from lfsql.storage.content import content_hash, find_damage, read_position
+from lfsql.storage.faults import DAMAGED_HINT, MISFIT_HINT, REPLACE_HINT
 from lfsql.storage.log_rows import is_state_intact, verify
 from lfsql.storage.opening import open_for_reading
 from lfsql.storage.rerun import own
 
 _SHOWN: Final = 5
+_RECORDS_HINT: Final = "Start the node: it takes no part until it has these records from another node."
 
 
 class DirectoryReport(msgspec.Struct, frozen=True):
-    """`faults` says in words all that is wrong; None where something could not be found out."""
+    """`faults` says in words all that is wrong, `advice` what to do; None where something could not be found out."""
 
     log_base: Index | None = None
     """Records after this one are in the log."""
@@ -34,11 +37,13 @@ class DirectoryReport(msgspec.Struct, frozen=True):
     content: str | None = None
     """The content hash at `applied_index`, in hexadecimal."""
     faults: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 def check_directory(directory: Path, pace: Callable[[], None]) -> DirectoryReport:
     """Raises ConfigError when a file is not there or may not be read.  A witness has no data.db: that is no fault."""
     faults: list[str] = []
+    advice: dict[str, None] = {}
     applied: Position | None = None
     content: str | None = None
     if (directory / "data.db").exists() or not (directory / "log.db").exists():
@@ -54,17 +59,26 @@ def check_directory(directory: Path, pace: Callable[[], None]) -> DirectoryRepor
                 connection.close(True)
         except (DataCorrupted, apsw.Error) as error:
             faults.append(f"data.db: {_words(error)}")
+    if faults:
+        advice[DAMAGED_HINT] = None
     base, last = None, None
     try:
-        base, last = _check_log(directory / "log.db", applied, faults)
+        base, last = _check_log(directory / "log.db", applied, faults, advice)
     except (DataCorrupted, apsw.Error, TypeError, ValueError) as error:
         faults.append(f"log.db: {_words(error)}")
+        advice[REPLACE_HINT] = None
+    try:
+        installation.check(directory)
+    except DataCorrupted as error:
+        faults.append(error.message)
+        advice[error.hint] = None
     return DirectoryReport(
         None if base is None else base.index,
         None if last is None else last.index,
         None if applied is None else applied.index,
         content,
         tuple(faults),
+        tuple(advice),
     )
 
 
@@ -83,11 +97,13 @@ def position_of_sound(database: Path) -> Position:
     return position
 
 
-def _check_log(path: Path, applied: Position | None, faults: list[str]) -> tuple[Position, Position]:
+def _check_log(
+    path: Path, applied: Position | None, faults: list[str], advice: dict[str, None]
+) -> tuple[Position, Position]:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     except apsw.CantOpenError as error:
-        raise ConfigError(f"cannot open {path}", detail=str(error)) from error
+        raise ConfigError(f"cannot open {path}", detail=str(error), hint=REPLACE_HINT) from error
     try:
         own(connection, "PRAGMA cell_size_check=ON")
         own(connection, "BEGIN")
@@ -97,6 +113,7 @@ def _check_log(path: Path, applied: Position | None, faults: list[str]) -> tuple
         base = Position(*row[:3])
         if not is_state_intact(row):
             faults.append("log.db: what the node voted for, or where the log begins, is damaged")
+            advice[REPLACE_HINT] = None
         last, damaged = verify(
             base,
             connection.execute(
@@ -107,10 +124,13 @@ def _check_log(path: Path, applied: Position | None, faults: list[str]) -> tuple
         if damaged:
             shown = ", ".join(map(str, damaged[:_SHOWN])) + (", …" if len(damaged) > _SHOWN else "")
             faults.append(f"log.db: records {shown} are missing, damaged, or no continuation of those before")
+            advice[_RECORDS_HINT] = None
         if damage := find_damage(connection):
             faults.append(f"log.db: {damage}")
+            advice[REPLACE_HINT] = None
         if applied is not None and (fault := _misplaced(connection, base, last, applied)):
             faults.append(fault)
+            advice[MISFIT_HINT] = None
         return base, last
     finally:
         connection.close(True)

@@ -21,6 +21,14 @@ DAMAGED_HINT: Final = (
     "Move data.db away, with its -wal and -shm, while the node is stopped: it is made again from log.db, or, where "
     "that has no longer everything, from the primary's."
 )
+REPLACE_HINT: Final = (
+    "What this node promised is lost with it: replace the node by one of a new name, see docs/guarantees.md."
+)
+MISFIT_HINT: Final = (
+    "One of the two files is older, or another node's. If it is data.db, move it away, with its -wal and -shm: it is "
+    "made again. If it is log.db, what this node promised is lost: replace the node by one of a new name, see "
+    "docs/guarantees.md."
+)
 FULL_HINT: Final = "Free disk space; a node that ended because of it goes on when it is started again."
 
 REBUILT: Final = "_lfsql_new_"
@@ -105,7 +113,7 @@ def unusable(error: Exception, path: str | Path) -> LfsqlError:
     if isinstance(error, apsw.FullError):
         return errors.DiskFull(f"no space left for {path}", hint=FULL_HINT)
     if isinstance(error, (apsw.IOError, apsw.CantOpenError)):
-        return errors.DiskFailed(f"{path} cannot be used: {error}")
+        return errors.DiskFailed(f"{path} cannot be used: {error}", hint=f"If the disk is sound: {DAMAGED_HINT}")
     return errors.DataCorrupted(f"{path} is damaged, or no database", detail=str(error), hint=DAMAGED_HINT)
 
 

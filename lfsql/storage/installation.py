@@ -75,6 +75,11 @@ def is_begun(directory: Path) -> bool:
     return _marker(directory).exists()
 
 
+def check(directory: Path) -> None:
+    """Raises DataCorrupted when resume() would, for what is written down of an installation."""
+    _find(_marker(directory))
+
+
 def begin(directory: Path, installation: Installation) -> None:
     """From now on the snapshot that arrived counts.  Raises DiskFailed, DiskFull."""
     _write(directory, installation)

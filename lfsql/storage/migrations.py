@@ -94,6 +94,11 @@ def migrate(execute: Execute, migrations: Sequence[Migration]) -> None:
         applied = {row[0]: row[1] for row in execute("SELECT number, digest FROM _lfsql_migrations", ())}
         known = {migration.number: migration.digest for migration in migrations}
         for number, digest in sorted(applied.items(), key=str):
+            if number not in known and not (isinstance(number, int) and number > max(known)):
+                raise ConfigError(
+                    f"the database has a migration {number!r}, which no version has",
+                    hint="The file is damaged: see docs/guarantees.md.",
+                )
             if number not in known:
                 raise ConfigError(
                     f"the database was written by a newer version: it has migration {number}",

@@ -36,7 +36,7 @@ from lfsql.core.log import RECORD_OVERHEAD_BYTES
 from lfsql.errors import ConfigError, DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.storage import log_space, migrations
 from lfsql.storage.aiosqlite_trio import Blocking, TrioConnection, connect, transaction
-from lfsql.storage.faults import FULL_HINT
+from lfsql.storage.faults import FULL_HINT, REPLACE_HINT
 from lfsql.storage.log_rows import (
     DAMAGED_MAX,
     Row,
@@ -59,9 +59,6 @@ TAIL_BYTES: Final = 16 << 20
 _VERIFY_BYTES: Final = 1 << 20
 _COMPACT_BYTES: Final = 1 << 20
 _COMPACT_ROWS: Final = 2_000
-_REPLACE_HINT: Final = (
-    "What this node promised is lost with it: replace the node by one of a new name, see docs/guarantees.md."
-)
 _WAL_LIMIT: Final = "journal_size_limit=67108864"
 _ROW: Final = "log_index, term, kind, hash, body, checksum"
 
@@ -217,7 +214,7 @@ class StatementLog:
         if code == apsw.SQLITE_FULL:
             return DiskFull(f"no space left to write the statement log {self._path}", hint=FULL_HINT)
         if code in (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB):
-            return DataCorrupted(f"the statement log {self._path} is damaged: {error}", hint=_REPLACE_HINT)
+            return DataCorrupted(f"the statement log {self._path} is damaged: {error}", hint=REPLACE_HINT)
         self._failure = error
         return DiskFailed(f"the statement log {self._path} failed: {error}")
 
@@ -239,7 +236,7 @@ class StatementLog:
         if len(rows) != 1 or not is_state_intact(rows[0]):
             raise DataCorrupted(
                 f"the statement log {self._path} has lost what this node voted for, or where it begins",
-                hint=_REPLACE_HINT,
+                hint=REPLACE_HINT,
             )
         index, term, chain, self.base_configuration, self.hard_state, _ = rows[0]
         self.base = Position(index, term, chain)

@@ -111,6 +111,7 @@ def test_a_lost_node_is_replaced_and_its_name_stays_refused(tier: Tier) -> None:
     wait_until(lambda: tier.node(lost)["role"] == "unreachable", 20, "the loss to be noticed")
     settings = (tier.directory / lost / "node.toml").read_text()
     shutil.rmtree(tier.directory / lost)
+    assert {node["name"]: node["role"] for node in tier.status()["nodes"]}[lost] == "unreachable"
     with writing(tier):
         assert "no longer a member" in done("remove-node", lost, "--dir", tier.directory)
         done("add-node", "n4", "--dir", tier.directory)
@@ -122,6 +123,13 @@ def test_a_lost_node_is_replaced_and_its_name_stays_refused(tier: Tier) -> None:
         log = tier.directory / f"{lost}.log"
         wait_until(lambda: f"node '{lost}' has another log.db than" in log.read_text(), 20, "the refusal")
         assert lost not in [node["name"] for node in tier.status()["nodes"]]
+
+
+def test_a_new_node_gets_no_port_of_a_node_that_is_down(tier: Tier) -> None:
+    done("add-node", "n4", "--dir", tier.directory)
+    done("add-node", "n5", "--dir", tier.directory)
+    addresses = [node["address"] for node in tier.status()["nodes"]]
+    assert len(set(addresses)) == 5, addresses
 
 
 def test_a_drained_node_has_stopped_when_the_command_ends(tier: Tier) -> None:

@@ -44,8 +44,9 @@ def test_another_ones_directory_is_refused(tmp_path: Path, cluster_id: str, node
 
 def test_databases_of_nobody_are_refused(tmp_path: Path) -> None:
     (tmp_path / "data.db").write_bytes(b"")
-    with pytest.raises(WrongCluster, match=r"data\.db"), data_directory(tmp_path, WHOSE):
+    with pytest.raises(WrongCluster, match=r"data\.db") as raised, data_directory(tmp_path, WHOSE):
         raise AssertionError("must not enter")
+    assert "add it under a new name" in raised.value.hint
 
 
 def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
@@ -107,8 +108,9 @@ async def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> 
         await cluster.stop("n1")
         for name in ("log.db", "log.db-wal", "log.db-shm"):
             (tmp_path / "n1" / name).unlink(missing_ok=True)
-        with pytest.raises(DataCorrupted, match=r"data\.db stands at index 2, log\.db holds 0 to 0"):
+        with pytest.raises(DataCorrupted, match=r"data\.db stands at index 2, log\.db holds 0 to 0") as raised:
             await run_node(cluster.configs["n1"])
+        assert "replace the node by one of a new name" in raised.value.hint
 
 
 async def test_a_damaged_log_is_not_to_be_replaced_by_anothers(tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ def test_a_newer_file_and_a_changed_migration_are_refused(tmp_path: Path) -> Non
         migrations.migrate(database.execute, both[:1])
     with pytest.raises(ConfigError, match="differs"):
         migrations.migrate(database.execute, make(tmp_path, m0001_first="CREATE TABLE a (y);\n"))
+    database.execute("UPDATE _lfsql_migrations SET number = 0 WHERE number = 2", ())
+    with pytest.raises(ConfigError, match="which no version has"):
+        migrations.migrate(database.execute, both)
     assert not database.connection.in_transaction
 
 
