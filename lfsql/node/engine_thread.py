@@ -20,7 +20,6 @@ from typing import Protocol, TypeVar
 import outcome
 import trio
 
-from lfsql.errors import ShuttingDown
 from lfsql.storage.engine import UNIT_BYTES_MAX, Engine
 
 Given = TypeVar("Given")
@@ -100,8 +99,6 @@ class EngineThread:
 
         self._start(job, done)
         await trio.lowlevel.wait_task_rescheduled(abort)
-        if not results:
-            raise ShuttingDown("the engine's thread ended")
         return results[0].unwrap()
 
     def _run(self) -> None:

@@ -20,8 +20,7 @@ from lfsql.node.batch import Ran
 
 GATHER_SECONDS: Final = 0.012
 """About three trips of a log under load: long enough that those who run one after the other, each for a round trip of
-its client, go into one; and short beside what they would wait for trips of their own."""
-"""Less than the others' wait for the writer lasts under load; so who is kept back loses nothing by it."""
+its client, go into one; and less than they would wait for trips of their own, so who is kept back loses nothing."""
 GATHERED_MAX: Final = 16
 GATHERED_BYTES_MAX: Final = 1 << 20
 

@@ -10,8 +10,8 @@ records are checked when the log is opened, so that opening takes no longer the 
 verify(), while the node runs, and each whenever it is read.  Right copies, from wherever the owner has them, can be
 put in place of damaged ones by repair(): see `lfsql.node.log_repair`.
 
-The log is cut at its old end: compact() forgets what copies of the data hold, reset() everything, when the data came
-from elsewhere.  `base` is where it begins then, and with it goes the configuration of the cluster at that place.
+The log is cut at its old end: compact() forgets what copies of the data hold, begin_at() what a snapshot that came
+from elsewhere does.  `base` is where it begins then, and with it goes the configuration of the cluster at that place.
 
 The file has an incarnation: a random name made with it.  A node is as good as its log, so this is what its peers
 go by; one that comes back with another log has forgotten its votes and acknowledgements, whatever its name is.
@@ -75,7 +75,7 @@ class StatementLog:
     base: Position
     """Everything up to here is compacted away (or came as a snapshot); index 0 when nothing is."""
     base_configuration: bytes
-    """What compact() or reset() was told of the cluster's members at `base`; b"" when neither was."""
+    """What compact() or begin_at() was told of the cluster's members at `base`; b"" when neither was."""
     last: Position
     """The newest record, or `base` when there is none."""
     incarnation: str
@@ -188,12 +188,8 @@ class StatementLog:
         """Give back to the disk a piece of the file's free space; False when `free_bytes_max` or less is left."""
         return await self._call(log_space.give_back, free_bytes_max)
 
-    async def reset(self, base: Position, *, configuration: bytes = b"", hard_state: bytes | None = None) -> None:
-        """Forget all records: a snapshot that stands at `base` was installed.  One transaction."""
-        await self._call(self._reset, base, configuration, hard_state)
-
     async def begin_at(self, base: Position, *, configuration: bytes, hard_state: bytes) -> None:
-        """Forget what a snapshot at `base` holds, damaged or not; as reset() when nothing can follow it.
+        """Forget what a snapshot at `base` holds, damaged or not; all records when none of them can follow it.
 
         What may have been acknowledged after it stays, and so do damaged records there.  One transaction.
         """
@@ -415,15 +411,15 @@ class StatementLog:
             step += 1
         return step
 
-    def _reset(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes | None) -> None:
+    def _reset(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes) -> None:
         with transaction(connection):
             connection.execute("DELETE FROM records")
             connection.execute("DELETE FROM segments")
-            self._begin_at(connection, base, configuration, self.hard_state if hard_state is None else hard_state)
+            self._begin_at(connection, base, configuration, hard_state)
         self.last = base
         self._moved_to(base, configuration)
         self.damaged = ()
-        self.hard_state = self.hard_state if hard_state is None else hard_state
+        self.hard_state = hard_state
         self._segments.load(connection, base.index, base.index)
 
     def _begin_anew(self, connection: Blocking, base: Position, configuration: bytes, hard_state: bytes) -> None:

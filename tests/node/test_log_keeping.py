@@ -185,5 +185,5 @@ async def test_segments_are_found_again(tmp_path: Path, monkeypatch: pytest.Monk
         await log.write(records[32:34])
         assert [segment.last for segment in log.segments] == [34]
         assert sum(segment.bytes for segment in log.segments) < total
-        await log.reset(position(records[49]))
+        await log.begin_at(position(records[49]), configuration=b"", hard_state=b"")
         assert len(log.segments) == 0

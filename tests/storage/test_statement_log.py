@@ -115,12 +115,12 @@ async def test_compaction_moves_the_base_and_keeps_the_chain(tmp_path: Path) -> 
         await log.write(chain(2, log.last))
 
 
-async def test_a_snapshot_resets_the_log(tmp_path: Path) -> None:
+async def test_a_log_that_lacks_what_a_snapshot_holds_begins_there_empty(tmp_path: Path) -> None:
     base = Position(100, 3, b"s" * 16)
     async with StatementLog(tmp_path / "log.db") as log:
-        await log.write(chain(5), hard_state=b"kept")
-        await log.reset(base)
-        assert (log.base, log.last, log.hard_state) == (base, base, b"kept")
+        await log.write(chain(5), hard_state=b"before")
+        await log.begin_at(base, configuration=b"members", hard_state=b"kept")
+        assert (log.base, log.last, log.hard_state, log.base_configuration) == (base, base, b"kept", b"members")
         await log.write(chain(2, base, term=3))
     async with StatementLog(tmp_path / "log.db") as log:
         assert (log.base, log.last.index, log.damaged) == (base, 102, ())
