@@ -32,6 +32,7 @@ from lfsql.core.effects import (
     PeerConnected,
     PeerFaulty,
     PeerLost,
+    PeerSends,
     Persisted,
     PrimaryChanged,
     ProposalRefused,
@@ -154,6 +155,9 @@ class Consensus(Inquiry):
                 self._connected(given.node)
             case PeerLost():
                 self._lost(given.node)
+            case PeerSends():
+                if given.node == self._primary:
+                    self._watch.heard(self._now)
             case Compacted():
                 if given.base.index > self._committed:
                     raise InvariantBroken(

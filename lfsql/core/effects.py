@@ -128,6 +128,15 @@ class PeerLost(msgspec.Struct, frozen=True):
     node: NodeId
 
 
+class PeerSends(msgspec.Struct, frozen=True):
+    """A part of a message from `node` has arrived.
+
+    A large one takes longer than an election timeout where the network is slow, and all else waits behind it.
+    """
+
+    node: NodeId
+
+
 class ReadIndex(msgspec.Struct, frozen=True):
     """From which index on is a read, begun now, linearizable?  Works on any node with a known primary.
 
@@ -159,6 +168,7 @@ Input = (
     | Compacted
     | PeerConnected
     | PeerLost
+    | PeerSends
     | ReadIndex
     | Transfer
 )

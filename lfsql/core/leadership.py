@@ -93,8 +93,8 @@ class Leadership:
         self.rounds.set_members(configuration)
 
     def tick(self, now: float, *, late: bool, write_s: float = 0.0) -> bool:
-        """False when no quorum has answered for an election timeout: the others may have a primary by now.  Or when
-        this node belongs to the cluster no longer.
+        """False when no quorum has answered for an election timeout, and for as long as it may be busy with large
+        records: the others may have a primary by now.  Or when this node belongs to the cluster no longer.
 
         Only availability depends on it; reads and commits have their own proof.  So a process that stood
         still, and was too late to read the answers, gets time to read them.  `write_s`: what a write to this node's
@@ -110,7 +110,7 @@ class Leadership:
             self._preference.restart(now)
         if self._departing and not self._handover.to:
             return False
-        patience = self._settings.election_timeout_max
+        patience = self._settings.election_timeout_max + self.replicator.busy_s
         if late:
             self._quorum_from = max(self._quorum_from, now - patience + 2 * self._settings.heartbeat)
         return now < max(self._quorum_from, self.rounds.confirmed_at) + patience

@@ -27,6 +27,9 @@ PROBE: Final = "probe"
 STREAM: Final = "stream"
 SNAPSHOT: Final = "snapshot"
 
+TAKEN_BYTES_PER_S: Final = 8 << 20
+"""What a follower is reckoned to take in at least: the network, and its own work, included."""
+
 
 class Progress:
     """What is known of one follower.
@@ -105,6 +108,11 @@ class Replicator:
 
     def follows(self, node: NodeId) -> bool:
         return node in self._followers
+
+    @property
+    def busy_s(self) -> float:
+        """For how long a follower may have to do with what was sent to it, and not come to answer anything else."""
+        return max((each.in_flight_bytes for each in self._followers.values()), default=0) / TAKEN_BYTES_PER_S
 
     def applied(self, node: NodeId) -> Index:
         """How far its database is, as it last told."""

@@ -33,7 +33,7 @@ from typing import Final
 import msgspec
 import trio
 
-from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
+from lfsql.core.effects import Input, PeerConnected, PeerLost, PeerSends, Received
 from lfsql.core.ids import NodeId
 from lfsql.core.messages import Alive, CheckContent, ContentChecked, NotHeard, PeerMessage, SnapshotNeeded
 from lfsql.errors import LfsqlError, LinkLost, LinkRefused, ProtocolViolation, QueueFull
@@ -212,6 +212,8 @@ class Peers:
             while True:
                 messages = await connection.receive(_decode)
                 peer.heard_at = trio.current_time()
+                if not messages:
+                    self._step(PeerSends(peer.node))
                 for message in messages:
                     if isinstance(message, Alive):
                         continue

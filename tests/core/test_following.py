@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from lfsql.core.effects import Committed, HardState, PeerFaulty, Persist, Persisted, PrimaryChanged
+from lfsql.core.effects import Committed, HardState, PeerFaulty, PeerSends, Persist, Persisted, PrimaryChanged
 from lfsql.core.ids import Position
 from lfsql.core.log import position_of
 from lfsql.core.messages import Accept, Append, Mismatch
@@ -37,6 +37,20 @@ def test_a_heartbeat_is_answered_at_once_with_what_is_on_disk() -> None:
     assert messages(effects, Accept) == [Accept(1, 1, 2, 0)]
     node.finish()
     assert messages(node.follow(after=position_of(sent[1])), Accept) == [Accept(1, 1, 2, 2)]
+
+
+def test_a_message_on_its_way_is_a_sign_of_life_of_the_primary() -> None:
+    """A large record takes longer than an election timeout on a slow network, and heartbeats wait behind it."""
+    node = Lone()
+    node.follow()
+    for sender, stands in (("n2", False), ("n3", True)):
+        node.follow()
+        for _ in range(20):
+            node.step(PeerSends(sender))
+            effects = node.wait(0.1)
+            if every(effects, PrimaryChanged):
+                break
+        assert (node.consensus.primary == "") is stands
 
 
 def test_a_new_term_is_on_disk_before_a_heartbeat_of_it_is_answered() -> None:

@@ -10,12 +10,14 @@ from lfsql.core.effects import (
     PeerLost,
     Persist,
     PrimaryChanged,
+    Propose,
     Restored,
     SteppedDown,
     Tick,
     Transfer,
 )
 from lfsql.core.election import LOST, OPEN, WON, Campaign, Timeouts
+from lfsql.core.entry import UNIT
 from lfsql.core.ids import Position
 from lfsql.core.log import position_of
 from lfsql.core.membership import LEARNER, VOTER, WITNESS, Configuration, Member
@@ -137,6 +139,17 @@ def test_a_primary_that_stood_still_gets_time_to_read_answers() -> None:
     node.accept("n2", round_=beats[0].round)
     node.wait(0.5)
     assert node.consensus.ready
+
+
+def test_a_primary_bears_the_silence_of_a_follower_that_takes_in_a_large_record() -> None:
+    """Its answers come after the record: deposed meanwhile, no primary would ever get the record across."""
+    node = Lone()
+    node.lead()
+    node.step(Propose(1, ((UNIT, b"x" * (8 << 20)),)))
+    node.wait(1.5)
+    assert node.consensus.ready
+    node.wait(0.5)
+    assert not node.consensus.ready, "it is borne for no longer than the record may take"
 
 
 def test_a_primary_that_stood_still_and_is_alone_steps_down() -> None:

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from lfsql.config import Member
-from lfsql.core.effects import Input, PeerConnected, PeerLost, Received
+from lfsql.core.effects import Input, PeerConnected, PeerLost, PeerSends, Received
 from lfsql.core.messages import Alive, NotHeard, PeerMessage, SnapshotNeeded, Vote
 from lfsql.core.requests import COMMITTED, ReadClose
 from lfsql.errors import ConfigError, LinkLost
@@ -33,6 +33,7 @@ class Heard:
     def __init__(self, addresses: dict[str, str], *, speak_s: float = 60, silence_s_max: float = 60) -> None:
         self.inputs: list[Input] = []
         self.needed: list[SnapshotNeeded] = []
+        self.stepped = trio.Event()
         self.connected = trio.Event()
         self.lost = trio.Event()
         self.met: dict[str, str] = {}
@@ -65,6 +66,7 @@ class Heard:
 
     def step(self, given: Input) -> None:
         self.inputs.append(given)
+        self.stepped.set()
         if isinstance(given, PeerConnected):
             self.connected.set()
         if isinstance(given, PeerLost):
@@ -111,6 +113,16 @@ async def test_a_peer_that_says_that_it_lives_is_heard() -> None:
         await ended(connection)
     assert trio.current_time() - started > 0.8
     assert [type(given) for given in heard.inputs] == [Received]
+
+
+async def test_a_part_of_a_message_tells_that_its_sender_lives() -> None:
+    heard = Heard({"n2": "127.0.0.1:1"})
+    async with listening(heard) as address:
+        connection, _ = await connect(address, NODE_TWO, KEY)
+        connection.socket.send(b"\0\0\1\0" + b"half of it")
+        await heard.stepped.wait()
+        assert heard.inputs == [PeerSends("n2")]
+        connection.close()
 
 
 async def test_who_has_nothing_to_say_says_so() -> None:
