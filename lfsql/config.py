@@ -105,6 +105,8 @@ class NodeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The longest idle time that a client may ask for while its transaction holds the writer."""
     heap_bytes_max: Bytes = 1 << 30
     """What SQLite may take in memory, all statements together; beyond it one fails with 53200."""
+    replica_lag_ms_max: MillisecondsOrNone = 10_000
+    """How late a voter's data may become before the primary slows writes to what it applies; 0: it never does."""
     client_records_max: Count = 100_000
     """Clients that the primary keeps in mind; what others sent last it looks up in the database."""
 

@@ -72,6 +72,7 @@ class Node:
         "share_percent",
         "stirred",
         "term",
+        "throttle",
         "waiting",
         "weight",
         "zone",
@@ -100,6 +101,8 @@ class Node:
         self.pid = 0
         self.fault = ""
         """Why it is quarantined, in its own words."""
+        self.throttle = ""
+        """How much it slows writes, in its own words."""
         self.outstanding = 0
         """Reads and transactions there that have not ended; what is answered at once is none."""
         self.health = Health(HealthLimits(), self.heard_at, known=True)
@@ -188,6 +191,7 @@ class Topology:
             # Deposed perhaps: it can commit nothing, and its data is judged as that of any other copy.
             role = REPLICA
         node.fault = heartbeat.fault
+        node.throttle = heartbeat.throttle
         if role == QUARANTINED != node.role and node.reads is not None:
             node.reads.condemn(Diverged(f"node '{node.name}' is quarantined: {heartbeat.fault}"))
         changed = node.role != role or node.term != heartbeat.term

@@ -309,6 +309,7 @@ class Worker:
                     outstanding=node.outstanding,
                     latency_ms=None if (mean_s := node.latency.mean_s(now)) is None else round(mean_s * 1000, 3),
                     fault=node.fault or None,
+                    throttle=node.throttle or None,
                 )
                 for node in topology.nodes.values()
             ),

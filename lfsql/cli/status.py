@@ -75,5 +75,7 @@ def _print(status: Status) -> None:
     for node in status.nodes:
         if node.fault:
             console.print(f"{node.name}: {node.fault}", highlight=False, style="red")
+        if node.throttle:
+            console.print(f"{node.name}: {node.throttle}", highlight=False, style="yellow")
     for proxy in status.proxies:
         console.print(f"proxy {proxy.pid} at {proxy.address}", highlight=False)

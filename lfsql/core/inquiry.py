@@ -89,6 +89,12 @@ class Inquiry:
         """On a primary: `node` has not told that it could not serve."""
         return self._leadership is not None and self._leadership.is_fit(node)
 
+    def applied_by(self, node: NodeId) -> Index | None:
+        """On a primary: how far the database of `node` is; None when it has not told, or cannot serve."""
+        if self._leadership is None or not self._leadership.is_fit(node):
+            return None
+        return self._leadership.replicator.applied(node) or None
+
     def is_level(self, node: NodeId) -> bool:
         """On a primary: `node` answers and has caught up, so that it may have a vote."""
         return self._leadership is not None and self._leadership.is_level(node)

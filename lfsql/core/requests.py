@@ -344,6 +344,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     lag_ms: int
     fault: str = ""
     """Why it is quarantined, or what is known to be wrong with it; '' when nothing is."""
+    throttle: str = ""
+    """Of a primary: how much it slows writes, and for whom; '' when it does not."""
 
 
 class ProxyStatus(msgspec.Struct, frozen=True):
@@ -395,11 +397,9 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
 
     `confirmed_ago_ms`: of a primary, how long before the sending a quorum is known to have held it for one; up to
     then nothing beyond `commit_index` was committed.  A duration, since clocks of two machines are not compared.
-    None when it cannot tell, and of all others.  `fault`: as in NodeStatus.
-
+    None when it cannot tell, and of all others.  `fault`, `throttle`: as in NodeStatus.
     `members`: who belongs to the cluster as of the record at `members_index`; 0: those that it began with.
-    `ping`: the number of the receiver's last Ping, which came `ping_ago_ms` before the sending, rounded down; 0 when
-    there was none.
+    `ping`: the number of the receiver's last Ping, `ping_ago_ms` old when this was sent, rounded down; 0 without one.
     """
 
     node: NodeId
@@ -416,6 +416,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     fault: str = ""
     ping: int = 0
     ping_ago_ms: int = 0
+    throttle: str = ""
 
 
 class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):

@@ -30,6 +30,7 @@ from lfsql.core.requests import Order, VerifyRequest
 from lfsql.errors import ShuttingDown
 from lfsql.net.connection import Connection
 from lfsql.net.handshake import Identity
+from lfsql.node.admission import Admission
 from lfsql.node.applier import Applier
 from lfsql.node.asking import AskerLink
 from lfsql.node.batch import UnitClock
@@ -106,7 +107,23 @@ class Node:
         self.driver = driver = participant.driver
         self.membership = membership = participant.membership
         self._status = participant.status
-        self._writer = Writer(config.name, self._thread, driver, self.progress, limits, clock_us=UnitClock())
+        self._admission = Admission(
+            driver,
+            limits,
+            membership,
+            connected=participant.peers.connected,
+            go_on=lambda: self._writer.pump(),
+            tell=self.participant.status.change,
+        )
+        self._writer = Writer(
+            config.name,
+            self._thread,
+            driver,
+            self.progress,
+            limits,
+            clock_us=UnitClock(),
+            room=self._admission.room,
+        )
         self._succession = Succession(config.name, self._writer)
         self._applier = Applier(
             self._thread,
@@ -117,6 +134,7 @@ class Node:
             apply_delay(config),
         )
         self.progress.on_schema_change = self._status.change
+        self._status.throttle = self._admission.told
         self.quarantine = Quarantine(
             config,
             self._applier,
@@ -165,6 +183,7 @@ class Node:
         nursery.start_soon(self._snapshots.run)
         nursery.start_soon(self._rebuilder.run)
         nursery.start_soon(self.checks.run)
+        nursery.start_soon(self._admission.alarm.run)
         if reason := quarantined(directory):
             self.quarantine.enter(reason)
         elif lacks(self._log, self.progress.index):
@@ -196,6 +215,7 @@ class Node:
 
     def committed(self, index: Index) -> None:
         self._writer.committed(index)
+        self._admission.committed()
         self._applier.notify()
 
     def durable(self, index: Index) -> None:
@@ -203,6 +223,7 @@ class Node:
 
     def became_primary(self, term: Term, index: Index) -> None:
         self._succession.became_primary(term, index)
+        self._admission.begin()
         self._applier.notify()
 
     def stepped_down(self, _primary: NodeId) -> None:

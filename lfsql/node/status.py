@@ -93,6 +93,8 @@ class StatusService:
         """This node waits for a snapshot."""
         self.fault: Callable[[], str] = str
         """What is wrong with this node's data, '' when nothing is known to be."""
+        self.throttle: Callable[[], str] = str
+        """How much this node slows writes, as primary, and for whom; '' when it does not."""
 
     def change(self) -> None:
         """Something that proxies wait for changed: tell them now."""
@@ -114,6 +116,7 @@ class StatusService:
             members_index=members_index,
             members=members,
             fault=self.fault(),
+            throttle=self.throttle(),
         )
 
     def answer(self, asker: StatusAsker, question: StatusRequest) -> None:
@@ -191,6 +194,7 @@ class StatusService:
             lag_entries=lag,
             lag_ms=lag_ms,
             fault=self.fault(),
+            throttle=self.throttle(),
         )
 
     def _status(self, request: int, lines: Iterable[NodeStatus]) -> Status:

@@ -1,7 +1,7 @@
 """The write path: from a Submit that arrives to an Outcome that is true.
 
 Everything here runs in the event loop and never waits.  Each event (a question, a finished job, a commit, a timer)
-updates the state and calls `_pump`, which starts the next job when the engine is free.  Tasks and conditions in
+updates the state and calls `pump`, which starts the next job when the engine is free.  Tasks and conditions in
 between would cost a pass of the scheduler each.
 Short work.  A Submit of a transaction that takes a bounded number of steps (`lfsql.storage.straightness`) runs in the
 event loop: pgbench's whole transaction does.  One-shot units go to the thread, and gather into batches meanwhile.
@@ -83,8 +83,10 @@ class Writer:
         *,
         clock_us: Callable[[], int],
         draw: Callable[[int], bytes] = os.urandom,
+        room: Callable[[], int] | None = None,
     ) -> None:
-        """`clock_us`: microseconds since the Unix epoch, never going back; `draw`: so many random bytes."""
+        """`clock_us`: microseconds since the Unix epoch, never going back; `draw`: so many random bytes; `room`: how
+        many units may be taken now, and after 0 somebody calls pump()."""
         self._node = node
         self._thread = thread
         self._driver = driver
@@ -95,7 +97,7 @@ class Writer:
         self._clients = Clients(limits.client_records_max)
         self._ledger = Ledger(self._runner.names, Confirmations(driver), driver.clock)
         self._stack = self._ledger.stack
-        self.member_changes = MemberChanges(driver, self._ledger, self._pump)
+        self.member_changes = MemberChanges(driver, self._ledger, self.pump)
         self._term: Term = 0
         self._reigning = False
         self._expecting = False
@@ -109,6 +111,7 @@ class Writer:
         self._busy = False
         self._running: tuple[Work, ...] = ()
         self._queue = WriteQueue(limits.write_queue_units_max)
+        self._room = room or (lambda: limits.batch_units_max)
         self._ownership = Ownership(
             self._clients, self._queue, self._control, limits.transaction_idle_ms_max, self._refuse
         )
@@ -140,7 +143,7 @@ class Writer:
                 self._drop_owner(None)
             elif not isinstance(work.question, LookUp):
                 self._ownership.ask(work)
-                self._pump()
+                self.pump()
                 return
         self._enqueue(work)
 
@@ -177,7 +180,7 @@ class Writer:
     def committed(self, index: Index) -> None:
         """A quorum holds the log up to `index`."""
         self._ledger.commit(index)
-        self._pump()
+        self.pump()
 
     def durable(self, index: Index) -> None:
         """This node's disk holds the log up to `index`."""
@@ -203,7 +206,7 @@ class Writer:
         if self._ownership.owner is not None:
             self._drop_owner(error)
         self._gathered.flush()
-        self._pump()
+        self.pump()
 
     # -- The reign -------------------------------------------------------------------------------------------
 
@@ -237,7 +240,7 @@ class Writer:
         self._ending, self._failure, self._catch_up = None, None, False
         self._finished = trio.Event()
         self._reigning, self._expecting = True, True
-        self._pump()
+        self.pump()
 
     @property
     def reigning(self) -> bool:
@@ -254,11 +257,11 @@ class Writer:
             self._expecting = False
         for work in self._running:
             self._control.stop(work, error)
-        self._pump()
+        self.pump()
 
     # -- The pump --------------------------------------------------------------------------------------------
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Start the next job, when there is one and the engine is free."""
         while self._reigning and not self._busy:
             free = self._ownership.owner is None and not self._stack.layers
@@ -282,9 +285,8 @@ class Writer:
         commit = None if self._gathered else self._ledger.due
         works: tuple[Work, ...] = ()
         held = False
-        if self._queue and (commit is not None or not stack.is_full(self._driver.clock())):
-            limits = self._limits
-            works, held = self._queue.take(limits.batch_units_max, limits.batch_bytes_max, self._is_answered)
+        if self._queue and (commit is not None or not stack.is_full(self._driver.clock())) and (room := self._room()):
+            works, held = self._queue.take(room, self._limits.batch_bytes_max, self._is_answered)
         if held:
             if (why := self._ledger.overtaken(works[0], unlogged=bool(self._gathered))) is not None:
                 self._refuse(works[0], why)
@@ -349,7 +351,7 @@ class Writer:
     def _done(self, take: Callable[[Given], None], done: Done[Given]) -> None:
         """Called by trio's own machinery, where an exception would be its internal error: `reign` raises it."""
         self._finish(take, done)
-        self._pump()
+        self.pump()
 
     def _finish(self, take: Callable[[Given], None], done: Done[Given]) -> None:
         try:
@@ -458,7 +460,7 @@ class Writer:
     def _drop_owner(self, error: LfsqlError | None) -> None:
         """Undo the owner's transaction.  `error` is what its client hears next; None when nobody is there."""
         self._ownership.abandon(error, self._running)
-        self._pump()
+        self.pump()
 
     def _check_idle(self) -> float:
         if self._busy:
@@ -482,7 +484,7 @@ class Writer:
         except QueueFull as error:
             self._refuse(work, error)
         else:
-            self._pump()
+            self.pump()
 
     def _drop_queued(self, is_meant: Callable[[Work], bool], error: LfsqlError | None) -> None:
         """Remove from the queue, answering with `error` unless nobody is there to hear it."""

@@ -31,7 +31,7 @@ CONSOLE: Final = """
 nodes 15001 r: name text!, address text, role text!, healthy bool!, term int8, applied_index int8, lag_entries int8,
     lag_ms float8, zone text, weight int4, state text, share_percent float8, reads int8, priority int4,
     outstanding int4, latency_ms float8,
-    fault text
+    fault text, throttle text
 proxies 15002 r: pid int4, address text
 cluster 15003 r: primary_node text, term int8, commit_index int8, schema_index int8
 settings 15004 r: name text!, setting text, description text

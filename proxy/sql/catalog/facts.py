@@ -74,6 +74,8 @@ class Node:
     outstanding: int | None = None
     latency_ms: float | None = None
     fault: str | None = None
+    throttle: str | None = None
+    """Of a primary: how much it slows writes, and for whom."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,4 +221,5 @@ def _nodes(facts: Facts) -> Iterator[Mapping[str, Value]]:
             "outstanding": node.outstanding,
             "latency_ms": node.latency_ms,
             "fault": node.fault,
+            "throttle": node.throttle,
         }

@@ -1,0 +1,92 @@
+"""A primary whose replica applies less than clients write takes writes more slowly, and says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import trio
+
+from lfsql.config import NodeFaults
+from lfsql.core.requests import COMMITTED, PRIMARY, Heartbeat
+from tests.node.clusters import Cluster, Session, cluster_of
+
+LAG_S_MAX = 1.0
+WRITERS = 8
+
+
+class Writers:
+    """Clients that write as fast as they are answered."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.news = trio.Event()
+
+    async def run(self, cluster: Cluster, primary: str, name: str) -> None:
+        async with cluster.link(primary) as link:
+            session = Session(link, name)
+            while True:
+                assert (await session.submit("INSERT INTO t DEFAULT VALUES")).state == COMMITTED
+                self.written += 1
+                self.news.set()
+                self.news = trio.Event()
+
+    async def until(self, written: int) -> None:
+        while self.written < written:
+            await self.news.wait()
+
+
+async def test_writes_are_slowed_for_a_replica_that_lags_and_go_on(tmp_path: Path) -> None:
+    async with cluster_of(
+        tmp_path, 3, late=1, deadline_s=60, replica_lag_ms_max=int(LAG_S_MAX * 1000), apply_entries_max=20
+    ) as cluster:
+        slow = "n3"
+        # 20 records each quarter of a second, on average: 80 a second.
+        faults = NodeFaults(apply_delay_ms_max=500)
+        cluster.configs[slow] = msgspec.structs.replace(cluster.configs[slow], faults=faults)
+        primary = await cluster.primary()
+        heard: list[Heartbeat] = []
+        async with cluster.link(primary, heard.append) as link:
+            session = Session(link, "a")
+            await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            node = await cluster.start(slow)
+            await node.progress.wait_for(node.driver.consensus.commit_index)
+            writers = Writers()
+            async with trio.open_nursery() as nursery:
+                for number in range(WRITERS):
+                    nursery.start_soon(writers.run, cluster, primary, f"w{number}")
+                told = cluster.running[primary].node._admission.told
+                while not told():
+                    await writers.news.wait()
+                # The backlog from before it was seen, then some more at the replica's own pace.
+                await trio.sleep(4 * LAG_S_MAX)
+                before, began = writers.written, trio.current_time()
+                await writers.until(before + 300)
+                rate = 300 / (trio.current_time() - began)
+                assert 20 < rate < 250, rate
+                assert f"the data of node '{slow}' is" in told()
+                backlog = cluster.running[primary].node.progress.index - node.progress.index
+                assert backlog < 400, "what it applies in the time it may be late, and some more"
+                said = [beat for beat in heard if beat.role == PRIMARY and beat.throttle]
+                assert said, "proxies hear of it"
+                # Without the replica nobody has to be waited for.
+                await cluster.stop(slow)
+                await writers.until(writers.written + 1_000)
+                assert told() == ""
+                nursery.cancel_scope.cancel()
+
+
+async def test_replicas_that_keep_up_are_not_waited_for(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 3, replica_lag_ms_max=1_000) as cluster:
+        primary = await cluster.primary()
+        async with cluster.link(primary) as link:
+            await Session(link, "a").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        writers = Writers()
+        async with trio.open_nursery() as nursery:
+            for number in range(WRITERS):
+                nursery.start_soon(writers.run, cluster, primary, f"w{number}")
+            admission = cluster.running[primary].node._admission
+            while writers.written < 500:
+                await writers.news.wait()
+                assert admission.told() == ""
+            nursery.cancel_scope.cancel()
