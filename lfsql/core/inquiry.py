@@ -52,6 +52,11 @@ class Inquiry:
         return self._leadership is not None and self._leadership.ready
 
     @property
+    def is_opening(self) -> bool:
+        """This node was elected, and the record that opens its term is not committed yet: it is not `ready`."""
+        return self._leadership is not None and not self._leadership.ready
+
+    @property
     def role(self) -> str:
         """One of the roles in `lfsql.core.requests`."""
         if self._leadership:
@@ -79,6 +84,13 @@ class Inquiry:
         """It was a member, as far as this log goes back, and is none."""
         history = self._log.configurations
         return self._configuration.member(node) is None and any(old.member(node) for old in history.since(0))
+
+    def is_behind(self, source: NodeId, term: Term, base: Index) -> bool:
+        """`source`, which is primary of `term`, has no record up to `base` any more, and this node lacks some.
+
+        Believed of the primary alone: a deposed one may have forgotten what this node's log does not lack.
+        """
+        return (source, term) == (self._primary, self._term) and self._commit < base
 
     @property
     def transferring_to(self) -> NodeId:

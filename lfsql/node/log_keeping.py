@@ -26,6 +26,7 @@ import trio
 from lfsql.config import NodeLimits
 from lfsql.core.effects import Compacted
 from lfsql.core.ids import Index, NodeId
+from lfsql.core.inquiry import Inquiry
 from lfsql.core.membership import encode_configuration
 from lfsql.core.requests import PRIMARY
 from lfsql.node.driver import Driver, refuse_damage
@@ -76,12 +77,14 @@ def removable(
     return upto
 
 
-def members_at(log: StatementLog, driver: Driver, index: Index) -> bytes:
-    """The cluster's members at `index`, encoded; b"" when the log says nothing of them up to there."""
-    consensus = driver.consensus
+def members_at(consensus: Inquiry, base_configuration: bytes, index: Index) -> bytes:
+    """The cluster's members at `index`, encoded; b"" when the log says nothing of them up to there.
+
+    `base_configuration`: what the log holds of those where it begins.
+    """
     if consensus.configuration_index_at(index):
         return encode_configuration(consensus.configuration_at(index))
-    return log.base_configuration
+    return base_configuration
 
 
 class LogKeeper:
@@ -134,7 +137,7 @@ class LogKeeper:
         if self._database is not None:
             await trio.to_thread.run_sync(sync_commits, self._database)
         base = await self._log.position(upto)
-        configuration = members_at(self._log, self._driver, upto)
+        configuration = members_at(self._driver.consensus, self._log.base_configuration, upto)
         # First consensus, then the file: it must not ask for records that are gone already.
         self._driver.step(Compacted(base))
         before = self._log.base.index

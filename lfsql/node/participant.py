@@ -289,9 +289,7 @@ class Participant:
     # -- Inside ----------------------------------------------------------------------------------------------
 
     def _snapshot_needed(self, sender: NodeId, message: SnapshotNeeded) -> None:
-        """Believed of the primary alone: a deposed one may have forgotten what this node's log does not lack."""
-        consensus = self.driver.consensus
-        if (sender, message.term) == (consensus.primary, consensus.term) and consensus.commit_index < message.base:
+        if self.driver.consensus.is_behind(sender, message.term, message.base):
             self._owner.lacks_log(sender, message.base)
 
     async def _serve_asker(self, connection: Connection, peer: Identity) -> None:

@@ -16,15 +16,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
 from lfsql.config import NodeConfig
 from lfsql.core.effects import HardState
+from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.log import position_of
 from lfsql.core.requests import SnapshotHeader
+from lfsql.core.snapshots import least_of_use
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken, LfsqlError, LinkLost
 from lfsql.net.handshake import Identity
 from lfsql.node.carrying import encode_state
@@ -125,7 +127,7 @@ class Rebuilder:
 
     def _min_index(self) -> Index:
         """Not before what is here: the log would have to go back, and with it what this node has acknowledged."""
-        return max(self._thread.engine.position.index, self._log.base.index)
+        return least_of_use(self._thread.engine.position.index, self._log.base.index)
 
     async def _install(self, header: SnapshotHeader) -> None:
         plan = Installation(header.position, header.configuration)
@@ -143,8 +145,31 @@ class Rebuilder:
         self._begin_anew()
 
 
+class LogToBegin(Protocol):
+    """What settle() asks of the statement log, which see."""
+
+    @property
+    def hard_state(self) -> bytes: ...
+
+    @property
+    def base(self) -> Position: ...
+
+    @property
+    def damaged(self) -> tuple[Index, ...]: ...
+
+    async def read(self, first: Index, last: Index, bytes_max: int) -> tuple[Record, ...]: ...
+
+    async def begin_at(self, base: Position, *, configuration: bytes, hard_state: bytes) -> None: ...
+
+
 async def adopt(log: StatementLog, plan: Installation, directory: Path) -> None:
-    """The last step of an installation: have the log begin where the snapshot stands, unless it holds that record.
+    """The last step of an installation: settle() the log.  After it nothing is left to be done."""
+    await settle(log, plan)
+    await trio.to_thread.run_sync(installation.end, directory)
+
+
+async def settle(log: LogToBegin, plan: Installation) -> None:
+    """Have the log begin where the snapshot stands, unless it holds that record.
 
     Then it stays as it is: what follows was acknowledged, and counts.  A log that does not hold it is behind it, or
     holds in its place what was never committed, and all that it has is in the snapshot or void.  Where records up to
@@ -152,10 +177,9 @@ async def adopt(log: StatementLog, plan: Installation, directory: Path) -> None:
     """
     if not await _holds(log, plan.position):
         await begin_log_at(log, plan.position, plan.configuration)
-    await trio.to_thread.run_sync(installation.end, directory)
 
 
-async def begin_log_at(log: StatementLog, position: Position, configuration: bytes) -> None:
+async def begin_log_at(log: LogToBegin, position: Position, configuration: bytes) -> None:
     """Have the log begin at `position`, with what may follow it, and know all up to there to be committed."""
     state = decode_state(log.hard_state) if log.hard_state else HardState()
     if state.term < position.term:
@@ -164,7 +188,7 @@ async def begin_log_at(log: StatementLog, position: Position, configuration: byt
     await log.begin_at(position, configuration=configuration, hard_state=encode_state(state))
 
 
-async def _holds(log: StatementLog, position: Position) -> bool:
+async def _holds(log: LogToBegin, position: Position) -> bool:
     if position.index == log.base.index:
         return position == log.base
     try:
@@ -177,6 +201,6 @@ async def _holds(log: StatementLog, position: Position) -> bool:
     return not any(index <= position.index for index in log.damaged)
 
 
-def lacks(log: StatementLog, applied: Index) -> bool:
+def lacks(log: LogToBegin, applied: Index) -> bool:
     """Whether data.db cannot be made from the log: it has lost its file, or an older one was put in its place."""
     return applied < log.base.index

@@ -19,6 +19,7 @@ from typing import Final
 import trio
 
 from lfsql.config import NodeConfig
+from lfsql.core import snapshots
 from lfsql.core.ids import Index, NodeId
 from lfsql.core.requests import SnapshotHeader, SnapshotPiece, SnapshotRead, SnapshotRequest
 from lfsql.errors import DataCorrupted, LfsqlError, LinkLost, SnapshotGone
@@ -124,13 +125,9 @@ class SnapshotFetcher:
             if not isinstance(answer, SnapshotHeader):
                 raise LinkLost(f"node '{link.peer.node}' answered a question with something else")
             header = answer
-        if header.fingerprint != self._fingerprint:
-            raise _Refused(
-                f"the snapshot of node '{link.peer.node}' is of '{header.fingerprint}', this node of "
-                f"'{self._fingerprint}'"
-            )
-        if header.position.index < least:
-            raise _Refused(f"the snapshot of node '{link.peer.node}' is older than this node's data")
+        why = snapshots.refusal(header, self._fingerprint, least)
+        if why:
+            raise _Refused(f"the snapshot of node '{link.peer.node}' {why}")
         return header
 
     async def _ask(self, link: Link, question: SnapshotRequest | SnapshotRead) -> SnapshotHeader | SnapshotPiece:

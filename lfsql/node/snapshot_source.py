@@ -1,6 +1,8 @@
 """Gives copies of this node's data to nodes that ask for one, while this node is primary.
 
 Only a primary that a quorum has just confirmed gives any: whoever rebuilds itself has nothing left to compare with.
+Or one that a quorum has just elected: before the record that opens its term is committed nothing can be confirmed,
+and that may wait for the very node that asks.  A copy holds nothing but what is committed, whoever gives it.
 
 One copy at a time, in a file, whoever asks for it: disk space is bounded by one more database.  It is kept as long as
 a link that asked for it is open, and a while longer, for a link that broke; and as long as it is of use: the records
@@ -21,6 +23,7 @@ import trio
 from lfsql.core.effects import ReadConfirmed, ReadRefused
 from lfsql.core.ids import Index
 from lfsql.core.requests import SnapshotHeader, SnapshotPiece, SnapshotRead, SnapshotRequest
+from lfsql.core.snapshots import is_of_use
 from lfsql.errors import LfsqlError, NotPrimary, QueueFull, SnapshotGone
 from lfsql.node.driver import Driver
 from lfsql.node.log_keeping import members_at
@@ -158,7 +161,7 @@ class SnapshotSource:
             copy.position,
             copy.bytes_total,
             copy.digest,
-            members_at(self._log, self._driver, copy.position.index),
+            members_at(self._driver.consensus, self._log.base_configuration, copy.position.index),
             self._fingerprint,
         )
 
@@ -174,6 +177,8 @@ class SnapshotSource:
         fault = self._fault()
         if fault is not None:
             raise fault
+        if self._driver.consensus.is_opening:
+            return
         if self._driver.consensus.ready:
             self._driver.read_index(take)
             with trio.move_on_after(_ANSWER_S_MAX):
@@ -182,7 +187,7 @@ class SnapshotSource:
             raise NotPrimary(primary=self._driver.consensus.primary)
 
     def _is_of_use(self, min_index: Index) -> bool:
-        return self._copy is not None and self._copy.position.index >= max(min_index, self._log.base.index)
+        return self._copy is not None and is_of_use(self._copy.position.index, min_index, self._log.base.index)
 
     def _make(self) -> None:
         """Begin to make another copy, unless others fetch the one there is."""

@@ -84,6 +84,28 @@ async def test_a_node_behind_the_log_is_rebuilt_while_writes_go_on(tmp_path: Pat
         await assert_all_equal(cluster)
 
 
+async def test_who_needs_the_vote_of_a_node_behind_the_log_gives_it_a_snapshot_first(tmp_path: Path) -> None:
+    """With the third node gone, the record that opens the term waits for the very node that needs the snapshot."""
+    async with three(tmp_path) as (cluster, name, follower):
+        third = next(other for other in cluster.running if other not in (name, follower))
+        await fill(cluster, name, 3)
+        await cluster.level()
+        end = cluster.running[follower].node._log.last.index
+        await cluster.stop(follower)
+        await fill(cluster, name, 25, "more")
+        await compacted(cluster.running[name].node, end)
+        await cluster.stop(third)
+        await cluster.stop(name)
+        await cluster.start(name)
+        await cluster.start(follower)
+        await cluster.running[follower].renewed.wait()
+        async with cluster.link(await cluster.primary()) as link:
+            assert (
+                await Session(link, "after").submit("INSERT INTO t (id, body) VALUES (7777777, 'on')")
+            ).fault is None
+        await assert_all_equal(cluster)
+
+
 async def test_a_node_that_lost_its_data_is_made_again_and_shows_nothing_before(tmp_path: Path) -> None:
     async with three(tmp_path) as (cluster, name, follower):
         await fill(cluster, name, 25)

@@ -21,20 +21,22 @@ from lfsql.core.durability import Durability
 from lfsql.core.effects import HardState, Persist, Send
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position
+from lfsql.core.inquiry import Inquiry
 from lfsql.core.leadership import Leadership
 from lfsql.core.log import LogTail
 from lfsql.core.membership import Configuration
 from lfsql.core.messages import Accept, Append, Mismatch
 from lfsql.core.replication import Progress, Replicator
 from lfsql.core.rounds import Rounds
-from lfsql.node import carrying, log_keeping
+from lfsql.node import carrying, log_keeping, rebuilding
 from lfsql.node.batch import Ran
-from lfsql.node.carrying import Carrier
+from lfsql.node.carrying import Carrier, encode_state
 from lfsql.node.clients import Clients
 from lfsql.node.ledger import Ledger, Promise, Waiting
 from lfsql.storage.authorizer import INTERNAL
 from lfsql.storage.determinism import StatementRandom
 from lfsql.storage.engine import Engine
+from lfsql.storage.installation import Installation
 from lfsql.testing.simulator.network import Roughness
 from lfsql.testing.simulator.node import Machine
 from lfsql.testing.simulator.plan import SHAPES
@@ -205,8 +207,10 @@ def merged_writes_keep_the_last_state_only() -> list[Patch]:
 def compacted_beyond_the_database() -> list[Patch]:
     removable = log_keeping.removable
 
-    def all_old(segments: Any, now_ms: int, limits: Any, *, applied: Index, needed: Index) -> Index:
-        return removable(segments, now_ms, limits, applied=max(applied, needed), needed=needed)
+    def all_old(
+        segments: Any, now_ms: int, limits: Any, *, applied: Index, needed: Index, sending: Index | None
+    ) -> Index:
+        return removable(segments, now_ms, limits, applied=max(applied, needed), needed=needed, sending=sending)
 
     return [(log_keeping, "removable", all_old)]
 
@@ -221,6 +225,56 @@ def answers_of_earlier_terms_count() -> list[Patch]:
             receive(self, sender, message)
 
     return [(Consensus, "_append", answer)]
+
+
+# -- Snapshots ---------------------------------------------------------------------------------------------
+
+
+def snapshot_without_its_members() -> list[Patch]:
+    begin = rebuilding.begin_log_at
+
+    async def begin_without(log: rebuilding.LogToBegin, position: Position, _configuration: bytes) -> None:
+        await begin(log, position, b"")
+
+    return [(rebuilding, "begin_log_at", begin_without)]
+
+
+def snapshot_forgets_the_vote() -> list[Patch]:
+    async def begin(log: rebuilding.LogToBegin, position: Position, configuration: bytes) -> None:
+        state = encode_state(HardState(position.term, "", position.index))
+        await log.begin_at(position, configuration=configuration, hard_state=state)
+
+    return [(rebuilding, "begin_log_at", begin)]
+
+
+def snapshot_leaves_the_log() -> list[Patch]:
+    async def settle(_log: rebuilding.LogToBegin, _plan: Installation) -> None: ...
+
+    return [(rebuilding, "settle", settle)]
+
+
+def snapshot_keeps_a_log_that_contradicts_it() -> list[Patch]:
+    async def holds(log: Any, position: Position) -> bool:
+        return bool(position.index <= log.last.index)
+
+    return [(rebuilding, "_holds", holds)]
+
+
+def empty_data_is_taken_for_sound() -> list[Patch]:
+    return [(rebuilding, "lacks", lambda _log, _applied: False)]
+
+
+def compacted_past_a_copy_on_its_way() -> list[Patch]:
+    removable = log_keeping.removable
+
+    def regardless(*arguments: Any, sending: Index | None, **named: Any) -> Index:
+        return removable(*arguments, **named, sending=None)
+
+    return [(log_keeping, "removable", regardless)]
+
+
+def snapshots_wait_for_the_term() -> list[Patch]:
+    return [(Inquiry, "is_opening", property(lambda _self: False))]
 
 
 # -- Linearizable reads ------------------------------------------------------------------------------------
@@ -362,6 +416,17 @@ CROWNED_AGAIN = {
     "writes": (0.9,),
 }
 SLOWLY_WRITTEN = {**CROWNED_AGAIN, "pauses": (0.01, 0.05, 0.3), "machine": Machine(fsync_max=0.3)}
+LEFT_BEHIND = {**BUSY, "core_only": False, "faults": ("left behind", "compaction", "kill", "primary isolated")}
+JOINED = {**LEFT_BEHIND, "spares": ("s1", "s2"), "faults": ("members change", "left behind", "compaction", "kill")}
+QUORUM_LEFT = {
+    **LEFT_BEHIND,
+    "core_only": True,
+    "shape": "three",
+    "members": SHAPES["three"],
+    "pauses": (0.005, 0.02),
+    "faults": ("left behind", "power of all"),
+}
+LOST = {**LEFT_BEHIND, "faults": ("data lost", "compaction", "kill")}
 COMPACTED = {**BUSY, "faults": ("compaction", "power", "power of all")}
 
 PLANTED = (
@@ -383,6 +448,13 @@ PLANTED = (
     Planted("merged writes keep the last hard state only", 100, merged_writes_keep_the_last_state_only),
     Planted("compacted beyond the database", 100, compacted_beyond_the_database, COMPACTED),
     Planted("answers to an earlier term's messages count", 20, answers_of_earlier_terms_count),
+    Planted("a snapshot without its members", 20, snapshot_without_its_members, JOINED),
+    Planted("a snapshot forgets the vote", 20, snapshot_forgets_the_vote, LEFT_BEHIND),
+    Planted("a snapshot leaves the log as it is", 20, snapshot_leaves_the_log, LEFT_BEHIND),
+    Planted("a snapshot keeps a log that contradicts it", 300, snapshot_keeps_a_log_that_contradicts_it, LEFT_BEHIND),
+    Planted("empty data is taken for sound", 50, empty_data_is_taken_for_sound, LOST),
+    Planted("compacted past a copy on its way", 100, compacted_past_a_copy_on_its_way, LEFT_BEHIND),
+    Planted("snapshots wait for a record that waits", 30, snapshots_wait_for_the_term, QUORUM_LEFT),
     Planted("a lease survives a transfer", 400, lease_survives_a_transfer, TRANSFERRED),
     Planted("reads without asking a quorum", 200, reads_without_asking_a_quorum, ISOLATED),
     Planted("reads before the first record of the term", 200, reads_before_the_first_record_of_the_term, ISOLATED),

@@ -31,8 +31,3 @@ class SimulatedEngine(Engine):
     def query(self, sql: str, parameters: tuple[Value, ...] = ()) -> list[tuple[Any, ...]]:
         """What the writing connection sees, our own tables too."""
         return self.connection.execute(sql, parameters, prepare_flags=INTERNAL).fetchall()
-
-    def image(self) -> bytes:
-        """The file as its last COMMIT left it.  Ends the open transaction: for checkpoints and crashes."""
-        self.rollback()
-        return self.connection.serialize("main")

@@ -12,19 +12,23 @@ everything since the last checkpoint, as the file is written with synchronous=NO
 from __future__ import annotations
 
 import zlib
+from collections.abc import Coroutine
 from random import Random
+from typing import Any, TypeVar
 
 from lfsql.core.effects import HardState
 from lfsql.core.entry import CONFIGURATION, Record
 from lfsql.core.ids import Index, Position
 from lfsql.core.log import RECORD_OVERHEAD_BYTES, position_of
-from lfsql.core.membership import Configuration
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.node.carrying import LogWrite, encode_state
-from lfsql.storage.log_rows import Row, follow, is_intact, row_of, verify
+from lfsql.node.driver import decode_state
+from lfsql.storage.log_rows import Row, follow, is_intact, may_follow, row_of, verify
 from lfsql.storage.segments import Segment
 
 SEGMENT_RECORDS = 3
+
+Given = TypeVar("Given")
 
 
 class SimulatedLog:
@@ -41,8 +45,8 @@ class SimulatedLog:
         self._rows: list[Row] = []
         self._records: list[Record] = []
         """The same as it was written: flipped bits do not show here."""
-        self.configuration: Configuration | None = None
-        """In force at `base`; None before anything was compacted."""
+        self.base_configuration = b""
+        """In force at `base`, encoded; b"" when the log says nothing of members up to there."""
         self.state = HardState()
         """The hard state as it was written."""
 
@@ -121,13 +125,28 @@ class SimulatedLog:
         ends = range(self.base.index + SEGMENT_RECORDS, self.last.index + 1, SEGMENT_RECORDS)
         return [Segment(last, 1, 0) for last in ends]
 
-    def compact(self, upto: Index, configuration: Configuration) -> None:
+    def compact(self, upto: Index, configuration: bytes) -> None:
         """Forget all records up to `upto`, where `configuration` is in force."""
         count = upto - self.base.index
         if count > 0:
-            self.configuration = configuration
+            self.base_configuration = configuration
             self.base = _position(self._rows[count - 1])
             del self._rows[:count], self._records[:count]
+
+    async def begin_at(self, base: Position, *, configuration: bytes, hard_state: bytes) -> None:
+        """As StatementLog.begin_at; never waits."""
+        if base.index < self.base.index:
+            raise InvariantBroken(f"the log begins after record {self.base.index}, not as early as {base.index}")
+        count = base.index - self.base.index
+        at = self._rows[count - 1] if 0 < count <= len(self._rows) else None
+        after = self._rows[count] if count < len(self._rows) else None
+        if base.index >= self.last.index or not may_follow(base, at, after):
+            count, self.last = len(self._rows), base
+        del self._rows[:count], self._records[:count]
+        self.base, self.base_configuration = base, configuration
+        self.damaged = tuple(index for index in self.damaged if index > base.index)
+        self.hard_state, self._checksum = hard_state, zlib.crc32(hard_state)
+        self.state = decode_state(hard_state)
 
     async def configurations(self, upto: Index) -> tuple[Record, ...]:
         """The records up to `upto` that change the cluster's members."""
@@ -155,3 +174,13 @@ def _position(row: Row) -> Position:
 def _flipped(value: bytes, random: Random) -> bytes:
     at = random.randrange(len(value))
     return value[:at] + bytes([value[at] ^ (1 << random.randrange(8))]) + value[at + 1 :]
+
+
+def run_now(coroutine: Coroutine[Any, Any, Given]) -> Given:
+    """The result of a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: Given = finished.value
+        return result
+    raise InvariantBroken("a coroutine waited that must not")

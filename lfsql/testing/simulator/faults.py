@@ -115,8 +115,34 @@ def _wall_clock_jumps(simulation: Simulation, node: Node) -> None:
 
 
 def _compaction(simulation: Simulation, node: Node) -> None:
-    """Up to what everybody has: who lacks more needs a snapshot."""
-    node.compact(simulation.random.randint(0, min(each.held for each in simulation.nodes.values())))
+    """Up to what everybody has; or, as when the log is over its size, whoever may still need what goes."""
+    random = simulation.random
+    needed = min(each.held for each in simulation.nodes.values()) if random.random() < 0.5 else node.held
+    node.compact(random.randint(0, needed))
+
+
+def _left_behind(simulation: Simulation, node: Node) -> None:
+    """A node misses something, and when it is back the others' logs have lost that, too."""
+    if simulation.random.random() < 0.5:
+        simulation.kill(node, power=True)
+    else:
+        node.pause()
+    simulation.world.run(simulation.random.uniform(0.2, 1.5))
+    for other in simulation.nodes.values():
+        if other is not node:
+            other.compact(other.held)
+    node.resume()
+    simulation.start(node)
+
+
+def _data_lost(simulation: Simulation, node: Node) -> None:
+    """data.db is gone, of one node in a run: of all, nobody could have it from anybody."""
+    voters = [member.node for member in simulation.configuration.members if member.role == VOTER]
+    others = [simulation.nodes[name] for name in voters if name != node.name]
+    sound = [other for other in others if other.durable_index >= node.log.base.index and not other.log.was_damaged]
+    if node.running and sound and not simulation.plan.core_only and not simulation.lost:
+        simulation.lost = node.name
+        node.lose_data()
 
 
 def _transfer(simulation: Simulation, node: Node) -> None:
@@ -169,6 +195,8 @@ FAULTS: Final[dict[str, Callable[[Simulation, Node], None]]] = {
     "clock leap": _clock_leaps,
     "wall clock jump": _wall_clock_jumps,
     "compaction": _compaction,
+    "left behind": _left_behind,
+    "data lost": _data_lost,
     "transfer": _transfer,
     "transfer and isolation": _transfer_and_isolation,
     "members change": _members_change,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from lfsql.core.effects import Restored
-from lfsql.core.entry import UNIT, Record, Unit, decode_unit
-from lfsql.core.ids import Hash, Index, NodeId, Term
+from lfsql.core.effects import HardState, Restored
+from lfsql.core.entry import CONFIGURATION, UNIT, Record, Unit, decode_unit
+from lfsql.core.ids import Hash, Index, NodeId, Position, Term
 from lfsql.core.log import chain_fault
 from lfsql.core.messages import Accept, Append, ConsensusMessage, Mismatch, PeerMessage, RequestVote, Vote
 from lfsql.node.carrying import LogWrite
@@ -48,6 +48,8 @@ class Invariants:
         self._committed_in: list[Term] = [0]
         self._committed_at: list[float] = [0.0]
         self._votes: dict[tuple[NodeId, Term], NodeId] = {}
+        self._ballots: dict[NodeId, HardState] = {}
+        """What each node's disk was told of its term and vote."""
         self._asked: dict[tuple[NodeId, Term], set[int]] = {}
         """Of each node and term: the rounds that it was asked in."""
         self._stored: dict[tuple[Index, Term], Hash] = {}
@@ -73,7 +75,11 @@ class Invariants:
 
     def starts(self, node: Node, restored: Restored) -> None:
         """A term that was not on disk may be forgotten, as nobody was told of it; see `sends`."""
-        name = node.name
+        name, state = node.name, restored.hard_state
+        told = self._ballots.get(name, HardState())
+        if state.term < told.term or (state.term == told.term and state.vote != told.vote):
+            raise Violation(f"{name} has forgotten that it voted for '{told.vote}' in term {told.term}")
+        self._begins(node, restored.base)
         self._terms[name] = restored.hard_state.term
         self._commits[name] = restored.commit
         self._leads.pop(name, None)
@@ -87,6 +93,18 @@ class Invariants:
         if node.engine.position.index:
             # The rows of an older file are compared again from the first on.
             self._look(node, shown)
+
+    def _begins(self, node: Node, base: Position) -> None:
+        """A log begins after what was committed, and knows the members there."""
+        known = self.committed[base.index] if base.index < len(self.committed) else None
+        if base.index > self.highest or (known is not None and known.hash != base.hash):
+            raise Violation(
+                f"the log of {node.name} begins after record {base.index}, which is not what was committed"
+            )
+        before = reversed(self.committed[: base.index + 1])
+        members = next((record.body for record in before if record and record.kind == CONFIGURATION), b"")
+        if members != node.log.base_configuration:
+            raise Violation(f"the log of {node.name} begins after record {base.index} with other members")
 
     def stepped(self, node: Node) -> None:
         consensus, name = node.carrier.consensus, node.name
@@ -231,12 +249,20 @@ class Invariants:
 
     def stored(self, node: Node, write: LogWrite) -> None:
         """Log matching: equal index and term mean equal histories.  And nothing that is committed is dropped."""
+        if write.hard_state is not None:
+            self._ballots[node.name] = write.hard_state
         for record in write.records:
             key = (record.index, record.term)
             if self._stored.setdefault(key, record.hash) != record.hash:
                 raise Violation(f"{node.name} stored another record {record.index} of term {record.term} than others")
         if write.truncate_from is not None and write.truncate_from <= self._commits[node.name]:
             raise Violation(f"{node.name} dropped what it had announced to be committed, from {write.truncate_from}")
+
+    def compacts(self, node: Node, upto: Index) -> None:
+        """What follows a copy that is on its way stays, or the copy would be of no use when it is there."""
+        sending = node.rebuilding.sending
+        if sending is not None and upto > sending:
+            raise Violation(f"{node.name} forgets records up to {upto} while it sends a copy at {sending}")
 
     # -- Databases -------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import msgspec
 
 from lfsql.core.effects import PeerConnected, PeerLost, Received
 from lfsql.core.ids import NodeId
-from lfsql.core.messages import ConsensusMessage, PeerMessage
+from lfsql.core.messages import ConsensusMessage, PeerMessage, SnapshotNeeded
 from lfsql.testing.simulator.world import World
 
 if TYPE_CHECKING:
@@ -64,12 +64,20 @@ class Network:
         lost = node is None or not node.running or (sender, to) in self.cut or world.random.random() < rough.lost
         if world.trace is not None:
             world.note(sender, f"{'loses' if lost else 'sends'} {to} {message}")
+        if node is not None and not lost and isinstance(message, SnapshotNeeded):
+            node.soon(lambda: node.log_is_gone(sender, message), self.delay())
         if node is None or lost or not isinstance(message, ConsensusMessage):
             return
         received = self._receipt(node, sender, message)
         node.soon(received, self.delay())
         if world.random.random() < rough.repeated:
             node.soon(received, self.delay())
+
+    def call(self, sender: NodeId, to: NodeId, event: Callable[[Node], None]) -> None:
+        """Let something happen at `to`, on a link of its own: it is lost only when nothing gets through at all."""
+        node = self._nodes.get(to)
+        if node is not None and node.running and (sender, to) not in self.cut:
+            node.soon(lambda: event(node), self.delay())
 
     def _receipt(self, node: Node, sender: NodeId, message: ConsensusMessage) -> Callable[[], None]:
         def receive() -> None:

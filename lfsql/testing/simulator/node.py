@@ -8,43 +8,39 @@ A node ends as a process does: when it is killed, when the power goes, or when p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
-import outcome
 
 from lfsql.config import NodeLimits
-from lfsql.core.consensus import Consensus
 from lfsql.core.effects import (
     Applied,
     Compacted,
-    NeedSnapshot,
     PeerFaulty,
     ReadConfirmed,
     ReadLog,
     ReadRefused,
-    Restored,
     Tick,
 )
 from lfsql.core.entry import Record
-from lfsql.core.ids import Index, NodeId, Term
+from lfsql.core.ids import Index, NodeId, Position, Term
 from lfsql.core.membership import WITNESS, Configuration
-from lfsql.core.messages import PeerMessage
+from lfsql.core.messages import PeerMessage, SnapshotNeeded
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken
 from lfsql.node import log_keeping
-from lfsql.node.carrying import Carrier, LogWrite
+from lfsql.node.carrying import LogWrite
 from lfsql.node.driver import restore
-from lfsql.node.engine_thread import Done
 from lfsql.node.progress import Progress
 from lfsql.node.succession import Succession
 from lfsql.node.work import Asker, Work
 from lfsql.node.writer import Writer
-from lfsql.storage.engine import Engine
+from lfsql.testing.simulator.carrier import SimulatedCarrier, SimulatedThread
 from lfsql.testing.simulator.database import SimulatedEngine
-from lfsql.testing.simulator.disk import SimulatedLog
+from lfsql.testing.simulator.disk import SimulatedLog, run_now
+from lfsql.testing.simulator.rebuilding import Rebuilding
 from lfsql.testing.simulator.world import World
 
 if TYPE_CHECKING:
@@ -70,6 +66,10 @@ class Network(Protocol):
     """What a node uses of it."""
 
     def send(self, sender: NodeId, to: NodeId, message: PeerMessage) -> None: ...
+
+    def call(self, sender: NodeId, to: NodeId, event: Callable[[Node], None]) -> None: ...
+
+    def joined(self, node: Node) -> None: ...
 
     def left(self, node: NodeId) -> None:
         """Its process ended."""
@@ -119,9 +119,13 @@ class Node:
         self._wall_us = 0
         self._file = b""
         """data.db as a process that starts now finds it."""
+        self.committed_file = b""
+        """data.db as the newest COMMIT left it, whatever transaction is open, and where it stands."""
+        self.committed_position = Position()
         self._durable_file = b""
         """data.db as a power loss leaves it, and the index it stands at."""
         self.durable_index: Index = 0
+        self.rebuilding = Rebuilding(self)
         self._paused: list[Callable[[], None]] | None = None
         self._writing: LogWrite | None = None
         self._write_wanted = False
@@ -160,9 +164,14 @@ class Node:
         self._writing = None
         self._waiting.clear()
         self._told_applied = 0
+        if self.rebuilding.begun is not None:
+            self._file = self._durable_file = self.rebuilding.begun.image
         engine = SimulatedEngine(self._file, self._committed_to_file)
+        if self.rebuilding.begun is not None:
+            self.durable_index = engine.position.index
         try:
             self.log.open()
+            self.rebuilding.finish()
             restored = run_now(restore(self.log, engine.position))
         except DataCorrupted as error:
             engine.close()
@@ -171,9 +180,12 @@ class Node:
             self.broken = error.message
             return False
         self.running = True
+        self.committed_file, self.committed_position = self._file, engine.position
         self.engine = engine
         self.progress = Progress(engine.position, engine.schema_index)
         self._invariants.starts(self, restored)
+        self.visible = self._invariants.database(self)
+        self.held = max(self.held, self.visible[0])
         self.carrier = SimulatedCarrier(self, restored, self._settings, world.random.getrandbits(48))
         self.writer = Writer(
             self.name,
@@ -185,6 +197,7 @@ class Node:
             draw=world.random.randbytes,
         )
         self._succession = Succession(self.name, self.writer)
+        self.rebuilding.begins()
         self._schedule_tick()
         self.soon(self._turn, 0)
         return True
@@ -199,9 +212,7 @@ class Node:
         if self._writing is not None and self.world.random.random() < 0.5:
             # It reached the disk although nobody was told.
             self._store(self._writing)
-        self._file = self.engine.image()
-        if power:
-            self._file = self._durable_file
+        self._file = self._durable_file if power else self.committed_file
         self.engine.close()
 
     def pause(self) -> None:
@@ -236,16 +247,45 @@ class Node:
         self.world.after(delay, happen)
 
     def _end(self, why: str) -> None:
-        if self.world.trace is not None:
-            self.world.note(self.name, f"ends: {why}")
+        self.note(f"ends: {why}")
         self.kill(power=False)
         self._network.left(self.name)
+
+    def begin_anew(self) -> None:
+        """In the same process: open again what is on the disk."""
+        self.kill(power=False)
+        self._network.left(self.name)
+        if self.start():
+            self._network.joined(self)
+
+    def lose_data(self) -> None:
+        """data.db is gone, with the process."""
+        self.kill(power=True)
+        self._network.left(self.name)
+        self._file = self._durable_file = b""
+        self.durable_index = 0
 
     # -- Consensus -------------------------------------------------------------------------------------------
 
     def send(self, to: NodeId, message: PeerMessage) -> None:
         self._invariants.sends(self, to, message)
         self._network.send(self.name, to, message)
+
+    def call(self, to: NodeId, event: Callable[[Node], None]) -> None:
+        """Ask another node for something, on a link of its own."""
+        self._network.call(self.name, to, event)
+
+    def log_is_gone(self, sender: NodeId, message: SnapshotNeeded) -> None:
+        if self.carrier.consensus.is_behind(sender, message.term, message.base):
+            self.rebuilding.request(f"the log of {sender} begins after {message.base}")
+
+    def told_unfit(self) -> None:
+        """Its part has changed: consensus is to hear of it."""
+        self._told_applied = -1
+
+    def note(self, what: str) -> None:
+        if self.world.trace is not None:
+            self.world.note(self.name, what)
 
     def close_peer(self, effect: PeerFaulty) -> None:
         raise InvariantBroken(f"{self.name} found {effect.node} faulty: {effect.reason}")
@@ -321,12 +361,19 @@ class Node:
         """Forget old records, by production's rule.  `needed`: as there."""
         if not self.running or self.paused:
             return
+        self._make_durable()
         upto = log_keeping.removable(
-            self.log.segments(), LATE_MS, self._limits, applied=self.durable_index, needed=needed
+            self.log.segments(),
+            LATE_MS,
+            self._limits,
+            applied=self.durable_index,
+            needed=needed,
+            sending=self.rebuilding.sending,
         )
         if upto > self.log.base.index:
+            self._invariants.compacts(self, upto)
             position = self.log.position(upto)
-            configuration = self.carrier.consensus.configuration_at(upto)
+            configuration = log_keeping.members_at(self.carrier.consensus, self.log.base_configuration, upto)
             # As production: first consensus, then the file.
             self.carrier.step(Compacted(position))
             self.log.compact(upto, configuration)
@@ -337,9 +384,14 @@ class Node:
         """data.db stands elsewhere now; what readers see is what SQLite committed."""
         self.visible = self._invariants.database(self)
         self.held = max(self.held, self.visible[0])
+        self.committed_file = self.engine.connection.serialize("main")
+        self.committed_position = self.engine.position
         if self.world.random.random() < self.machine.checkpoint_chance:
-            self._durable_file = self.engine.connection.serialize("main")
-            self.durable_index = self.engine.position.index
+            self._make_durable()
+
+    def _make_durable(self) -> None:
+        self._durable_file = self.committed_file
+        self.durable_index = self.committed_position.index
 
     # -- Who uses the engine: the applier, or the writer (Node._execute of the service) ------------------------
 
@@ -351,7 +403,7 @@ class Node:
             self._apply_or_reign()
         if self.progress.index != self._told_applied:
             self._told_applied = self.progress.index
-            self.carrier.step(Applied(self._told_applied))
+            self.carrier.step(Applied(self._told_applied, fit=not self.rebuilding.wanted))
         if self._waiting:
             ready = [told for index, told in self._waiting if index <= self.progress.index]
             self._waiting = [waiter for waiter in self._waiting if waiter[0] > self.progress.index]
@@ -359,6 +411,8 @@ class Node:
                 told(self.visible)
 
     def _apply_or_reign(self) -> None:
+        if self.rebuilding.halted or self.rebuilding.quarantined:
+            return
         consensus, next_index = self.carrier.consensus, self.engine.next_index
         committed = consensus.committed
         if next_index <= committed:
@@ -379,6 +433,10 @@ class Node:
         self.progress.advance(self.engine.position, self.engine.schema_index)
 
     # -- What clients ask --------------------------------------------------------------------------------------
+
+    @property
+    def uses_engine(self) -> bool:
+        return self._applying or self.writer.reigning
 
     @property
     def serves(self) -> bool:
@@ -416,64 +474,11 @@ class Node:
         self._succession.stepped_down()
 
     def primary_changed(self, primary: NodeId) -> None:
-        self._succession.primary_changed(primary)
+        self._succession.primary_changed(primary, able=not self.rebuilding.quarantined)
 
     def members_changed(self, configuration: Configuration) -> None:
         if self.world.trace is not None:
-            self.world.note(self.name, f"members {[(member.node, member.role) for member in configuration.members]}")
+            self.note(f"members {[(member.node, member.role) for member in configuration.members]}")
 
     def transfer_given_up(self, to: NodeId) -> None:
-        if self.world.trace is not None:
-            self.world.note(self.name, f"gives up the transfer to {to}")
-
-
-class SimulatedCarrier(Carrier):
-    """Production's order of effects; the node does what it asks for."""
-
-    def __init__(self, node: Node, restored: Restored, settings: ConsensusSettings, token: int) -> None:
-        random = node.world.random
-        first = node.log.configuration or node.configuration
-        consensus = Consensus(node.name, first, restored, random.random, node.clock(), settings)
-        super().__init__(consensus, node.clock, token, send=node.send, observer=node)
-        self._node = node
-
-    def _write_soon(self) -> None:
-        self._node.write_soon()
-
-    def _read_soon(self, asked: ReadLog) -> None:
-        self._node.read_soon(asked)
-
-    def _peer_faulty(self, effect: PeerFaulty) -> None:
-        self._node.close_peer(effect)
-
-    def _snapshot_needed(self, effect: NeedSnapshot) -> None:
-        raise InvariantBroken(f"{effect.to} lacks records that {self._node.name} no longer has")
-
-    def _stepped(self) -> None:
-        self._node.stepped()
-
-
-class SimulatedThread:
-    """The engine's thread: a job is done after a while, and is lost when the process ends before."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    @property
-    def engine(self) -> Engine:
-        return self._node.engine
-
-    def start(self, job: Callable[[Engine], Given], done: Callable[[Done[Given]], None]) -> None:
-        node = self._node
-        delay = node.world.random.random() * node.machine.engine_max
-        node.soon(lambda: done(outcome.capture(job, node.engine)), delay)
-
-
-def run_now(coroutine: Coroutine[Any, Any, Given]) -> Given:
-    """The result of a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        result: Given = finished.value
-        return result
-    raise InvariantBroken("a coroutine waited that must not")
+        self.note(f"gives up the transfer to {to}")

@@ -106,7 +106,8 @@ def plan_of(random: Random) -> Plan:
     )
     spares = random.choice([(), (), (), ("s1", "s2")])
     impossible = {"clock leap"} if lease else set()
-    impossible |= {"bit flips"} if spares else {"members change"}
+    # Two of these could take from a cluster what nobody else has.
+    impossible |= {"bit flips", "data lost"} if spares else {"members change"}
     faults = {name for name in FAULTS if random.random() < 0.4 and name not in impossible}
     return Plan(
         shape=shape,

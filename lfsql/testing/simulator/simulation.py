@@ -42,6 +42,8 @@ class Report(msgspec.Struct):
     read: int = 0
     changes: int = 0
     """Of the members."""
+    rebuilt: int = 0
+    """Nodes' data, from a snapshot."""
     faults: int = 0
     recovery_s: float = 0.0
     digest: str = ""
@@ -57,6 +59,8 @@ class Simulation:
         self.plan = plan or plan_of(self.random)
         self.nodes: dict[NodeId, Node] = {}
         self.faults = 0
+        self.lost: NodeId = ""
+        """Whose data.db was lost."""
         self.invariants = Invariants()
         self.network = Network(self.world, Roughness(), self.nodes, self.invariants.hears)
         configuration = Configuration(self.plan.members)
@@ -269,6 +273,7 @@ class Simulation:
             written=sum(client.written for client in self.clients),
             read=sum(client.read for client in self.clients),
             changes=sum(record is not None and record.kind == CONFIGURATION for record in self.invariants.committed),
+            rebuilt=sum(node.rebuilding.done for node in self.nodes.values()),
             faults=self.faults,
             recovery_s=recovery_s,
             digest=last.hash.hex() if last is not None else "",
