@@ -75,12 +75,15 @@ def _whom(command: Command) -> Command:
 
 @main.command()
 @_directory("Where to keep all.")
-@click.option("--nodes", type=click.IntRange(1, 9), default=None, help="How many nodes to start.  [default: 3]")
+@click.option("--nodes", type=click.IntRange(1, 9), default=None, help="Nodes with data.  [default: 3]")
+@click.option(
+    "--witnesses", type=click.IntRange(0, 4), default=None, help="Nodes with a vote and no data.  [default: 0]"
+)
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=None, help=f"Where clients connect.  [default: {PORT}]"
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=None, help="Proxy processes.  [default: 1]")
-def up(directory: Path, nodes: int | None, port: int | None, workers: int | None) -> None:
+def up(directory: Path, nodes: int | None, witnesses: int | None, port: int | None, workers: int | None) -> None:
     """Start nodes and a proxy on this machine, until Ctrl-C.
 
     Prints one line, "ready: postgresql://…", when a write would succeed.  A directory that was used before is used
@@ -88,7 +91,7 @@ def up(directory: Path, nodes: int | None, port: int | None, workers: int | None
     """
     from lfsql.cli.up import run_up
 
-    sys.exit(run_up(directory, nodes, port, workers))
+    sys.exit(run_up(directory, nodes, witnesses, port, workers))
 
 
 @main.command()

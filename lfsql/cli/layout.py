@@ -24,6 +24,7 @@ import msgspec
 
 from lfsql.config import (
     Member,
+    MemberRole,
     NodeConfig,
     ProxyConfig,
     Upstream,
@@ -106,10 +107,19 @@ def _load_node(directory: Path, proxy: ProxyConfig, upstream: Upstream, *, to_lo
         )
 
 
-def prepare(directory: Path, nodes: int | None, port: int, *, port_given: bool, workers: int | None) -> Layout:
+def prepare(
+    directory: Path,
+    nodes: int | None,
+    port: int,
+    *,
+    port_given: bool,
+    workers: int | None,
+    witnesses: int | None = None,
+) -> Layout:
     """The directory's layout, made when there is none.  Options that were given change what may change.
 
-    The number of nodes may not: members join and leave a running cluster, not a directory.  Raises ConfigError.
+    The numbers of nodes with data, `nodes`, and of witnesses may not: members join and leave a running cluster, not
+    a directory.  Raises ConfigError.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -117,11 +127,16 @@ def prepare(directory: Path, nodes: int | None, port: int, *, port_given: bool, 
         raise ConfigError(f"--dir: {directory} cannot be made: {error.strerror}") from error
     proxy_file = directory / "proxy.toml"
     if not proxy_file.exists():
-        _make(directory, nodes or NODES, port, workers or 1)
+        _make(directory, nodes or NODES, witnesses or 0, port, workers or 1)
         return load(directory)
     layout = load(directory)
-    if nodes is not None and nodes != len(layout.nodes):
-        raise ConfigError(f"--nodes: {directory} was made with {len(layout.nodes)} nodes, not {nodes}")
+    found = sum(node.me.role == "witness" for node in layout.nodes)
+    for option, asked, there in (("nodes", nodes, len(layout.nodes) - found), ("witnesses", witnesses, found)):
+        if asked is not None and asked != there:
+            raise ConfigError(
+                f"--{option}: {directory} has {there} {option}, not {asked}",
+                hint="members come and go by `lfsql add-node` and `lfsql remove-node`",
+            )
     written = read(proxy_file, ProxyConfig)
     changed = msgspec.structs.replace(
         written,
@@ -160,7 +175,7 @@ def held(directory: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _make(directory: Path, nodes: int, port: int, workers: int) -> None:
+def _make(directory: Path, nodes: int, witnesses: int, port: int, workers: int) -> None:
     leftover = sorted(path.parent.name for path in directory.glob("*/log.db"))
     if leftover:
         raise ConfigError(
@@ -173,9 +188,13 @@ def _make(directory: Path, nodes: int, port: int, workers: int) -> None:
     else:
         make_key(key)
     cluster_id = f"c{secrets.token_hex(8)}"
-    names = [f"n{number}" for number in range(1, nodes + 1)]
-    ports = _free_ports(port + 1, nodes)
-    members = tuple(Member(name=name, address=f"{HOST}:{port}") for name, port in zip(names, ports, strict=True))
+    roles: dict[str, MemberRole] = {f"n{number}": "voter" for number in range(1, nodes + 1)}
+    roles |= {f"w{number}": "witness" for number in range(1, witnesses + 1)}
+    ports = _free_ports(port + 1, len(roles))
+    members = tuple(
+        Member(name=name, address=f"{HOST}:{port}", role=role)
+        for (name, role), port in zip(roles.items(), ports, strict=True)
+    )
     for member in members:
         node = NodeConfig(
             name=member.name,
@@ -189,7 +208,12 @@ def _make(directory: Path, nodes: int, port: int, workers: int) -> None:
     proxy = ProxyConfig(
         cluster_id=cluster_id,
         cluster_key_file="cluster.key",
-        nodes=tuple(Upstream(name=member.name, address=member.address, data_dir=member.name) for member in members),
+        nodes=tuple(
+            Upstream(
+                name=member.name, address=member.address, data_dir="" if member.role == "witness" else member.name
+            )
+            for member in members
+        ),
         listen=f"{HOST}:{port}",
         workers=workers,
     )

@@ -28,10 +28,17 @@ class ChildFailed(LfsqlError):
     """A process of the tier ended before the tier was ready."""
 
 
-def run_up(directory: Path, nodes: int | None, port: int | None, workers: int | None) -> int:
+def run_up(directory: Path, nodes: int | None, witnesses: int | None, port: int | None, workers: int | None) -> int:
     """Run a tier until told to stop; the exit status.  Raises LfsqlError."""
     with held(directory):
-        layout = prepare(directory, nodes, port or DEFAULT_PORT, port_given=port is not None, workers=workers)
+        layout = prepare(
+            directory,
+            nodes,
+            port or DEFAULT_PORT,
+            port_given=port is not None,
+            workers=workers,
+            witnesses=witnesses,
+        )
         check_addresses(layout)
         return trio.run(_run, layout)
 

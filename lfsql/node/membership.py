@@ -8,7 +8,7 @@ up gets its vote from the primary, whoever that is by then: a command that was t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 from typing import Final
 
@@ -64,8 +64,9 @@ def log_names_members(log: StatementLog, restored: Restored) -> bool:
 
 
 class Membership:
-    """`log_members`: see MemberChanges.ask().  `change` gives the event of the next change of anything that is
-    told to the node.  `serving`: this node takes writes.  `end`: have it stop."""
+    """`met`: the names under which nodes were met.  `log_members`: see MemberChanges.ask().  `change` gives the event
+    of the next change of anything that is told to the node.  `serving`: this node takes writes.  `end`: have it stop.
+    """
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Membership:
         progress: Progress,
         log_members: Callable[[Configuration, TakeAnswer], None],
         *,
+        met: Container[NodeId],
         connected: Callable[[NodeId], bool],
         serving: Callable[[], bool],
         change: Callable[[], trio.Event],
@@ -84,6 +86,7 @@ class Membership:
         self._driver = driver
         self._progress = progress
         self._log_members = log_members
+        self._met = met
         self._connected = connected
         self._serving = serving
         self._change = change
@@ -197,6 +200,11 @@ class Membership:
             split_address(order.address)
         except ValueError as error:
             raise OrderRefused(f"'{order.address}' is no address of a node: {error}") from error
+        if order.node in self._met and self.current.member(order.node) is None:
+            raise OrderRefused(
+                f"a node of the name '{order.node}' was there before: the others would refuse a new one's log",
+                hint="add the node under a name that none has had, with an empty data directory",
+            )
         known: Member | None = None
         member = Member(order.node)
 

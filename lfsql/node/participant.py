@@ -176,6 +176,7 @@ class Participant:
             driver,
             self.progress,
             owner.change_members,
+            met=self.log.met,
             connected=lambda node: peers.connected(node),
             serving=lambda: owner.is_serving,
             change=lambda: self.change,

@@ -198,7 +198,8 @@ def test_a_directory_in_use(tmp_path: Path) -> None:
 
 
 def test_another_number_of_nodes_than_before(stopped: Path) -> None:
-    assert_one_clear_line(lfsql("up", "--dir", stopped, "--nodes", "5"), "was made with 3 nodes, not 5")
+    assert_one_clear_line(lfsql("up", "--dir", stopped, "--witnesses", "1"), "has 0 witnesses, not 1", "add-node")
+    assert_one_clear_line(lfsql("up", "--dir", stopped, "--nodes", "5"), "has 3 nodes, not 5", "add-node")
 
 
 @pytest.mark.parametrize(

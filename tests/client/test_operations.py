@@ -114,6 +114,10 @@ def test_a_lost_node_is_replaced_and_its_name_stays_refused(tier: Tier) -> None:
     assert {node["name"]: node["role"] for node in tier.status()["nodes"]}[lost] == "unreachable"
     with writing(tier):
         assert "no longer a member" in done("remove-node", lost, "--dir", tier.directory)
+        refused = lfsql("add-node", lost, "--dir", tier.directory)
+        assert f"a node of the name '{lost}' was there before" in refused.stderr
+        assert "under a name that none has had" in refused.stderr
+        assert not (tier.directory / lost).exists()
         done("add-node", "n4", "--dir", tier.directory)
         tier.start_node("n4")
         wait_until(lambda: tier.node("n4")["role"] == "replica", 30, "the new node's vote")

@@ -106,3 +106,14 @@ def test_a_witness_begins_where_a_compacted_log_does(tmp_path: Path) -> None:
         tier.kill(data_nodes(tier)[1])
         with psycopg.connect(tier.dsn, autocommit=True) as connection:
             connection.execute("INSERT INTO written (value) VALUES (-1)")
+
+
+def test_a_tier_can_begin_with_a_witness(tmp_path: Path) -> None:
+    with running_tier(tmp_path / "data", "--witnesses", "1", nodes=2) as tier:
+        roles = {node["name"]: node["role"] for node in tier.status()["nodes"]}
+        assert (sorted(roles), roles["w1"]) == (["n1", "n2", "w1"], "witness")
+        primary, other = data_nodes(tier)
+        tier.kill(other)
+        with psycopg.connect(tier.dsn, autocommit=True) as connection:
+            connection.execute("CREATE TABLE one_left (v int)")
+        assert tier.primary()["name"] == primary

@@ -152,6 +152,11 @@ async def test_a_node_that_lost_its_disk_is_replaced_under_a_new_name(tmp_path: 
         assert cluster.content("n4", "SELECT v FROM t") == [(42,)]
         # Its old name is used up: what it forgot it may have promised.
         cluster.configs["n3"] = msgspec.structs.replace(cluster.configs["n3"], joins=True)
+        refused = (await order(cluster, AddMember, "n3", cluster.address("n3"), "voter", 100)).fault
+        assert refused is not None
+        assert "a node of the name 'n3' was there before" in refused.message
+        # A primary that never met the first one takes it as a member; it is refused by the others all the same.
+        cluster.running[await cluster.primary()].node.membership._met = ()
         assert (await order(cluster, AddMember, "n3", cluster.address("n3"), "voter", 100)).fault is None
         await cluster.start("n3")
         await trio.sleep(1)
