@@ -262,6 +262,8 @@ class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Open portals and cursors of one session."""
     session_bytes_max: Bytes = 256 << 20
     """Prepared statements, portals and rows kept for cursors, of one session."""
+    notification_bytes_max: Bytes = 16 << 20
+    """Notifications that wait for one client to take them; beyond it its session is ended."""
     plan_cache_entries_max: Count = 5_000
     """Plans kept, by text and by shape."""
     plan_cache_bytes_max: Bytes = 64 << 20
@@ -325,11 +327,7 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 raise ConfigError(f"databases: expected names of 1 to 63 bytes, got {name!r}")
         if len(set(self.databases)) != len(self.databases):
             raise ConfigError("databases: a name is listed twice")
-        _check_order(
-            "limits",
-            self.limits,
-            "message_bytes_max < frame_bytes_max",
-        )
+        _check_order("limits", self.limits, "message_bytes_max < frame_bytes_max")
 
 
 AnyConfig = TypeVar("AnyConfig", NodeConfig, ProxyConfig)

@@ -21,6 +21,7 @@ from lfsql.errors import (
 from proxy.copying import copy_in, copy_out
 from proxy.execution import Telling, execute, row_writer, rows_now, rows_of, tell_notices, tell_rows
 from proxy.explaining import explain, explain_columns
+from proxy.listening import notify, want
 from proxy.pg import encode
 from proxy.pg.oids import ELEMENTS, NAMES, TEXT
 from proxy.planning import current, prepare
@@ -137,10 +138,12 @@ async def _run(state: SessionState, utility: Utility, parameters: tuple[Value, .
             await copy_in(state, utility)
         case CopyOut():
             await copy_out(state, utility)
-        case Unlisten():
-            return "UNLISTEN"  # nothing can be listened to yet, so there is nothing to stop
-        case Listen() | Notify():
-            raise FeatureNotSupported("LISTEN and NOTIFY are not supported")
+        case Listen() | Unlisten():
+            want(state, utility)
+            return "LISTEN" if isinstance(utility, Listen) else "UNLISTEN"
+        case Notify():
+            notify(state, utility)
+            return "NOTIFY"
         case _:
             raise FeatureNotSupported(f"{type(utility).__name__} is not supported")
     return None
@@ -197,6 +200,7 @@ async def _discard(state: SessionState, what: str) -> str:
             raise ActiveTransaction("DISCARD ALL cannot run inside a transaction block")
         await close_all_portals(state)
         state.statements.clear()
+        want(state, Unlisten(None))
         state.tell(state.settings.reset_all())
     return f"DISCARD {what.upper()}"
 

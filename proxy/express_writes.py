@@ -267,7 +267,7 @@ def _request(state: SessionState, messages: list[SessionMessage], heard: Callabl
 
 
 def _is_plain_session(state: SessionState) -> bool:
-    if read_only(state):
+    if read_only(state) or state.listener is not None:
         return False
     if state.status == IDLE:
         return state.plain and not state.unit.held

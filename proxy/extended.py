@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from lfsql.core.requests import HOLD, ROLLBACK
 from lfsql.errors import (
@@ -25,7 +26,19 @@ from proxy.execution import (
     tag_of,
 )
 from proxy.pg import encode
-from proxy.pg.messages import Bind, Close, Describe, Execute, Parse
+from proxy.pg.messages import (
+    Bind,
+    Close,
+    CopyData,
+    CopyDone,
+    CopyFail,
+    Describe,
+    Execute,
+    Flush,
+    Malformed,
+    Parse,
+    SessionMessage,
+)
 from proxy.planning import bind, check_parameters, current, newest, prepare, split_text
 from proxy.sql.plan import Kind
 from proxy.state import FAILED, IDLE, SessionState
@@ -232,3 +245,30 @@ async def abandon_implicit(state: SessionState) -> None:
     if state.status == IDLE:
         state.unit.clear()
     state.end_settings(committed=False)
+
+
+async def _ignore(_state: SessionState, _message: SessionMessage) -> None:
+    """CopyData, CopyDone and CopyFail after a failed COPY: the client had sent them before it heard."""
+
+
+async def _flush_message(state: SessionState, _message: SessionMessage) -> None:
+    await flush(state)
+
+
+async def _malformed(_state: SessionState, message: Malformed) -> None:
+    raise message.error
+
+
+HANDLERS: Final[dict[type, Callable[[SessionState, Any], Awaitable[None]]]] = {
+    Parse: parse,
+    Bind: bind_portal,
+    Describe: describe,
+    Execute: execute_portal,
+    Close: close,
+    Flush: _flush_message,
+    CopyData: _ignore,
+    CopyDone: _ignore,
+    CopyFail: _ignore,
+    Malformed: _malformed,
+}
+"""Each handler takes the message it stands beside."""

@@ -60,6 +60,14 @@ def _schemas(_state: SessionState, arguments: Arguments) -> Value:
     return json.dumps(["pg_catalog", "public"] if implicit else ["public"])
 
 
+def _channels(state: SessionState, _arguments: Arguments) -> Value:
+    return json.dumps([] if state.listener is None else list(state.listener.channels))
+
+
+def _queue_usage(state: SessionState, _arguments: Arguments) -> Value:
+    return state.worker.notifications.fullness
+
+
 def _now(_state: SessionState, _arguments: Arguments) -> Value:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
@@ -81,6 +89,8 @@ _CALLS: Final[dict[str, Callable[[SessionState, Arguments], Value]]] = {
     "set_config": _set_config,
     "version": _constant(VERSION),
     "pg_backend_pid": lambda state, _arguments: state.process_id,
+    "pg_listening_channels": _channels,
+    "pg_notification_queue_usage": _queue_usage,
     "pg_is_in_recovery": lambda state, _arguments: int(state.settings.values["in_hot_standby"] == "on"),
     "pg_postmaster_start_time": lambda state, _arguments: state.worker.started_at,
     "pg_conf_load_time": lambda state, _arguments: state.worker.started_at,

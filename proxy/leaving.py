@@ -30,7 +30,11 @@ async def leave(worker: Worker, process_id: int, state: SessionState | None, ask
     async def forget() -> None:
         worker.forget(process_id, state)
 
-    steps: list[Callable[[], Awaitable[None]]] = [drop, forget]
+    async def stop_listening() -> None:
+        if state is not None and state.listener is not None:
+            state.listener.leave()
+
+    steps: list[Callable[[], Awaitable[None]]] = [drop, forget, stop_listening]
     if state is not None:
         left = state
         steps += [lambda: close_all_portals(left), lambda: close_snapshot(left)]

@@ -142,7 +142,7 @@ async def required_index(state: SessionState, policy: ReadPolicy, deadline: floa
     required = policy.required(state.seen_index)
     if policy.level == "strong":
         # What is at this index has been seen by whoever was answered before this read began.
-        return max(required, await _current_index(state, deadline))
+        return max(required, await current_index(state, deadline))
     return required
 
 
@@ -150,10 +150,10 @@ async def _fresh_index(state: SessionState, policy: ReadPolicy, required: Index,
     """A log index, not before `required`, at which any copy is within the limits.  Raises NoPrimary."""
     if not behind(state.worker.topology, policy, required, required, monotonic()):
         return required
-    return max(required, await _current_index(state, deadline))
+    return max(required, await current_index(state, deadline))
 
 
-async def _current_index(state: SessionState, deadline: float) -> Index:
+async def current_index(state: SessionState, deadline: float) -> Index:
     """A log index that holds all that was acknowledged until now, confirmed by a quorum.  Raises NoPrimary."""
     topology = state.worker.topology
     while True:

@@ -13,10 +13,9 @@ import logging
 import secrets
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
@@ -30,23 +29,15 @@ from lfsql.errors import (
 from proxy import express_writes, extended
 from proxy.express import answer
 from proxy.leaving import leave
+from proxy.listening import ready
 from proxy.pg import encode
 from proxy.pg.decode import FrontendDecoder
 from proxy.pg.errors import FATAL, error_fields
 from proxy.pg.messages import (
-    Bind,
     CancelRequest,
-    Close,
-    CopyData,
-    CopyDone,
-    CopyFail,
-    Describe,
-    Execute,
-    Flush,
     FunctionCall,
     GSSENCRequest,
     Malformed,
-    Parse,
     Query,
     SessionMessage,
     SSLRequest,
@@ -64,6 +55,7 @@ from proxy.unit import SEND_BYTES
 
 if TYPE_CHECKING:
     from lfsql.config import Purpose
+    from lfsql.core.ids import Index
     from proxy.worker import Worker
 
 LOG: Final = logging.getLogger("lfsql.proxy")
@@ -95,6 +87,8 @@ class Session:
         """Of `_messages` more can be answered at once, in further turns."""
         self._turn_ends = 0.0
         """When others are to be served, if the client has not been waited for until then."""
+        self._nap = trio.CancelScope()
+        """Where the session waits for its own socket: ends the wait, as there is something to tell."""
         self._idle = trio.CancelScope()
         """Ends the wait for a client that lets its transaction hold the writer for nothing."""
         self._asked: express_writes.Asked | None = None
@@ -111,6 +105,11 @@ class Session:
         """A CancelRequest with our key: stop what runs now, if anything that can be stopped does."""
         if self._state is not None and self._state.cancel is not None:
             self._state.cancel()
+
+    def see(self, index: Index) -> None:
+        """Whatever the session reads from now on must not be older."""
+        if self._state is not None and self._state.seen_index < index:
+            self._state.seen_index = index
 
     def end(self, error: LfsqlError) -> None:
         """End the session from outside; the client is told why."""
@@ -161,6 +160,8 @@ class Session:
             return
         self._state = state
         state.flush = self._flush
+        state.offer = self._offer
+        state.end = self.end
         state.receive = self._next
         state.pace = self._pace
         while True:
@@ -211,7 +212,10 @@ class Session:
                 await self._park()
                 self._turn_ends = monotonic() + TURN_S
                 break
-            await trio.lowlevel.wait_readable(self._socket)
+            with trio.CancelScope() as self._nap:
+                await trio.lowlevel.wait_readable(self._socket)
+            if self._nap.cancelled_caught:
+                break
             self._turn_ends = monotonic() + TURN_S
             self._ready = True
         if self._gone:
@@ -316,9 +320,24 @@ class Session:
             task, self._parked = self._parked, None
             trio.lowlevel.reschedule(task)
 
+    def _offer(self) -> None:
+        """Notifications have come: tell them at once if the client waits for nothing, else later."""
+        try:
+            state = self._state
+            if self._parked is None or state is None or state.listener is None:
+                self._nap.cancel()
+            elif (due := state.listener.due()) and not self.send_now(due):
+                self.wake()
+        except Exception as error:  # it would end the task that reads the link
+            self._break(error)
+
     async def _flush(self) -> None:
         state = self._state
-        if state is not None and state.outbox.ready:
+        while state is not None and (state.outbox.ready or state.listener is not None):
+            if state.listener is not None and (due := state.listener.due()):
+                state.outbox.write(due)
+            if not state.outbox.ready:
+                break
             await send_all(self._socket, state.outbox.take())
 
     async def _next(self) -> SessionMessage:
@@ -362,7 +381,7 @@ class Session:
             await self._query(state, message)
             return
         try:
-            await _EXTENDED[kind](state, message)
+            await extended.HANDLERS[kind](state, message)
             await send_on(state)
         except ClientGone:
             raise
@@ -384,7 +403,7 @@ class Session:
             raise
         except Exception as error:  # a fault of ours costs a client one statement, not its session
             await self._tell_failure(state, error)
-        state.outbox.write(encode.READY[state.status])
+        await ready(state)
 
     async def _sync(self, state: SessionState) -> None:
         try:
@@ -397,7 +416,7 @@ class Session:
             raise
         except Exception as error:  # a fault of ours costs a client one statement, not its session
             await self._tell_failure(state, error)
-        state.outbox.write(encode.READY[state.status])
+        await ready(state)
 
     async def _conclude(self, state: SessionState, asked: express_writes.Asked) -> None:
         """A request that was asked without the task, and not simply answered."""
@@ -411,7 +430,7 @@ class Session:
             raise
         except Exception as error:  # a fault of ours costs a client one statement, not its session
             await self._tell_failure(state, error)
-        state.outbox.write(encode.READY[state.status])
+        await ready(state)
 
     async def _tell_failure(self, state: SessionState, error: Exception) -> None:
         """Undo what the failed statement's transaction must undo, and tell the first error there was."""
@@ -455,6 +474,7 @@ class Session:
         self.process_id = worker.enter(self)
         self.key = secrets.token_bytes(CANCEL_KEY_BYTES)
         state = SessionState(worker, f"{worker.name}-{self.process_id}", asked.settings, self.process_id)
+        state.seen_index = worker.notifications.heard
         state.user = asked.user
         state.database = asked.database
         pieces = []
@@ -467,30 +487,3 @@ class Session:
         pieces.append(encode.READY[state.status])
         await send_all(self._socket, b"".join(pieces))
         return state
-
-
-async def _ignore(_state: SessionState, _message: SessionMessage) -> None:
-    """CopyData, CopyDone and CopyFail after a failed COPY: the client had sent them before it heard."""
-
-
-async def _flush_message(state: SessionState, _message: SessionMessage) -> None:
-    await extended.flush(state)
-
-
-async def _malformed(_state: SessionState, message: Malformed) -> None:
-    raise message.error
-
-
-_EXTENDED: Final[dict[type, Callable[[SessionState, Any], Awaitable[None]]]] = {
-    Parse: extended.parse,
-    Bind: extended.bind_portal,
-    Describe: extended.describe,
-    Execute: extended.execute_portal,
-    Close: extended.close,
-    Flush: _flush_message,
-    CopyData: _ignore,
-    CopyDone: _ignore,
-    CopyFail: _ignore,
-    Malformed: _malformed,
-}
-"""Each handler takes the message it stands beside."""

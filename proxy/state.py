@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from lfsql.core.requests import Operation
+    from proxy.listening import Listener
     from proxy.snapshots import Snapshot
     from proxy.sql.planner import Dialect
     from proxy.sql.schema import Schema
@@ -82,6 +83,8 @@ class Saved(NamedTuple):
     """The number of the next portal."""
     before_writes: bool
     """Nothing of its transaction had gone to the primary, or waited to."""
+    wanted: int
+    """How much of LISTEN and its kin waited for the commit."""
 
 
 class SessionState:
@@ -124,6 +127,10 @@ class SessionState:
         """Of statements and portals, and of those let go since it was counted."""
         self.seen_index: Index = 0
         """The newest log index this session has read or written: its reads never go behind it."""
+        self.listener: Listener | None = None
+        """Set by `listen`, while the session listens to anything or has said that it will."""
+        self.settled = False
+        """The client has been told that the session is ready, and has sent nothing since."""
         self.receipt: Route | Glance = Route()
         """Of the previous statement, see `receipt.last_route`."""
         self.waited_s = 0.0
@@ -138,6 +145,10 @@ class SessionState:
         """To be called after each statement: holds up a client that does not read, lets others have their turn."""
         self.receive: Callable[[], Awaitable[SessionMessage]] = _nothing
         """The client's next message, for COPY."""
+        self.offer: Callable[[], None] = _nobody
+        """Sends the notifications that are due, when the client waits for nothing.  Neither waits nor raises."""
+        self.end: Callable[[LfsqlError], None] = _no_end
+        """Ends the session from outside; the client is told why."""
         self._policy = ReadPolicy(settings.values)
         self._encoding = EncodeSettings(zone=zone)
         self.encoding_key = 0
@@ -167,9 +178,15 @@ class SessionState:
             values["lfsql.notice_route"] == "off"
             and values["default_transaction_read_only"] == "off"
             and self.settings.settled
+            and self.listener is None
         )
         """Nothing is set that a short way through the proxy would not heed."""
         self.dialect: Dialect = "sqlite" if values["lfsql.dialect"] == "sqlite" else "postgresql"
+
+    def listen(self, listener: Listener | None) -> None:
+        """A session that listens takes no short way through the proxy, where nothing is looked for to be told."""
+        self.listener = listener
+        self._derive()
 
     def refresh(self) -> None:
         if self._version != self.settings.version:
@@ -178,6 +195,7 @@ class SessionState:
     def start_clock(self) -> None:
         """A statement begins, or a message that is part of one: it has statement_timeout from now on."""
         self.refresh()
+        self.settled = False
         limit_ms = self.statement_ms_max
         self.stop_at = trio.current_time() + limit_ms / 1000 if limit_ms else inf
 
@@ -283,6 +301,14 @@ async def cancellable(state: SessionState, work: Callable[[], Awaitable[T]]) -> 
 
 async def _nowhere() -> None:
     return None
+
+
+def _nobody() -> None:
+    return None
+
+
+def _no_end(error: LfsqlError) -> None:
+    raise InvariantBroken("the session has no connection") from error
 
 
 async def _nothing() -> SessionMessage:

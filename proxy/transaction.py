@@ -21,6 +21,7 @@ from lfsql.errors import (
     SerializationFailure,
     UndefinedSavepoint,
 )
+from proxy.listening import finish, stage
 from proxy.sql.utility import (
     Begin,
     Commit,
@@ -91,9 +92,11 @@ def begin(state: SessionState, modes: Begin) -> None:
 async def commit(state: SessionState, *, chain: bool = False) -> str:
     if state.status == IDLE:
         await hold_portals(state)
+        await stage(state)
         if state.in_unit:
             await flush_unit(state, COMMIT)  # COMMIT in a text of several statements ends its implicit transaction
         await end_portals(state, committed=True)
+        finish(state, committed=True)
         warn(state, "there is no transaction in progress", NoActiveTransaction.sqlstate)
         return "COMMIT"
     if state.status == FAILED:
@@ -102,6 +105,9 @@ async def commit(state: SessionState, *, chain: bool = False) -> str:
     modes = modes_of(state)
     try:
         await hold_portals(state)
+        if await stage(state):
+            # What it tells rests on nothing that it has read.
+            await close_snapshot(state)
     except BaseException:
         await rollback(state)
         raise
@@ -127,6 +133,7 @@ async def rollback(state: SessionState, *, chain: bool = False) -> str:
         if state.in_unit:
             await flush_unit(state, ROLLBACK)
         await end_portals(state, committed=False)
+        finish(state, committed=False)
         warn(state, "there is no transaction in progress", NoActiveTransaction.sqlstate)
         return "ROLLBACK"
     modes = modes_of(state)
@@ -157,6 +164,7 @@ def over_at_once(state: SessionState, *, committed: bool) -> None:
         state.overtaken = False
     _forget_unit(state)
     state.savepoints.clear()
+    finish(state, committed=committed)
     state.tell(state.settings.end(committed=committed))
 
 
@@ -217,7 +225,9 @@ def savepoint(state: SessionState, name: str) -> None:
         raise NoActiveTransaction("SAVEPOINT can only be used in transaction blocks")
     if len(state.savepoints) >= SAVEPOINTS_MAX:
         raise ActiveTransaction(f"a transaction may have at most {SAVEPOINTS_MAX} savepoints")
-    state.savepoints.append(Saved(name, state.settings.mark(), state.next_portal, before_writes=not state.in_unit))
+    wanted = len(state.listener.wanted) if state.listener is not None else 0
+    mark = state.settings.mark()
+    state.savepoints.append(Saved(name, mark, state.next_portal, before_writes=not state.in_unit, wanted=wanted))
     if state.in_unit:
         state.add_operation(SetSavepoint(name))
     else:
@@ -263,6 +273,8 @@ async def rollback_to(state: SessionState, name: str) -> None:
     if state.unit.held:
         await flush_unit(state, HOLD)
     await end_portals(state, committed=False, since=saved.portal)
+    if state.listener is not None:
+        del state.listener.wanted[saved.wanted :]
     if state.schema_changed or state.own_schema is not None:
         # What the transaction's schema is now, the primary knows.
         state.schema_changed = True
@@ -295,6 +307,7 @@ async def fail(state: SessionState) -> LfsqlError | None:
             except LfsqlError as error:
                 earlier = error
         _forget_unit(state)
+        finish(state, committed=False)
         await end_portals(state, committed=False)
         return earlier
     if state.unit.steps:
@@ -334,6 +347,8 @@ async def end_implicit(state: SessionState) -> None:
         return
     if state.portals:
         await hold_portals(state)
+    if state.listener is not None:
+        await stage(state)
     if state.in_unit:
         try:
             await flush_unit(state, COMMIT)
@@ -344,3 +359,5 @@ async def end_implicit(state: SessionState) -> None:
     state.prelude.clear()
     if state.portals:
         await end_portals(state, committed=True)
+    if state.listener is not None:
+        finish(state, committed=True)

@@ -36,6 +36,7 @@ from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
 from proxy.catalogs import Catalogs
 from proxy.members import Members
+from proxy.notifications import Notifications
 from proxy.pg.settings import EncodeSettings
 from proxy.probing import keep_probed, keep_watched
 from proxy.reactor import Reactor
@@ -113,6 +114,7 @@ class Worker:
             config.balancing,
         )
         self.members = Members(self.topology, self._keep)
+        self.notifications = Notifications(self.topology, self._heard)
         self.schemas = Schemas(self)
         self.plans = PlanCache(self.limits.plan_cache_entries_max, self.limits.plan_cache_bytes_max)
         self.catalogs = Catalogs()
@@ -124,7 +126,9 @@ class Worker:
         self._number = number
         self._pass_on_cancel = pass_on_cancel
         self._sessions: dict[int, Session] = {}
-        self._last_process_id = 0
+        self._last_process_id = int.from_bytes(os.urandom(4)) % (1 << PROCESS_ID_BITS)
+        """They begin anywhere: a client takes a notification from another host's session of its own number for its
+        own, and two proxies that both count from 1 would have the same."""
         self._encodings: dict[EncodeSettings, int] = {}
         self._last_encoding = 0
 
@@ -160,6 +164,11 @@ class Worker:
         session = self._sessions.get(process_id)
         if session is not None and hmac.compare_digest(session.key, key):
             session.cancel()
+
+    def _heard(self, index: Index) -> None:
+        """Clients are about to be told of what is at `index`: none of their sessions may read what was before it."""
+        for session in self._sessions.values():
+            session.see(index)
 
     def end_sessions(self) -> None:
         for session in list(self._sessions.values()):
@@ -336,6 +345,7 @@ class Worker:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.topology.watch_silence)
             nursery.start_soon(self.reactor.run)
+            nursery.start_soon(self.notifications.run)
             await nursery.start(self.members.run)
             task_status.started()
 

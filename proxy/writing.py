@@ -168,6 +168,8 @@ def settle(state: SessionState, node: Node, link: Link | None, outcome: Outcome)
     if outcome.state == COMMITTED:
         state.worker.topology.committed(outcome.index)
         state.seen_index = max(state.seen_index, outcome.index)
+        if state.listener is not None:
+            state.listener.committed = outcome.index
 
 
 def is_elsewhere(outcome: Outcome) -> bool:

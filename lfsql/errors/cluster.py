@@ -149,6 +149,12 @@ class QueueFull(ClusterError):
     retryable = True
 
 
+class NotificationsLost(ClusterError):
+    """A session that listens cannot be told all, and is ended: it would take silence for no news."""
+
+    sqlstate = "53000"
+
+
 class OutOfMemory(ClusterError):
     """All that SQLite may take is taken, by this statement or by others at the time; it is undone."""
 

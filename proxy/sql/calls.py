@@ -54,7 +54,7 @@ from proxy.sql.value import Analysis, Value
 if TYPE_CHECKING:
     from proxy.sql.expressions import Expressions
 
-_PLACE = re.compile(r"\{(\d|\*|tz|rest|typename|oid0|a)\}")
+_PLACE = re.compile(r"\{(\d|\*|tz|pid|channels|rest|typename|oid0|a)\}")
 _MOMENTS: Final = frozenset(("current_time", "current_timestamp", "localtime", "localtimestamp"))
 _SEQUENCES: Final = frozenset(("nextval", "setval"))
 
@@ -76,6 +76,7 @@ class Calls:
             "quote_literal": self._quote_any,
             "quote_nullable": self._quote_any,
             "pg_typeof": self._type_of,
+            "pg_notify": self._notify,
             "array": self._array_of_query,
             **json_calls.special(self),
         }
@@ -202,6 +203,11 @@ class Calls:
             place = match.group(1)
             if place == "tz":
                 return self.analysis.time_zone()
+            if place == "pid":
+                return self.analysis.session_value("pg_backend_pid", (), INT4).sql
+            if place == "channels":
+                self.analysis.volatile = True
+                return self.analysis.session_value("pg_listening_channels", (), TEXT).sql
             if place == "*":
                 return ", ".join(value.sql for value in arguments)
             if place == "rest":
@@ -279,6 +285,10 @@ class Calls:
         self.analysis.volatile = True
         texts = [coerce(self.analysis, first, TEXT).sql, *(value.sql for value in rest)]
         return Value(f"{call.name}({', '.join(texts)})", INT8)
+
+    def _notify(self, call: Call, scope: Scope) -> Value:
+        self.analysis.writes.append(call.name)
+        return self.apply(call.name, [self.visit(each, scope) for each in call.arguments])
 
     # -- Functions whose result has the arguments' common type ----------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from proxy.sql.plan import Kind, Plan
-from proxy.sql.utility import CopyIn, Maintenance
+from proxy.sql.utility import CopyIn, Maintenance, Notify
 
 
 class Destination(Enum):
@@ -27,6 +27,6 @@ def destination(plan: Plan) -> Destination:
             return Destination.PROXY
         return Destination.PRIMARY if plan.memo.writes else Destination.COPY
     utility = plan.utility
-    if isinstance(utility, CopyIn) or (isinstance(utility, Maintenance) and utility.tag == "LOCK TABLE"):
+    if isinstance(utility, CopyIn | Notify) or (isinstance(utility, Maintenance) and utility.tag == "LOCK TABLE"):
         return Destination.PRIMARY
     return Destination.SESSION

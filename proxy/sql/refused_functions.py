@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 _BY_REASON: Final = {
-    "there are no notifications": "pg_notify",
     "there are no large objects; keep bytes in a column of type bytea": """
         lo_create lo_creat lo_unlink lo_import lo_export lo_from_bytea lo_put lo_get lo_open lo_close lo_lseek
         lo_lseek64 lo_tell lo_tell64 lo_truncate lo_truncate64 lowrite loread

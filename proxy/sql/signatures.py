@@ -250,6 +250,7 @@ jsonb_object(_text) jsonb = lfsql_text_to_jsonb(lfsql_json_object({*}))
 jsonb_object(_text, _text) jsonb = lfsql_text_to_jsonb(lfsql_json_object({*}))
 num_nulls(any...) int4 = lfsql_num_nulls({*})
 num_nonnulls(any...) int4 = lfsql_num_nonnulls({*})
+pg_notify(text, text) void? = lfsql_notify({*}, {pid})
 hashtext(text) int4 = lfsql_hashtext({0})
 pg_sleep(float8) void? = lfsql_sleep({0})
 pg_column_size(any) int4 = octet_length({0})
@@ -304,7 +305,7 @@ inet_server_port() int4
 inet_client_addr() text
 inet_client_port() int4
 pg_trigger_depth() int4
-pg_listening_channels() text
+pg_notification_queue_usage() float8
 """
 
 SETS: Final = """
@@ -330,6 +331,7 @@ regexp_split_to_table(text, text) text = json_each(regexp_split_to_array({*}))
 regexp_split_to_table(text, text, text) text = json_each(regexp_split_to_array({*}))
 string_to_table(text, text) text = json_each(string_to_array({*}))
 string_to_table(text, text, text) text = json_each(string_to_array({*}))
+pg_listening_channels() text = json_each({channels})
 """
 """Functions that return rows of one column."""
 

@@ -44,7 +44,7 @@ def strong_reads_do_not_ask() -> Sequence[Patch]:
     async def heard(_state: SessionState, _deadline: float) -> Index:
         return 0
 
-    return [(reading, "_current_index", heard)]
+    return [(reading, "current_index", heard)]
 
 
 def receipts_flatter() -> Sequence[Patch]:

@@ -24,7 +24,7 @@ from lfsql.core.requests import (
     Submit,
 )
 from lfsql.errors import LfsqlError, LinkLost, NoPrimary, OutcomeUnknown, QueryCanceled
-from proxy.reading import _current_index
+from proxy.reading import current_index
 from proxy.state import SessionState
 from proxy.topology import Node, Topology
 from proxy.unit import Unit
@@ -91,6 +91,7 @@ def session() -> tuple[SessionState, FakeWorker, FakeLink]:
         lock_ms_max=0,
         idle_ms_max=0,
         local=False,
+        listener=None,
         read_transaction=None,
         refresh=lambda: None,
     )
@@ -147,7 +148,7 @@ async def commit_resolved(state: SessionState) -> None:
 
 
 async def index_confirmed(state: SessionState) -> None:
-    assert await _current_index(state, float("inf")) == 7
+    assert await current_index(state, float("inf")) == 7
 
 
 @pytest.mark.parametrize("asks", [commit_resolved, index_confirmed])

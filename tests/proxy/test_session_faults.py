@@ -76,6 +76,13 @@ class FakeSnapshot:
         self.closed = True
 
 
+class FakeListener:
+    left = False
+
+    def leave(self) -> None:
+        self.left = True
+
+
 async def test_a_step_of_leaving_that_fails_does_not_keep_the_others_from_being_taken() -> None:
     worker = cast(Worker, FaultyWorker())
     state = SessionState(worker, "client", SessionSettings({}), 7)
@@ -84,7 +91,11 @@ async def test_a_step_of_leaving_that_fails_does_not_keep_the_others_from_being_
         state.add_portal(Portal(name, prepared, (), (), source=FaultyRows([])))
     snapshot = FakeSnapshot()
     state.read_transaction = snapshot  # type: ignore[assignment]  # only its closing matters here
+    listener = FakeListener()
+    state.listen(listener)  # type: ignore[arg-type]  # only its leaving matters here
+    assert not state.plain
     await leave(worker, 7, state, None)
+    assert listener.left
     assert FaultyRows.closed == 2
     assert snapshot.closed
     assert not state.portals

@@ -18,7 +18,7 @@ READ_ONLY = "25006"
 
 OURS = re.compile(
     r"""
-      advisory_ | txid_current            # the primary's business, though PostgreSQL changes no table
+      advisory_ | txid_current | pg_notify # the primary's business, though PostgreSQL changes no table
     | SELECT\ 1\ FOR\ UPDATE              # locks none of no rows
     | WHEN\ false\ THEN | coalesce\(1,    # never calls what would write
     | CONCURRENTLY                        # cannot be tried in a transaction
