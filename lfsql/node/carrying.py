@@ -50,6 +50,13 @@ from lfsql.errors import InvariantBroken
 encode_state: Final = msgspec.msgpack.Encoder().encode
 """A HardState as the statement log keeps it."""
 
+_state_decoder: Final = msgspec.msgpack.Decoder(HardState)
+
+
+def decode_state(stored: bytes) -> HardState:
+    """What encode_state() made; of b"", which is what a new log has, the state of a new node."""
+    return _state_decoder.decode(stored) if stored else HardState()
+
 
 class Observer(Protocol):
     """Whom the carrier tells.  The calls come from within `step`: they must not wait or raise.

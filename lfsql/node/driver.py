@@ -15,32 +15,28 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-import msgspec
 import trio
 
 from lfsql.core.consensus import Consensus
-from lfsql.core.effects import HardState, NeedSnapshot, PeerFaulty, ReadLog, Restored, Tick
+from lfsql.core.effects import NeedSnapshot, PeerFaulty, ReadLog, Restored, Tick
 from lfsql.core.entry import Record
 from lfsql.core.ids import Index, NodeId, Position
 from lfsql.core.membership import Configuration, decode_configuration
 from lfsql.core.messages import PeerMessage, SnapshotNeeded
 from lfsql.core.settings import ConsensusSettings
 from lfsql.errors import DataCorrupted, InvariantBroken
-from lfsql.node.carrying import Carrier, Observer, encode_state
+from lfsql.node.carrying import Carrier, Observer, decode_state, encode_state
+from lfsql.node.clock import boot_clock
 from lfsql.storage.faults import MISFIT_HINT
 from lfsql.storage.statement_log import StatementLog
 
 logger: Final = logging.getLogger(__name__)
 
 _RESTORE_BYTES_MAX: Final = 1 << 62
-
-decode_state: Final = msgspec.msgpack.Decoder(HardState).decode
-"""What `encode_state` made of a HardState."""
 
 
 def draws() -> Iterator[float]:
@@ -51,11 +47,6 @@ def draws() -> Iterator[float]:
     while True:
         for number in array("I", os.urandom(4096)):
             yield number / (1 << 32)
-
-
-def boot_clock() -> float:
-    """Seconds since some point before the machine started; counts sleep."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Driver(Carrier):
@@ -193,12 +184,8 @@ def refuse_damage(log: LogAtStart) -> None:
 
 def committed_at_start(log: LogAtStart, applied: Position) -> Index:
     """Up to where the log is known to be committed."""
-    hard_state = _state_of(log)
+    hard_state = decode_state(log.hard_state)
     return max(applied.index, log.base.index, min(hard_state.commit, log.last.index))
-
-
-def _state_of(log: LogAtStart) -> HardState:
-    return decode_state(log.hard_state) if log.hard_state else HardState()
 
 
 async def restore(log: LogAtStart, applied: Position) -> Restored:
@@ -229,7 +216,7 @@ async def restore(log: LogAtStart, applied: Position) -> Restored:
     configurations = [
         (record.index, decode_configuration(record.body)) for record in await log.configurations(commit)
     ]
-    return Restored(_state_of(log), log.base, floor, records, commit, tuple(configurations))
+    return Restored(decode_state(log.hard_state), log.base, floor, records, commit, tuple(configurations))
 
 
 async def _position_at(log: LogAtStart, index: Index) -> Position:

@@ -29,8 +29,8 @@ from lfsql.core.requests import SnapshotHeader
 from lfsql.core.snapshots import least_of_use
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken, LfsqlError, LinkLost
 from lfsql.net.handshake import Identity
-from lfsql.node.carrying import encode_state
-from lfsql.node.driver import Driver, decode_state
+from lfsql.node.carrying import decode_state, encode_state
+from lfsql.node.driver import Driver
 from lfsql.node.engine_thread import EngineThread
 from lfsql.node.snapshot_fetching import SnapshotFetcher
 from lfsql.storage import installation
@@ -181,7 +181,7 @@ async def settle(log: LogToBegin, plan: Installation) -> None:
 
 async def begin_log_at(log: LogToBegin, position: Position, configuration: bytes) -> None:
     """Have the log begin at `position`, with what may follow it, and know all up to there to be committed."""
-    state = decode_state(log.hard_state) if log.hard_state else HardState()
+    state = decode_state(log.hard_state)
     if state.term < position.term:
         state = HardState(position.term)
     state = HardState(state.term, state.vote, max(state.commit, position.index))

@@ -33,7 +33,7 @@ from lfsql.core.ids import Index, NodeId, Position, Term
 from lfsql.core.log import extend
 from lfsql.core.membership import VOTER, Configuration, Member, encode_configuration
 from lfsql.errors import ConfigError, DataCorrupted, OrderRefused
-from lfsql.node.carrying import encode_state
+from lfsql.node.carrying import decode_state, encode_state
 from lfsql.node.directory import DirectoryIdentity, data_directory
 from lfsql.node.log_repair import known_configuration
 from lfsql.node.rebuilding import begin_log_at
@@ -48,7 +48,6 @@ _MOVED_AWAY: Final = (
     "when that has everything."
 )
 _CODE_BYTES: Final = 4
-_state_decoder: Final = msgspec.msgpack.Decoder(HardState)
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -164,7 +163,7 @@ async def _plan(config: NodeConfig, log: StatementLog, applied: Position) -> tup
         )
     if current.electors == (config.name,) and not log.damaged:
         raise OrderRefused(f"node '{config.name}' decides alone already: start it")
-    state = _state_decoder.decode(log.hard_state) if log.hard_state else HardState()
+    state = decode_state(log.hard_state)
     alone = Configuration((Member(config.name, VOTER, own.priority, own.address),))
     end = applied if log.last.index in log.damaged else log.last
     digest = blake2b(f"{log.incarnation} {end.index} {state.term}".encode() + end.hash, digest_size=_CODE_BYTES)

@@ -39,7 +39,8 @@ from lfsql.errors import LfsqlError
 from lfsql.net.handshake import COMMAND, Identity
 from lfsql.net.link import open_link
 from lfsql.node.answering import NEVER_PINGED
-from lfsql.node.driver import Driver, boot_clock
+from lfsql.node.clock import boot_clock
+from lfsql.node.driver import Driver
 from lfsql.node.membership import Membership
 from lfsql.node.progress import Progress
 from lfsql.node.work import Asker

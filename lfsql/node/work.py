@@ -7,7 +7,7 @@ from typing import Protocol
 from lfsql.core.ids import Index
 from lfsql.core.requests import ABORTED, Answer, Describe, Described, Fault, LookUp, Outcome, Result, Submit
 from lfsql.errors import LfsqlError
-from lfsql.node.driver import boot_clock
+from lfsql.node.clock import boot_clock
 
 
 class Asker(Protocol):

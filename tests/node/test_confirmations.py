@@ -11,8 +11,8 @@ from lfsql.core.ids import Position
 from lfsql.core.requests import COMMITTED, Answer, Outcome, Result, Run, Submit
 from lfsql.errors import NotPrimary, OutcomeUnknown
 from lfsql.node.batch import Ran, SchemaNames
+from lfsql.node.clock import boot_clock
 from lfsql.node.confirmations import Confirmations
-from lfsql.node.driver import boot_clock
 from lfsql.node.ledger import Ledger
 from lfsql.node.work import Work
 

@@ -19,8 +19,8 @@ from lfsql.core.requests import Answer
 from lfsql.errors import DataCorrupted, LinkLost
 from lfsql.node import log_repair
 from lfsql.node.asking import AskerLink
-from lfsql.node.carrying import encode_state
-from lfsql.node.driver import Driver, decode_state
+from lfsql.node.carrying import decode_state, encode_state
+from lfsql.node.driver import Driver
 from lfsql.node.log_repair import answer_records, repair, repair_over_links
 from lfsql.node.rebuilding import adopt
 from lfsql.storage.installation import Installation
