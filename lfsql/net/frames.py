@@ -33,11 +33,16 @@ _encoder: Final = msgspec.msgpack.Encoder()
 def append_frame(outgoing: bytearray, message: msgspec.Struct, frame_bytes_max: int) -> None:
     """Encode `message` as one frame at the end of `outgoing`.
 
-    Raises LimitExceeded, with `outgoing` as it was, when the frame would be longer than `frame_bytes_max`.
+    Raises LimitExceeded when the frame would be longer than `frame_bytes_max`, and what encoding raises of a message
+    that cannot be one; `outgoing` is as it was then.
     """
     start = len(outgoing)
     outgoing += b"\0\0\0\0"
-    _encoder.encode_into(message, outgoing, start + HEADER_BYTES)
+    try:
+        _encoder.encode_into(message, outgoing, start + HEADER_BYTES)
+    except BaseException:
+        del outgoing[start:]  # else the other end would take the beginning of the next message for its length
+        raise
     length = len(outgoing) - start - HEADER_BYTES
     if length > frame_bytes_max:
         del outgoing[start:]

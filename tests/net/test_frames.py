@@ -68,3 +68,12 @@ def test_a_message_over_the_limit_leaves_the_buffer_as_it_was() -> None:
     with pytest.raises(LimitExceeded):
         append_frame(outgoing, Forget("y" * 200), 100)
     assert outgoing == before
+
+
+def test_a_message_that_cannot_be_encoded_leaves_the_buffer_as_it_was() -> None:
+    outgoing = bytearray(encoded("a"))
+    with pytest.raises(UnicodeEncodeError):
+        append_frame(outgoing, Forget("\ud800"), 1 << 20)
+    assert outgoing == encoded("a")
+    append_frame(outgoing, Forget("b"), 1 << 20)
+    assert len(decoded(FrameDecoder(1 << 20), bytes(outgoing))) == 2
