@@ -81,9 +81,12 @@ def stopped_directory(path: Path) -> Iterator[DirectoryIdentity]:
         raise ConfigError(f"{path} is no node's data directory", hint=_LOST_HINT)
     with _locked(path) as directory:
         try:
-            yield msgspec.json.decode((directory / IDENTITY).read_bytes(), type=DirectoryIdentity)
+            identity = msgspec.json.decode((directory / IDENTITY).read_bytes(), type=DirectoryIdentity)
+        except OSError as error:
+            raise ConfigError(f"data_dir: {path / IDENTITY} cannot be read: {error.strerror}") from error
         except msgspec.MsgspecError as error:
             raise ConfigError(f"data_dir: {path / IDENTITY} is damaged: {error}", hint=_LOST_HINT) from error
+        yield identity
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import trio
 from lfsql.config import NodeConfig
 from lfsql.errors import AddressInUse, ConfigError, DataCorrupted, DirectoryInUse, WrongCluster
 from lfsql.net.cluster_key import load_key, make_key
-from lfsql.node.directory import DirectoryIdentity, check_members, data_directory
+from lfsql.node.directory import IDENTITY, DirectoryIdentity, check_members, data_directory, stopped_directory
 from lfsql.node.running import run_node
 from tests.node.clusters import Session, cluster_of
 
@@ -29,6 +29,17 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         raise AssertionError("must not enter")
     with data_directory(tmp_path, WHOSE) as directory:
         assert directory == tmp_path
+
+
+def test_what_is_found_wrong_in_a_directory_is_not_taken_for_damage_to_its_identity(tmp_path: Path) -> None:
+    with data_directory(tmp_path, WHOSE):
+        pass
+    with pytest.raises(msgspec.ValidationError), stopped_directory(tmp_path) as identity:
+        assert identity == WHOSE
+        msgspec.json.decode(b"7", type=str)
+    (tmp_path / IDENTITY).write_bytes(b"{")
+    with pytest.raises(ConfigError, match="is damaged"), stopped_directory(tmp_path):
+        raise AssertionError("must not enter")
 
 
 @pytest.mark.parametrize(("cluster_id", "node", "named"), [("c2", "n1", "'c1'"), ("c1", "n2", "'n1'")])
