@@ -7,14 +7,25 @@ ends by itself when it is deposed.  Neither waits nor reads a clock, so the simu
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from lfsql.core.ids import Index, NodeId, Term
-from lfsql.node.writer import Writer
+
+
+class Reigns(Protocol):
+    """What is asked of the Writer, which see."""
+
+    def resume_index(self, term: Term) -> Index: ...
+
+    def expect_reign(self) -> None: ...
+
+    def depose(self) -> None: ...
 
 
 class Succession:
     """One node's.  Told what consensus says, by the carrier's Observer."""
 
-    def __init__(self, node: NodeId, writer: Writer) -> None:
+    def __init__(self, node: NodeId, writer: Reigns) -> None:
         self._node = node
         self._writer = writer
         self._elected: tuple[Term, Index] | None = None
