@@ -21,8 +21,7 @@ from lfsql.core.entry import CONFIGURATION, Record
 from lfsql.core.ids import Index, Position
 from lfsql.core.log import RECORD_OVERHEAD_BYTES, position_of
 from lfsql.errors import DataCorrupted, DiskFailed, DiskFull, InvariantBroken
-from lfsql.node.carrying import LogWrite, encode_state
-from lfsql.node.driver import decode_state
+from lfsql.node.carrying import LogWrite, decode_state, encode_state
 from lfsql.storage.log_rows import Row, follow, is_intact, may_follow, row_of, verify
 from lfsql.storage.segments import Segment
 
