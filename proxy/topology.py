@@ -192,9 +192,10 @@ class Topology:
             role = REPLICA
         node.fault = heartbeat.fault
         node.throttle = heartbeat.throttle
+        drains, node.draining = heartbeat.draining != node.draining, heartbeat.draining
         if role == QUARANTINED != node.role and node.reads is not None:
             node.reads.condemn(Diverged(f"node '{node.name}' is quarantined: {heartbeat.fault}"))
-        changed = node.role != role or node.term != heartbeat.term
+        changed = node.role != role or node.term != heartbeat.term or drains
         if node.role != role:
             node.role = role
             node.inline = {}

@@ -257,7 +257,7 @@ class RemoveMember(msgspec.Struct, frozen=True, array_like=True, tag=32):
 
 
 class Drain(msgspec.Struct, frozen=True, array_like=True, tag=33):
-    """To any node: hand the lead over if it has it, and stop."""
+    """To any node: hand the lead over if it has it, let the reads that are open there end, and stop."""
 
     request: int
 
@@ -400,6 +400,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     None when it cannot tell, and of all others.  `fault`, `throttle`: as in NodeStatus.
     `members`: who belongs to the cluster as of the record at `members_index`; 0: those that it began with.
     `ping`: the number of the receiver's last Ping, `ping_ago_ms` old when this was sent, rounded down; 0 without one.
+    `draining`: it is about to stop, and gets no new reads.
     """
 
     node: NodeId
@@ -417,6 +418,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=44):
     ping: int = 0
     ping_ago_ms: int = 0
     throttle: str = ""
+    draining: bool = False
 
 
 class ProxyHello(msgspec.Struct, frozen=True, array_like=True, tag=45):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -18,15 +18,24 @@ from lfsql.node.work import fault_of
 logger: Final = logging.getLogger(__name__)
 
 ORDERS_MAX: Final = 16
+LEAVE_S_MAX: Final = 10.0
+"""How long a node that is drained waits for the reads that are open: those of clients that idle may never end."""
 
 
 class Orders:
-    """`end`: have the node stop, in order."""
+    """`end`: have the node stop, in order.  `leave`: tell proxies, and wait for the reads that are open."""
 
-    def __init__(self, membership: Membership, nursery: trio.Nursery, end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        membership: Membership,
+        nursery: trio.Nursery,
+        end: Callable[[], None],
+        leave: Callable[[], Awaitable[None]],
+    ) -> None:
         self._membership = membership
         self._nursery = nursery
         self._end = end
+        self._leave = leave
         self._running = 0
 
     def take(self, asker: StatusAsker, order: Order) -> None:
@@ -67,5 +76,7 @@ class Orders:
         text = ""
         if self._membership.leads:
             text = f"{await self._membership.transfer('')}; "
+        with trio.move_on_after(LEAVE_S_MAX):
+            await self._leave()
         self._end()
         return f"{text}node '{self._membership.name}' stops"

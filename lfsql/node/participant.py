@@ -93,6 +93,9 @@ class Owner(Protocol):
     def content_told(self, sender: NodeId, message: CheckContent | ContentChecked) -> None:
         """Another node compares contents."""
 
+    async def reads_ended(self) -> None:
+        """Return when no read is open that a proxy has asked for."""
+
     def link(self, number: int, connection: Connection, peer: Identity) -> AnsweringLink:
         """What serves the link of a proxy or a command."""
 
@@ -183,7 +186,7 @@ class Participant:
             end=self.ended.set,
         )
         peers.set_members(membership.addresses())
-        self.orders = Orders(membership, self.nursery, self.ended.set)
+        self.orders = Orders(membership, self.nursery, self.ended.set, self._leave)
         self.status = StatusService(config, self.identity, self.key, driver, self.progress, membership)
         self.notifications = NotificationService(self.log, driver, self.nursery)
         self._keeper = LogKeeper(
@@ -236,6 +239,12 @@ class Participant:
         self.change.set()
         self.change = trio.Event()
         self.status.change()
+
+    async def _leave(self) -> None:
+        """Tell proxies that this node is about to stop, and wait until nobody reads from it."""
+        self.status.draining = True
+        self.status.change()
+        await self._owner.reads_ended()
 
     def answer_records(self, asker: AnsweringLink, question: LogRecords) -> None:
         self.nursery.start_soon(self._answer_records, asker, question)

@@ -46,7 +46,25 @@ class ReadService:
         self.nursery = nursery
         self.fault: LfsqlError | None = None
         """Why this node's copy must not be read; None when it may."""
-        self.open = 0
+        self._open_reads = 0
+        self._ended = trio.Event()
+
+    @property
+    def open_reads(self) -> int:
+        """Reads that run, wait, or have rows left to give."""
+        return self._open_reads
+
+    @open_reads.setter
+    def open_reads(self, number: int) -> None:
+        self._open_reads = number
+        if not number:
+            self._ended.set()
+            self._ended = trio.Event()
+
+    async def wait_ended(self) -> None:
+        """Return when none is open."""
+        while self._open_reads:
+            await self._ended.wait()
 
     def condemn(self, fault: LfsqlError) -> None:
         """Show nobody this copy any more, not the rest of a read either."""
@@ -73,13 +91,13 @@ class LinkReads:
             self._fail(request, service.fault)
         elif request in self._open or request in self._kept:
             self._fail(request, QueueFull(f"request {request} is a read that is open already"))
-        elif service.open >= service.limits.open_reads_max:
-            self._fail(request, QueueFull(f"{service.open} reads are open on this node"))
+        elif service.open_reads >= service.limits.open_reads_max:
+            self._fail(request, QueueFull(f"{service.open_reads} reads are open on this node"))
         elif question.within and question.within not in self._kept:
             self._fail(request, UndefinedCursor(f"no snapshot {question.within} is kept"))
         elif not self._read_inline(question):
             entry = self._open[request] = OpenRead()
-            service.open += 1
+            service.open_reads += 1
             if question.keep:
                 step = partial(self._keep, question, entry)
             elif question.within:
@@ -122,7 +140,7 @@ class LinkReads:
         """Drop an open read, or a snapshot."""
         kept = self._kept.pop(request, None)
         if kept is not None:
-            self._service.open -= 1
+            self._service.open_reads -= 1
             self._service.nursery.start_soon(_close, kept)
         entry = self._open.get(request)
         if entry is None:
@@ -182,7 +200,7 @@ class LinkReads:
             self._asker.answer(Rows(question.request, tuple(rows), False, index, schema_index))
             return True
         entry = self._open[question.request] = OpenRead()
-        self._service.open += 1
+        self._service.open_reads += 1
         entry.index, entry.schema_index, entry.rows, entry.busy = index, schema_index, rows, False
         self._give(question.request, entry, question.rows_max)
         return True
@@ -222,7 +240,7 @@ class LinkReads:
             await _close(kept)
             raise TooStale(f"this node's copy does not show index {question.min_index} yet")
         self._kept[question.request] = kept
-        self._service.open += 1
+        self._service.open_reads += 1
         self._asker.answer(Rows(question.request, (), False, kept.index, kept.schema_index))
         return False
 
@@ -272,7 +290,7 @@ class LinkReads:
 
     def _forget(self, request: int) -> None:
         if self._open.pop(request, None) is not None:
-            self._service.open -= 1
+            self._service.open_reads -= 1
 
 
 async def _close(source: ReadCursor | ReadTransaction) -> None:

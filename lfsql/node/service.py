@@ -250,6 +250,9 @@ class Node:
             f"after {base}"
         )
 
+    async def reads_ended(self) -> None:
+        await self._reads.wait_ended()
+
     def node_came(self) -> None:
         self.checks.node_came()
 

@@ -90,6 +90,8 @@ class StatusService:
         self.serving = False
         """This node is primary and its writer takes work."""
         self.quarantined = False
+        self.draining = False
+        """This node is about to stop: it gets no new reads."""
         self.rebuilding = False
         """This node waits for a snapshot."""
         self.fault: Callable[[], str] = str
@@ -118,6 +120,7 @@ class StatusService:
             members=members,
             fault=self.fault(),
             throttle=self.throttle(),
+            draining=self.draining,
         )
 
     def answer(self, asker: StatusAsker, question: StatusRequest) -> None:

@@ -171,6 +171,8 @@ class Witness:
 
     def content_told(self, sender: NodeId, message: CheckContent | ContentChecked) -> None: ...
 
+    async def reads_ended(self) -> None: ...
+
     def link(self, number: int, connection: Connection, peer: Identity) -> WitnessLink:
         return WitnessLink(number, connection, peer, self.participant)
 

@@ -168,3 +168,38 @@ def test_a_replica_that_stops_holds_nobody_up_and_shows_nobody_old_data(tier: Ti
             newest = acknowledged[place][1]
             place += 1
         assert value >= newest, "older than its limit allows"
+
+
+def test_a_node_that_is_drained_gets_nothing_new_and_ends_what_is_open(tier: Tier, tmp_path: Path) -> None:
+    drained, other = replicas(tier)
+    with psycopg.connect(tier.dsn, autocommit=True) as writer:
+        writer.execute("INSERT INTO t SELECT g, 0 FROM generate_series(2, 20000) AS g(g)")
+    with (
+        remote_proxy(tier, tmp_path, Balancing(), {}) as dsn,
+        psycopg.connect(dsn) as holder,
+        psycopg.connect(dsn, autocommit=True) as watcher,
+    ):
+        wait_until(lambda: caught_up(watcher), 20, "the replicas have the rows")
+        holder.execute(f"SET lfsql.route = {drained}")
+        holder.execute("DECLARE c CURSOR FOR SELECT id FROM t")
+        got = len(holder.execute("FETCH 100 FROM c").fetchall())
+        assert route_of(holder)["node"] == drained
+        command = [sys.executable, "-m", "lfsql", "drain", drained, "--dir", str(tier.directory)]
+        draining = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # our own program
+        wait_until(lambda: state_of(watcher, drained) == "draining", 10, "it says so")
+        watcher.execute("SET lfsql.route = 'replica'")
+        for _ in range(10):
+            watcher.execute("SELECT n FROM t WHERE id = 1")
+            assert route_of(watcher)["node"] == other
+        assert draining.poll() is None
+        while rows := holder.execute("FETCH 5000 FROM c").fetchall():
+            got += len(rows)
+        assert got == 20000
+        holder.rollback()
+        said, _ = draining.communicate(timeout=20)
+        assert f"node '{drained}' has stopped" in said
+
+
+def caught_up(connection: psycopg.Connection) -> bool:
+    found = connection.execute("SELECT max(lag_entries) FROM lfsql.nodes").fetchone()
+    return found == (0,)

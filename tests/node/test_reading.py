@@ -147,14 +147,14 @@ async def test_a_read_whose_link_ends_when_its_rows_come_is_closed(
         service = ReadService(local, Progress(Position(), 0), NodeLimits(), nursery)
         reads = LinkReads(service, Link())
         reads.read(Read(1, f"{ENDLESS} LIMIT 100000"))
-        while service.open and not reads._open[1].cursor:
+        while service.open_reads and not reads._open[1].cursor:
             await trio.testing.wait_all_tasks_blocked(0.01)
         come.set()
         reads.close_all()
         with trio.fail_after(5):
             await closed.wait()
         await trio.testing.wait_all_tasks_blocked()
-        assert service.open == 0
+        assert service.open_reads == 0
 
 
 async def test_a_kept_snapshot_shows_the_same_until_it_is_closed(tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ async def test_a_full_node_is_passed_over_and_room_is_waited_for() -> None:
             await trio.testing.wait_all_tasks_blocked()
             assert not third
             await first.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+            assert third, "at once"
         assert third[0] in ("n2", "n3")
         await second.aclose()
         assert [node.outstanding for node in made.nodes.values()] == [0, 0, 0]
@@ -161,6 +163,21 @@ async def test_who_waits_for_room_in_vain_is_told(timeout_ms: int) -> None:
         assert trio.current_time() - began >= (timeout_ms or 300) / 1000 * 0.9
         await held.aclose()
         assert await made.read(other) == "n2"
+
+
+async def test_a_node_that_drains_gets_nothing_new() -> None:
+    async with proxy(route="replica") as made:
+        node = made.nodes["n2"]
+
+        def beat(*, draining: bool) -> None:
+            told = Heartbeat("n2", REPLICA, 1, "n1", 1, 1, 0, draining=draining)
+            made.worker.topology.heard(node, told)
+
+        beat(draining=True)
+        assert node.state == "draining"
+        assert {await made.read() for _ in range(4)} == {"n3"}
+        beat(draining=False)
+        assert {await made.read() for _ in range(4)} == {"n2", "n3"}
 
 
 async def test_what_a_node_cannot_read_another_can() -> None:
