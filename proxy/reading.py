@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 from lfsql.core.entry import Value
 from lfsql.core.ids import Index
-from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, ReadClose, ReadMore, Row, Rows
+from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, ReadClose, Row, Rows
 from lfsql.errors import FeatureNotSupported, LfsqlError, LinkLost, NoPrimary, TooStale
 from proxy.hints import policy_of
 from proxy.joined import Question
 from proxy.probing import ask_in_time
 from proxy.receipt import INLINE, read_at, read_inline
 from proxy.routing import behind, candidates, objection, standing
+from proxy.row_sources import CHUNK_ROWS, LocalRows, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
@@ -32,11 +33,8 @@ from proxy.waiting import wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
-    from lfsql.net.link import Link
-    from lfsql.storage.reads import ReadCursor
     from proxy.topology import Node
 
-CHUNK_ROWS: Final = 1_000
 NODES_OWN: Final = ("58", "XX", "53400")
 """SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
 
@@ -272,6 +270,9 @@ async def local_node(
     deadline = monotonic() + state.failover_s
     required = max(await required_index(state, policy, deadline), index_min)
     node = _fresh_on_host(state, policy, required, first)
+    while node is not None and node.full:
+        await wait_room(state, [each for each in nodes if each.reads is not None and each.full], deadline)
+        node = _fresh_on_host(state, policy, required, first)
     while node is None and (patient or (topology.primary is not None and topology.primary.data_dir)):
         node = await _caught_up(state, policy, required, deadline)
     return node
@@ -280,9 +281,11 @@ async def local_node(
 def _fresh_on_host(
     state: SessionState, policy: ReadPolicy, required: Index, first: Path | None = None
 ) -> Node | None:
+    """The first that may serve; one that is full only when none is that is not."""
     topology = state.worker.topology
     now = monotonic()
-    for node in sorted(candidates(state, policy), key=lambda node: data_file(node) != first):
+    order = sorted(candidates(state, policy), key=lambda node: (node.full, data_file(node) != first))
+    for node in order:
         if node.reads is None or not node.readable(now):
             continue
         index, schema_index = node.reads.refresh()
@@ -440,61 +443,3 @@ async def _over_link(
         balancer.end(node)
         return ListRows(list(answer.rows))
     return RemoteRows(state, node, link, question.request, answer)
-
-
-class LocalRows:
-    """A cursor on a file of this host, in a thread."""
-
-    __slots__ = ("_cursor", "_node", "_open", "_state")
-
-    def __init__(self, state: SessionState, node: Node, cursor: ReadCursor) -> None:
-        self._state = state
-        self._node = node
-        self._cursor = cursor
-        self._open = True
-
-    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
-        return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
-
-    async def aclose(self) -> None:
-        if self._open:
-            self._open = False
-            self._state.worker.topology.balancer.end(self._node)
-        await self._cursor.aclose()
-
-
-class RemoteRows:
-    """A read that another node keeps open for us."""
-
-    __slots__ = ("_ahead", "_link", "_more", "_node", "_open", "_request", "_state")
-
-    def __init__(self, state: SessionState, node: Node, link: Link, request: int, first: Rows) -> None:
-        self._state = state
-        self._node = node
-        self._link = link
-        self._request = request
-        self._ahead: list[Row] = list(first.rows)
-        self._more = first.more
-        self._open = True
-
-    async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
-        wanted = rows_max or CHUNK_ROWS
-        if not self._ahead and self._more:
-            answer = await self._state.worker.ask(self._state, self._link, ReadMore(self._request, wanted))
-            if not isinstance(answer, Rows):
-                raise LinkLost(f"node '{self._node.name}' answered a read with something else")
-            if answer.fault is not None:
-                self._more = False
-                raise error_of(answer.fault)
-            self._ahead = list(answer.rows)
-            self._more = answer.more
-        rows, self._ahead = self._ahead[:wanted], self._ahead[wanted:]
-        return rows, bool(self._ahead) or self._more
-
-    async def aclose(self) -> None:
-        if self._open:
-            self._open = False
-            self._state.worker.topology.balancer.end(self._node)
-        if self._more:
-            self._link.tell(ReadClose(self._request))
-        self._more = False

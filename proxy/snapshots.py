@@ -20,14 +20,15 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import Read, ReadClose, Row, Rows
 from lfsql.errors import LfsqlError, LinkLost, NoPrimary, SerializationFailure, TooStale
 from proxy.probing import ask_in_time
-from proxy.reading import CHUNK_ROWS, WAIT_MS_MAX, RemoteRows, SchemaMoved, local_node, required_index
+from proxy.reading import WAIT_MS_MAX, SchemaMoved, local_node, required_index
 from proxy.receipt import read_at
 from proxy.routing import behind, candidates
+from proxy.row_sources import CHUNK_ROWS, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import IDLE, ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.transaction_modes import read_only, reads_one_view
-from proxy.waiting import wait_change, wait_primary, waiting
+from proxy.waiting import wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -80,7 +81,13 @@ async def _open(state: SessionState) -> Snapshot:
     if node is None or node.reads is None:
         return await _open_elsewhere(state, index_min)
     opening = partial(node.reads.open_transaction, wait_ms_max=state.statement_ms_max)
-    opened = LocalSnapshot(await cancellable(state, opening))
+    balancer = state.worker.topology.balancer
+    balancer.begin(node)
+    try:
+        opened = LocalSnapshot(await cancellable(state, opening), node, balancer)
+    except BaseException:
+        balancer.end(node)
+        raise
     state.snapshot_route = (node.name, node.role, state.policy.level)
     return opened
 
@@ -91,8 +98,11 @@ async def _open(state: SessionState) -> Snapshot:
 class LocalSnapshot:
     """Of a file of this host."""
 
-    def __init__(self, transaction: ReadTransaction) -> None:
+    def __init__(self, transaction: ReadTransaction, node: Node, balancer: Balancer) -> None:
+        """`balancer` was told that it begins."""
         self._transaction = transaction
+        self._node = node
+        self._balancer = balancer
         self.index = transaction.index
         self.schema_index = transaction.schema_index
 
@@ -104,6 +114,7 @@ class LocalSnapshot:
         return CursorRows(state, await cancellable(state, opening))
 
     async def aclose(self) -> None:
+        self._balancer.end(self._node)
         await self._transaction.aclose()
 
 
@@ -135,10 +146,16 @@ async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
         now = monotonic()
         topology = state.worker.topology
         readable = [node for node in candidates(state, policy) if node.link is not None and node.readable(now)]
+        full = [node for node in readable if node.full]
         for node in readable:
+            if node.full:
+                continue
             fresh = node is topology.primary or not behind(topology, policy, required, node.applied_index, now)
             if fresh and (opened := await _keep(state, node, required)) is not None:
                 return opened
+        if full:
+            await wait_room(state, full, deadline)
+            continue
         if readable and (opened := await _when_lagging(state, policy, readable, required, deadline)) is not None:
             return opened
         if not await wait_change(state, deadline):

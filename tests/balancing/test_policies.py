@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.balancing.health import Health, HealthLimits
-from proxy.balancing.latency import FORGOTTEN_S, Latency, slower
+from proxy.balancing.latency import FORGOTTEN_S, SAMPLES_MIN, Latency, slower
 from proxy.balancing.shares import SLOTS_MAX, Copy, arrange
 from proxy.balancing.turns import Turns, cycle, orders
 
@@ -114,7 +114,7 @@ def test_of_two_the_less_loaded_for_its_share_is_asked() -> None:
     assert first() == {"small"}
 
 
-@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=20), st.floats(0.01, 2))
+@given(st.lists(st.floats(0.001, 1), min_size=SAMPLES_MIN, max_size=20), st.floats(0.01, 2))
 def test_a_mean_lies_between_its_samples_and_is_forgotten(samples: list[float], step_s: float) -> None:
     latency = Latency()
     now = 0.0
@@ -128,8 +128,20 @@ def test_a_mean_lies_between_its_samples_and_is_forgotten(samples: list[float], 
     assert latency.mean_s(now + FORGOTTEN_S + 1) is None
 
 
+def test_one_long_read_does_not_make_a_copy_slow() -> None:
+    cold, warm = Latency(), Latency()
+    for number in range(20):
+        cold.add(0.005 if number else 0.3, number / 50)
+        warm.add(0.005, number / 50)
+    mean_s, usual_s = cold.mean_s(0.4), warm.mean_s(0.4)
+    assert mean_s is not None
+    assert usual_s is not None
+    assert slower(mean_s, [usual_s]) == 1
+
+
 def test_slowness_comes_in_steps() -> None:
     assert [slower(mean, [1.0, 1.0]) for mean in (0.5, 2.0, 2.1, 4.1, 8.1, 100.0)] == [1, 1, 2, 4, 8, 8]
+    assert slower(0.005, [0.001]) == 1
     assert slower(None, [1.0]) == slower(5.0, []) == 1
 
 

@@ -29,15 +29,19 @@ LAG_MS_MAX = 600
 
 @contextmanager
 def remote_proxy(
-    tier: Tier, directory: Path, balancing: Balancing, nodes: dict[str, dict[str, object]]
+    tier: Tier, directory: Path, balancing: Balancing, nodes: dict[str, dict[str, object]], *, files: bool = False
 ) -> Iterator[str]:
-    """The DSN of one more proxy on the tier's nodes; `nodes`: what to say of each beside name and address."""
+    """The DSN of one more proxy on the tier's nodes; `nodes`: what to say of each beside name and address; `files`:
+    it reads their files after all."""
     config = load_proxy(tier.directory / "proxy.toml")
     port = free_port()
     config = msgspec.structs.replace(
         config,
         listen=f"127.0.0.1:{port}",
-        nodes=tuple(msgspec.structs.replace(node, data_dir="", **nodes.get(node.name, {})) for node in config.nodes),
+        nodes=tuple(
+            msgspec.structs.replace(node, data_dir=node.data_dir if files else "", **nodes.get(node.name, {}))
+            for node in config.nodes
+        ),
         balancing=balancing,
         defaults=ProxyDefaults(max_lag_ms=LAG_MS_MAX, max_lag_entries=0),
     )
@@ -81,10 +85,16 @@ def replicas(tier: Tier) -> list[str]:
     return sorted(str(node["name"]) for node in tier.status()["nodes"] if node["role"] == "replica")
 
 
-def test_reads_are_spread_as_the_weights_say(tier: Tier, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [False, True])
+def test_reads_are_spread_as_the_weights_say(tier: Tier, tmp_path: Path, files: bool) -> None:
     light, heavy = replicas(tier)
     weights: dict[str, dict[str, object]] = {light: {"weight": 1}, heavy: {"weight": 3}}
-    with remote_proxy(tier, tmp_path, Balancing(), weights) as dsn, psycopg.connect(dsn, autocommit=True) as one:
+    # On a machine that is busy with other tests a node may not answer for a moment, which is not what is tried here.
+    patient = Balancing(unanswered_ms_max=5_000)
+    with (
+        remote_proxy(tier, tmp_path, patient, weights, files=files) as dsn,
+        psycopg.connect(dsn, autocommit=True) as one,
+    ):
         found: Counter[object] = Counter()
         for _ in range(200):
             one.execute("SELECT n FROM t WHERE id = 1")
@@ -96,6 +106,30 @@ def test_reads_are_spread_as_the_weights_say(tier: Tier, tmp_path: Path) -> None
         ).fetchall()
         assert [row[:3] for row in rows] == [(light, 1, 25.0), (heavy, 3, 75.0)]
         assert rows[1][3] >= found[heavy]
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_a_transaction_that_reads_one_snapshot_is_a_session_of_its_node(
+    tier: Tier, tmp_path: Path, files: bool
+) -> None:
+    node = replicas(tier)[0]
+    with (
+        remote_proxy(tier, tmp_path, Balancing(), {node: {"max_sessions": 1}}, files=files) as dsn,
+        psycopg.connect(dsn) as holder,
+        psycopg.connect(dsn) as other,
+    ):
+        for connection in (holder, other):
+            connection.execute(f"SET lfsql.route = {node}")
+            connection.execute("SET lfsql.failover_wait_ms = 400")
+            connection.commit()
+            connection.read_only = True
+        assert holder.execute("SELECT n FROM t").fetchone() == (0,)
+        with pytest.raises(psycopg.Error, match="max_sessions") as caught:
+            other.execute("SELECT n FROM t")
+        assert caught.value.sqlstate == "53300"
+        other.rollback()
+        holder.commit()
+        assert other.execute("SELECT n FROM t").fetchone() == (0,)
 
 
 @dataclass
