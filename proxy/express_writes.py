@@ -206,6 +206,7 @@ def ask(state: SessionState, messages: list[SessionMessage], heard: Callable[[by
         or state.schema_changed
         or state.own_schema is not None
         or state.read_transaction is not None
+        or state.constraints_immediate
         or state.statement_ms_max
         or state.lock_ms_max
     ):

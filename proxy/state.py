@@ -85,6 +85,8 @@ class Saved(NamedTuple):
     """Nothing of its transaction had gone to the primary, or waited to."""
     wanted: int
     """How much of LISTEN and its kin waited for the commit."""
+    constraints_immediate: bool
+    """As the session's was then."""
 
 
 class SessionState:
@@ -116,6 +118,8 @@ class SessionState:
         """A statement of this transaction has looked at the database, so its isolation level is settled."""
         self.snapshot_route = ("", "", "")
         """Its node, the node's role and the level it was taken at."""
+        self.constraints_immediate = False
+        """The transaction has said SET CONSTRAINTS ... IMMEDIATE."""
         self.own_schema: Schema | None = None
         """The schema inside a transaction that has changed it."""
         self.schema_changed = False

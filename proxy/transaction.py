@@ -21,6 +21,7 @@ from lfsql.errors import (
     SerializationFailure,
     UndefinedSavepoint,
 )
+from proxy.constraints import set_constraints
 from proxy.listening import finish, stage
 from proxy.sql.utility import (
     Begin,
@@ -75,6 +76,7 @@ async def run_transaction_statement(state: SessionState, utility: Utility) -> st
             set_transaction(state, utility)
             return "SET"
         case SetConstraints():
+            await set_constraints(state, utility)
             return "SET CONSTRAINTS"
         case _:
             return None
@@ -226,8 +228,9 @@ def savepoint(state: SessionState, name: str) -> None:
     if len(state.savepoints) >= SAVEPOINTS_MAX:
         raise ActiveTransaction(f"a transaction may have at most {SAVEPOINTS_MAX} savepoints")
     wanted = len(state.listener.wanted) if state.listener is not None else 0
-    mark = state.settings.mark()
-    state.savepoints.append(Saved(name, mark, state.next_portal, before_writes=not state.in_unit, wanted=wanted))
+    mark, before_writes = state.settings.mark(), not state.in_unit
+    saved = Saved(name, mark, state.next_portal, before_writes, wanted, state.constraints_immediate)
+    state.savepoints.append(saved)
     if state.in_unit:
         state.add_operation(SetSavepoint(name))
     else:
@@ -272,6 +275,7 @@ async def rollback_to(state: SessionState, name: str) -> None:
         del state.prelude[place + 1 :]
     if state.unit.held:
         await flush_unit(state, HOLD)
+    state.constraints_immediate = saved.constraints_immediate
     await end_portals(state, committed=False, since=saved.portal)
     if state.listener is not None:
         del state.listener.wanted[saved.wanted :]
@@ -333,6 +337,7 @@ async def fail(state: SessionState) -> LfsqlError | None:
 
 def _forget_unit(state: SessionState) -> None:
     """An implicit transaction is over."""
+    state.constraints_immediate = False
     state.unit.clear()
     state.prelude.clear()
     state.own_schema = None

@@ -28,6 +28,9 @@ BYTES_MAX = 1 << 20
 """The same in bytes of parameters and text."""
 ANSWER_BYTES: Final = 64
 """Of an answer, beside its bytes."""
+IMMEDIATE: Final = Run("PRAGMA lfsql_constraints=immediate")
+DEFERRED: Final = Run("PRAGMA lfsql_constraints=deferred")
+"""SET CONSTRAINTS as the primary takes it (`lfsql.storage.unit`); SQLite has no such pragma."""
 SEND_BYTES: Final = 128 * 1024
 """Answers gathered before they are sent on and the client's own speed decides."""
 

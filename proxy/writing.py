@@ -49,7 +49,7 @@ from lfsql.errors import (
 from proxy.receipt import written_at
 from proxy.sql.plan import ANY_SCHEMA
 from proxy.state import TIMED_OUT, SessionState, cancellable
-from proxy.unit import Step
+from proxy.unit import IMMEDIATE, Step
 from proxy.waiting import wait_change, wait_primary
 
 if TYPE_CHECKING:
@@ -262,8 +262,9 @@ async def flush_unit(state: SessionState, end: int) -> None:
         # What the transaction has read must still hold when it gets the writer: that is asked of who is to have it.
         unit.steps, steps = steps, []
         await flush_unit(state, HOLD)
-    operations = (*prelude, *_operations(steps))
-    skip = len(prelude)
+    before = (*prelude, IMMEDIATE) if state.constraints_immediate and not unit.held else tuple(prelude)
+    operations = (*before, *_operations(steps))
+    skip = len(before)
     prelude.clear()
     unit.statement_failed = False
     try:

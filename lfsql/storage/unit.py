@@ -69,6 +69,10 @@ EXPLAINED_S_MAX: Final = 0.25
 REBUILD_BEGIN: Final = "PRAGMA lfsql_rebuild=begin"
 REBUILD_END: Final = "PRAGMA lfsql_rebuild=end"
 
+CONSTRAINTS_IMMEDIATE: Final = "PRAGMA lfsql_constraints=immediate"
+CONSTRAINTS_DEFERRED: Final = "PRAGMA lfsql_constraints=deferred"
+"""SET CONSTRAINTS ALL: not logged, as what they let through holds in any case."""
+
 _UNIT: Final = "_lfsql_unit"
 _STATEMENT: Final = "_lfsql_statement"
 _FLUSH: Final = "_lfsql_flush"
@@ -87,6 +91,7 @@ class _Mark:
         self.recorded_bytes = unit.recorded_bytes
         self.rows_changed = unit.rows_changed
         self.rebuilding = unit.rebuilding
+        self.immediate = unit.immediate
         self.schema_index = unit.engine.schema_index
         self.total = unit.engine.effect.total
         self.last_changes = unit.last_changes
@@ -113,6 +118,8 @@ class OpenUnit:
         self.last_changes = 0
         """What changes() gives: rows the newest logged statement changed itself."""
         self.rebuilding = False
+        self.immediate = False
+        """Deferred foreign keys are checked after each statement."""
         self._by_rows = False
         """Between ROWS_BEGIN and ROWS_END of the log."""
         self.reads = UnitReads(engine, seed, limited=protected)
@@ -150,6 +157,10 @@ class OpenUnit:
         sql = operation.sql
         if sql in (REBUILD_BEGIN, REBUILD_END):
             return self._rebuild(sql)
+        if sql in (CONSTRAINTS_IMMEDIATE, CONSTRAINTS_DEFERRED):
+            self.immediate = sql == CONSTRAINTS_IMMEDIATE
+            self._check_immediate()
+            return Result()
         inspected = self.engine.inspect(sql)
         if not inspected.writes:
             return self._notify(operation) if inspected.notifies else self.reads.read(operation, self.recorded_sets)
@@ -208,6 +219,7 @@ class OpenUnit:
             self._record(
                 Statement(sql, sets), recording, inspected.creates, connection.total_changes() - before, changed
             )
+            self._check_immediate()
         except Exception as error:
             engine.effect.recording = None
             quick = time.monotonic() - began < EXPLAINED_S_MAX
@@ -304,7 +316,7 @@ class OpenUnit:
         engine = self.engine
         fault = translate(error, engine.connection, statement.sql)
         # Looking for the row rolls a schema change back, which virtual tables with open changes do not like.
-        looked_for = explained and self._protected and not engine.has_virtual_tables
+        looked_for = explained and self._protected and not engine.has_virtual_tables and isinstance(error, apsw.Error)
         if looked_for and isinstance(fault, IntegrityViolation) and engine.connection.in_transaction:
             fault = explain(fault, error, Rerun(engine.connection, statement, partial(self._restart_random, ran)))
         if not engine.connection.in_transaction:
@@ -328,6 +340,7 @@ class OpenUnit:
         self.recorded_sets = mark.recorded_sets
         self.recorded_bytes = mark.recorded_bytes
         self.rows_changed = mark.rows_changed
+        self.immediate = mark.immediate
         engine.effect.total = mark.total
         engine.notifications.back_to(mark.notified)
         engine.restore_schema(mark.schema_index)
@@ -428,8 +441,7 @@ class OpenUnit:
         if self.rebuilding:
             self._end_rebuild()
             self._log(Statement(REBUILD_END))
-        if engine.connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
-            raise self._deferred_violation()
+        self._check_deferred()
         schema_changed = engine.schema_index != self._bottom.schema_index
         if schema_changed:
             engine.effect.add_schema(engine.connection, INTERNAL)
@@ -456,6 +468,15 @@ class OpenUnit:
         changed = [table for verb, table in targets if verb != "INSERT"]
         found = find_violation(self.engine.connection, inserted, changed)
         return found or foreign_key_violation(self.statements[-1].sql if self.statements else "")
+
+    def _check_deferred(self) -> None:
+        """Raises ForeignKeyViolation."""
+        if self.engine.connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+            raise self._deferred_violation()
+
+    def _check_immediate(self) -> None:
+        if self.immediate:
+            self._check_deferred()
 
     def abandon(self) -> None:
         """Raises BatchLost when SQLite could not keep the rest."""

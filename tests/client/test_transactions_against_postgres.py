@@ -44,7 +44,8 @@ class Player:
     """One session, which may be made to wait by another."""
 
     def __init__(self, dsn: str) -> None:
-        self.connection = psycopg.connect(dsn, autocommit=True)
+        # PostgreSQL is one server: what one session was told is done, the other sees.
+        self.connection = psycopg.connect(dsn, autocommit=True, options="-c lfsql.read_consistency=strong")
         self.notices: list[str | None] = []
         self.connection.add_notice_handler(lambda notice: self.notices.append(notice.message_primary))
         self.outcome: object = None
