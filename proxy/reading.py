@@ -1,8 +1,7 @@
 """One read's way: which node, whether it is fresh enough, and its rows.
 
-Order of attempts: replicas in turn, then the primary; a replica that is too far behind is passed over, not waited
-for.  A node whose file is on this host is read in this process, on the event loop, under a budget; past the budget
-in a thread.  Other nodes are read over their links.
+Order of attempts: replicas in turn, then the primary; a replica too far behind is passed over, not waited for.  A
+file on this host is read in the event loop, under a budget, and past that in a thread; other nodes over their links.
 
 A snapshot's log index is exact (it is in the file), so every check here is on what will really be read.  Of a node on
 another host the index heard last is a lower bound, which is all a check needs, and its answer carries the exact one.
@@ -259,8 +258,7 @@ async def local_node(
     """A node of this host that is as fresh as `policy`, by default the session's, asks; None when there is none.
 
     Where the primary is on this host, or the caller is `patient`, a node is waited for rather than done without.
-    `first`: the data file to look at before others; `index_min`: beside what the policy asks.  Raises TooStale,
-    NoPrimary.
+    `first`: the data file to look at first; `index_min`: beside what the policy asks.  Raises TooStale, NoPrimary.
     """
     policy = policy or state.policy
     topology = state.worker.topology
@@ -300,15 +298,13 @@ async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, d
     """A node of this host, once its copy is what the policy asks for; None to ask again."""
     if policy.when_lagging == "error":
         raise TooStale("every node of the proxy's host is further behind than this read allows")
-    now = monotonic()
-    found = [node for node in candidates(state, policy) if node.reads and node.link and node.readable(now)]
+    found = [each for each in candidates(state, policy) if each.reads and each.link and each.readable(monotonic())]
     node = max(found, key=lambda node: (node.role == PRIMARY, node.applied_index), default=None)
     if node is None:
         if not await wait_change(state, deadline):
             raise NoPrimary("no node of the proxy's host can serve this read")
         return None
-    required = max(required, state.worker.schemas.wanted)
-    needed = required
+    needed = required = max(required, state.worker.schemas.wanted)
     if policy.when_lagging != "freshest":
         needed = await _fresh_index(state, policy, required, deadline)
     try:
@@ -317,6 +313,10 @@ async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, d
     except LinkLost:
         return None
     await source.aclose()
+    if node.reads is not None and node.reads.refresh()[0] < needed:  # its file was replaced; the old one is open here
+        if not await wait_change(state, deadline):
+            raise NoPrimary(f"the file in {node.data_dir} is not what node '{node.name}' has")
+        return None
     return node
 
 

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger("lfsql.proxy")
 
 RECONNECT_S_MIN: Final = 0.05
+LOOK_S: Final = 1.0
+"""How often a node's file is looked at: whether it is still the one that is open."""
 RECONNECT_S_MAX: Final = 1.0
 PROCESS_ID_BITS: Final = 20
 """Of a session's process id; those above are its worker's number."""
@@ -391,10 +393,11 @@ class Worker:
             pause_s = min(pause_s * 2, RECONNECT_S_MAX)
 
     async def _keep_reads(self, node: Node) -> None:
-        """Open the node's database file, once there is one, and keep it open."""
+        """Open the node's database file, once there is one, and keep it open; again, when another is in its place."""
         path = Path(node.data_dir) / "data.db"
         pause_s = RECONNECT_S_MIN
         while True:
+            opened = _which(path)
             try:
                 async with LocalReads(
                     path,
@@ -405,13 +408,24 @@ class Worker:
                 ) as reads:
                     reads.position()
                     node.reads = reads
-                    await trio.sleep_forever()
+                    # Nobody tells of it; until it is seen, reads find by the index that the old file is behind.
+                    while _which(path) == opened:  # noqa: ASYNC110 - a file's name has no event
+                        await trio.sleep(LOOK_S)
             except LfsqlError as error:
                 LOG.debug("node %s: its database cannot be read yet: %s", node.name, error.message)
             finally:
                 node.reads = None
             await trio.sleep(pause_s)
             pause_s = min(pause_s * 2, RECONNECT_S_MAX)
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    """The file itself, whatever it is called; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 RowsAt = tuple[list[Row], Index]

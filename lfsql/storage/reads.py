@@ -87,6 +87,7 @@ class LocalReads:
         self._position: tuple[Index, Index] = (0, 0)
         self._snapshot_open = trio.Event()
         self._idle: list[Reader] = []
+        self._left = False
         self._condemned = 0
         self._fault: LfsqlError | None = None
         self._threads = Turns(threads_max, wait_s_max, "reads run")
@@ -104,6 +105,7 @@ class LocalReads:
     ) -> None:
         # The error passes by itself: through the nursery it would come out as a group.
         await self._stack.aclose()
+        self._left = True  # who still reads closes his own
         self._reader.close()
         for reader in self._idle:
             reader.close()
@@ -212,7 +214,7 @@ class LocalReads:
         except BaseException:
             reader.close()
             raise
-        if len(self._idle) < self._threads.count:
+        if len(self._idle) < self._threads.count and not self._left:
             self._idle.append(reader)
         else:
             reader.close()
