@@ -5,8 +5,8 @@ when it knows a newer record, so that a proxy whose nodes were all replaced but 
 a cluster began with are in the file, which may know more of them (a data directory on this host), so record 0
 changes nothing.
 
-A node that is added here is read over its link, wherever it is: where its files are only the proxy's own file can
-tell.
+A node that is added is looked up in the proxy's own file, which may know more of it by then: where its files are,
+when they are on this host.  Without that it is read over its link.
 """
 
 from __future__ import annotations
@@ -25,11 +25,18 @@ LOG: Final = logging.getLogger("lfsql.proxy")
 
 
 class Members:
-    """`keep` keeps up what a node needs, links above all, until it is cancelled.  `run` must run in a task."""
+    """`keep` keeps up what a node needs, links above all, until it is cancelled.  `known`: the node of a name and an
+    address, with what the proxy's file says of it now.  `run` must run in a task."""
 
-    def __init__(self, topology: Topology, keep: Callable[[Node], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        keep: Callable[[Node], Awaitable[None]],
+        known: Callable[[str, str], Node] = lambda name, address: Node(name, address, ""),
+    ) -> None:
         self._topology = topology
         self._keep = keep
+        self._known = known
         self._index: Index = 0
         self._members: tuple[Belongs, ...] = ()
         self._nursery: trio.Nursery | None = None
@@ -62,7 +69,7 @@ class Members:
         for member in heartbeat.members:
             if member.node not in self._topology.nodes and member.address:
                 LOG.info("node %s at %s was added to the cluster", member.node, member.address)
-                node = Node(member.node, member.address, "")
+                node = self._known(member.node, member.address)
                 self._topology.add(node)
                 self._start(node)
 

@@ -11,6 +11,7 @@ import errno
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -60,9 +61,16 @@ def listen(address: str, *, shared: bool) -> socket.socket:
 
 
 async def run_proxy(
-    config: ProxyConfig, number: int = 0, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    config: ProxyConfig,
+    number: int = 0,
+    *,
+    read_again: Callable[[], ProxyConfig] | None = None,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve clients until cancelled.  Reports the address once clients can connect.  Raises ConfigError."""
+    """Serve clients until cancelled.  Reports the address once clients can connect.  Raises ConfigError.
+
+    `read_again`: the proxy's file as it is now, for when a node is added; raises ConfigError.
+    """
     if config.workers > 1 and not sys.platform.startswith("linux"):
         raise ConfigError("workers: more than one needs Linux, which spreads connections over processes")
     sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_MAX))
@@ -70,7 +78,7 @@ async def run_proxy(
     key = load_key(config.cluster_key_file)
     listeners: list[tuple[socket.socket, Purpose]] = []
     identity = Identity(config.cluster_id, "", "proxy")
-    worker = Worker(config, identity, key, number, pass_on_cancel)
+    worker = Worker(config, identity, key, number, pass_on_cancel, read_again or (lambda: config))
     closing = trio.Event()
     try:
         _listen_all(config, listeners)

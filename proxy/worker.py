@@ -13,9 +13,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import trio
 
-from lfsql.config import ProxyConfig
+from lfsql.config import ProxyConfig, Upstream
 from lfsql.core.entry import Value
 from lfsql.core.freshness import CommitHistory
 from lfsql.core.ids import Index
@@ -30,7 +31,7 @@ from lfsql.core.requests import (
     Row,
     Rows,
 )
-from lfsql.errors import LfsqlError, LinkLost, LinkRefused, NoPrimary, ShuttingDown, TooManyConnections
+from lfsql.errors import ConfigError, LfsqlError, LinkLost, LinkRefused, NoPrimary, ShuttingDown, TooManyConnections
 from lfsql.net.handshake import Identity
 from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
@@ -84,7 +85,9 @@ class Worker:
         key: bytes,
         number: int,
         pass_on_cancel: Callable[[str, int, int, bytes], None],
+        read_again: Callable[[], ProxyConfig],
     ) -> None:
+        """`read_again`: the proxy's file as it is now; raises ConfigError."""
         self.config = config
         self.limits = config.limits
         self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
@@ -101,22 +104,13 @@ class Worker:
             "idle_in_transaction_session_timeout": str(defaults.idle_in_transaction_session_timeout_ms),
         }
         self.topology = Topology(
-            [
-                Node(
-                    node.name,
-                    node.address,
-                    node.data_dir,
-                    weight=node.weight,
-                    zone=node.zone,
-                    max_sessions=node.max_sessions,
-                )
-                for node in config.nodes
-            ],
+            [_node_of(upstream) for upstream in config.nodes],
             CommitHistory(HISTORY_S_MAX, HISTORY_ENTRIES_MAX),
             config.balancing,
         )
-        self.members = Members(self.topology, self._keep)
         self.notifications = Notifications(self.topology, self._heard)
+        self.members = Members(self.topology, self._keep, self._known)
+        self._read_again = read_again
         self.schemas = Schemas(self)
         self.plans = PlanCache(self.limits.plan_cache_entries_max, self.limits.plan_cache_bytes_max)
         self.catalogs = Catalogs()
@@ -351,6 +345,16 @@ class Worker:
             await nursery.start(self.members.run)
             task_status.started()
 
+    def _known(self, name: str, address: str) -> Node:
+        """A node that was added: `lfsql add-node` has written what it knows of it into the file."""
+        try:
+            nodes = self._read_again().nodes
+        except ConfigError as error:
+            LOG.warning("node %s is read over its link, as the proxy's file cannot be read: %s", name, error.message)
+            nodes = ()
+        upstream = next((each for each in nodes if each.name == name), Upstream(name=name, address=address))
+        return _node_of(msgspec.structs.replace(upstream, address=address))
+
     async def _keep(self, node: Node) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_link, node)
@@ -433,3 +437,14 @@ RowsAt = tuple[list[Row], Index]
 
 def _soon(state: SessionState) -> float:
     return monotonic() + state.failover_s
+
+
+def _node_of(upstream: Upstream) -> Node:
+    return Node(
+        upstream.name,
+        upstream.address,
+        upstream.data_dir,
+        weight=upstream.weight,
+        zone=upstream.zone,
+        max_sessions=upstream.max_sessions,
+    )

@@ -81,17 +81,21 @@ def run_add(
     if not address:
         raise ConfigError("--address: where the new node is to be reached must be given")
     place = address
+    listed = _written(directory).nodes if config is None else ()
+    if config is None and (directory / node / "node.toml").exists():
+        # First, so that a proxy that hears of the node finds in its file where the data is.
+        others = [upstream for upstream in listed if upstream.name != node]
+        _list_nodes(directory, [*others, Upstream(name=node, address=place, data_dir=node)])
     try:
         said = trio.run(order_primary, cluster, lambda request: AddMember(request, node, place, role, priority))
     except OrderRefused:
+        if listed:
+            _list_nodes(directory, list(listed))
         if made is not None:
             made.unlink()
             made.parent.rmdir()
         raise
     click.echo(said)
-    if config is None and (directory / node / "node.toml").exists():
-        nodes = [upstream for upstream in _written(directory).nodes if upstream.name != node]
-        _list_nodes(directory, [*nodes, Upstream(name=node, address=place, data_dir=node)])
     if made is not None:
         click.echo(f"start it with: lfsql node --config {made}")
     if wait_s is not None:

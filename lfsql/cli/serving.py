@@ -49,7 +49,7 @@ def serve_proxy(path: Path, worker: int | None, lifeline: int | None) -> int:
         return trio.run(_run_workers, path, config.workers, lifeline)
     from proxy.service import run_proxy
 
-    _run(path, partial(run_proxy, config, worker or 0), lifeline)
+    _run(path, partial(run_proxy, config, worker or 0, read_again=partial(load_proxy, path)), lifeline)
     return 0
 
 

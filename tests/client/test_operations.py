@@ -33,6 +33,12 @@ def done(*arguments: object) -> str:
     return result.stdout
 
 
+def open_files(tier: Tier) -> set[str]:
+    """Of the proxy's process."""
+    (proxy,) = tier.status()["proxies"]
+    return {str(each.resolve()) for each in Path(f"/proc/{proxy['pid']}/fd").iterdir()}
+
+
 @pytest.fixture
 def tier(tmp_path: Path) -> Iterator[Tier]:
     with running_tier(tmp_path / "data") as running:
@@ -93,6 +99,8 @@ def test_a_node_is_added_serves_and_is_removed_with_the_lead(tier: Tier) -> None
         assert "has caught up and is a voter" in said
         names = [node["name"] for node in tier.status()["nodes"]]
         assert names == ["n1", "n2", "n3", "n4"]
+        database = str((tier.directory / "n4" / "data.db").resolve())
+        wait_until(lambda: database in open_files(tier), 20, "the proxy to read the new node's file")
         # Its priority is the highest: the lead comes to it by itself, and clients follow to where no file told of.
         wait_until(lambda: tier.status()["primary"] == "n4", 30, "the lead at the node of the highest priority")
         said = done("remove-node", "n4", "--dir", tier.directory)

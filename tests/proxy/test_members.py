@@ -82,3 +82,12 @@ async def test_a_primary_that_is_removed_is_primary_no_more(nursery: trio.Nurser
     await proxy.hear("n2", REPLICA, 7, "n2")
     assert proxy.primary == ""
     nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_is_added_is_what_the_file_says_by_then(nursery: trio.Nursery) -> None:
+    proxy = Proxy()
+    proxy.members = Members(proxy.topology, proxy.keep, lambda name, address: Node(name, address, f"/data/{name}"))
+    await nursery.start(proxy.members.run)
+    await proxy.hear("n1", PRIMARY, 5, "n1", "n2", "n3")
+    assert (proxy.topology.nodes["n3"].data_dir, proxy.kept["n3"]) == ("/data/n3", "n3:9")
+    nursery.cancel_scope.cancel()
