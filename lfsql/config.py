@@ -8,8 +8,7 @@ Rules this file keeps:
 - Every limit has its unit in its name (`_ms`, `_bytes`, `_entries`, a plural noun) and every bound says `max`.
 - Relative paths are relative to the file that names them, so a data directory can be moved as a whole.
 
-Reading uses the standard library's tomllib through msgspec.  Writing is the short function at the end: the two
-files need strings, integers, booleans, lists of strings and tables only, which is no reason for a dependency.
+Reading uses the standard library's tomllib through msgspec, writing `lfsql.toml_text`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 
 from lfsql.errors import ConfigError
+from lfsql.toml_text import is_table_list, toml_lines, toml_value
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 GIBIBYTE: Final = 1 << 30
@@ -245,6 +245,18 @@ class ProxyDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     idle_in_transaction_session_timeout_ms: MillisecondsOrNone = 10_000
 
 
+class UserDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the settings of one user's new sessions are, by the keys of ProxyDefaults; None: as everybody's."""
+
+    read_consistency: ReadConsistency | None = None
+    max_lag_ms: Milliseconds | None = None
+    max_lag_entries: CountOrNone | None = None
+    when_lagging: WhenLagging | None = None
+    failover_wait_ms: MillisecondsOrNone | None = None
+    statement_timeout_ms: MillisecondsOrNone | None = None
+    idle_in_transaction_session_timeout_ms: MillisecondsOrNone | None = None
+
+
 class ProxyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What one proxy worker spends at most.  See docs/configuration.md for when to change which."""
 
@@ -297,8 +309,7 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """proxy.toml: one proxy.
 
     `workers` processes share `listen`, and what `listeners` name beside it.  `databases` are the names a client may
-    connect to; all name the one database there is.
-    """
+    connect to; all name the one database there is."""
 
     cluster_id: str
     cluster_key_file: str
@@ -309,6 +320,7 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     listeners: tuple[ListenerConfig, ...] = ()
     balancing: Balancing = msgspec.field(default_factory=Balancing)
     defaults: ProxyDefaults = msgspec.field(default_factory=ProxyDefaults)
+    users: dict[str, UserDefaults] = msgspec.field(default_factory=dict)
     limits: ProxyLimits = msgspec.field(default_factory=ProxyLimits)
 
     def __post_init__(self) -> None:
@@ -327,6 +339,9 @@ class ProxyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 raise ConfigError(f"databases: expected names of 1 to 63 bytes, got {name!r}")
         if len(set(self.databases)) != len(self.databases):
             raise ConfigError("databases: a name is listed twice")
+        for name in self.users:
+            if not name or len(name.encode()) > 63 or "\0" in name:
+                raise ConfigError(f"users: expected names of 1 to 63 bytes, got {name!r}")
         _check_order("limits", self.limits, "message_bytes_max < frame_bytes_max")
 
 
@@ -400,14 +415,18 @@ def to_toml(config: NodeConfig | ProxyConfig) -> str:
             plain[section] = changed
     lines: list[str] = []
     for key, value in plain.items():
-        if not isinstance(value, dict) and not _is_table_list(value):
-            lines.append(f"{key} = {_toml_value(value)}")
+        if not isinstance(value, dict) and not is_table_list(value):
+            lines.append(f"{key} = {toml_value(value)}")
     for key, value in plain.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{key}]", *_toml_lines(value)]
-        elif _is_table_list(value):
+        if key == "users":
+            for name, given in value.items():
+                settings = {setting: chosen for setting, chosen in given.items() if chosen is not None}
+                lines += ["", f"[users.{toml_value(name)}]", *toml_lines(settings)]
+        elif isinstance(value, dict):
+            lines += ["", f"[{key}]", *toml_lines(value)]
+        elif is_table_list(value):
             for row in value:
-                lines += ["", f"[[{key}]]", *_toml_lines(row)]
+                lines += ["", f"[[{key}]]", *toml_lines(row)]
     return "\n".join(lines) + "\n"
 
 
@@ -477,22 +496,3 @@ def _standard_tables(kind: type[NodeConfig] | type[ProxyConfig]) -> dict[str, di
         return {"limits": msgspec.to_builtins(NodeLimits()), "faults": msgspec.to_builtins(NodeFaults())}
     standard = {"balancing": Balancing(), "defaults": ProxyDefaults(), "limits": ProxyLimits()}
     return {section: msgspec.to_builtins(values) for section, values in standard.items()}
-
-
-def _is_table_list(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], dict)
-
-
-def _toml_lines(table: dict[str, Any]) -> list[str]:
-    return [f"{key} = {_toml_value(value)}" for key, value in table.items()]
-
-
-def _toml_value(value: str | int | bool | list[Any] | tuple[Any, ...]) -> str:
-    if isinstance(value, str):
-        # JSON's string is TOML's basic string, but for DEL, which TOML wants escaped.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    return "[" + ", ".join(_toml_value(item) for item in value) + "]"

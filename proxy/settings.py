@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from lfsql.config import ProxyDefaults, UserDefaults
 from lfsql.errors import CannotChangeNow, InvalidParameterValue, LimitExceeded, UndefinedObject
 from proxy import time_zones
 
@@ -306,6 +307,20 @@ def _is_utf8(value: str) -> bool:
 
 def _change_characters(before: str | None) -> int:
     return _CHANGE_CHARACTERS + len(before or "")
+
+
+def settings_given(given: ProxyDefaults | UserDefaults) -> dict[str, str]:
+    """The session's settings that a table of proxy.toml gives."""
+    values = {
+        "lfsql.read_consistency": given.read_consistency,
+        "lfsql.max_lag_ms": given.max_lag_ms,
+        "lfsql.max_lag_entries": given.max_lag_entries,
+        "lfsql.when_lagging": given.when_lagging,
+        "lfsql.failover_wait_ms": given.failover_wait_ms,
+        "statement_timeout": given.statement_timeout_ms,
+        "idle_in_transaction_session_timeout": given.idle_in_transaction_session_timeout_ms,
+    }
+    return {setting: str(value) for setting, value in values.items() if value is not None}
 
 
 class SessionSettings:

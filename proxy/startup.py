@@ -9,7 +9,7 @@ from lfsql.errors import FeatureNotSupported, InvalidAuthorization, ProtocolViol
 from proxy.settings import SessionSettings, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lfsql.config import Purpose
     from proxy.pg.messages import StartupMessage
@@ -30,8 +30,13 @@ class Startup:
     """Protocol options that are not known here."""
 
 
-def read_startup(packet: StartupMessage, defaults: Mapping[str, str], purpose: Purpose = "auto") -> Startup:
-    """Raises FeatureNotSupported, InvalidAuthorization, ProtocolViolation, and what a wrong setting raises."""
+def read_startup(
+    packet: StartupMessage, defaults: Callable[[str], Mapping[str, str]], purpose: Purpose = "auto"
+) -> Startup:
+    """`defaults`: a user's, by the name.
+
+    Raises FeatureNotSupported, InvalidAuthorization, ProtocolViolation, and what a wrong setting raises.
+    """
     major, minor = packet.version >> 16, packet.version & 0xFFFF
     if major != _MAJOR:
         raise FeatureNotSupported(f"unsupported frontend protocol {major}.{minor}: server supports {_MAJOR}.{_MINOR}")
@@ -43,7 +48,7 @@ def read_startup(packet: StartupMessage, defaults: Mapping[str, str], purpose: P
     database = parameters.pop("database", "") or user
     if parameters.pop("replication", "false").lower() not in ("false", "off", "no", "0"):
         raise FeatureNotSupported("replication connections are not supported")
-    settings = SessionSettings(defaults)
+    settings = SessionSettings(defaults(user))
     settings.fix("session_authorization", user)
     if purpose == "read-only":
         settings.fix("in_hot_standby", "on")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
@@ -43,7 +43,7 @@ from proxy.probing import keep_probed, keep_watched
 from proxy.reactor import Reactor
 from proxy.receipt import Routes, answered_here
 from proxy.schemas import Schemas
-from proxy.settings import SETTINGS
+from proxy.settings import SETTINGS, settings_given
 from proxy.sql.cache import PlanCache
 from proxy.sql.catalog import Facts
 from proxy.sql.catalog.facts import Cursor as CursorFacts
@@ -93,15 +93,9 @@ class Worker:
         self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
         """Names this worker's sessions on the primary; new at each start, so no sequence is ever reused."""
         self.databases = frozenset(config.databases)
-        defaults = config.defaults
-        self.defaults = {
-            "lfsql.read_consistency": defaults.read_consistency,
-            "lfsql.max_lag_ms": str(defaults.max_lag_ms),
-            "lfsql.max_lag_entries": str(defaults.max_lag_entries),
-            "lfsql.when_lagging": defaults.when_lagging,
-            "lfsql.failover_wait_ms": str(defaults.failover_wait_ms),
-            "statement_timeout": str(defaults.statement_timeout_ms),
-            "idle_in_transaction_session_timeout": str(defaults.idle_in_transaction_session_timeout_ms),
+        self._defaults = settings_given(config.defaults)
+        self._defaults_of = {
+            user: {**self._defaults, **settings_given(given)} for user, given in config.users.items()
         }
         self.topology = Topology(
             [_node_of(upstream) for upstream in config.nodes],
@@ -127,6 +121,10 @@ class Worker:
         own, and two proxies that both count from 1 would have the same."""
         self._encodings: dict[EncodeSettings, int] = {}
         self._last_encoding = 0
+
+    def defaults(self, user: str) -> Mapping[str, str]:
+        """What the settings of the user's new session are, where they are not the built-in ones."""
+        return self._defaults_of.get(user, self._defaults)
 
     # -- sessions ------------------------------------------------------------------------------------------
 

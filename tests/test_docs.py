@@ -31,7 +31,8 @@ SECTIONS: list[tuple[type[msgspec.Struct], str, str]] = [
     (config.Upstream, "Each of `[[nodes]]`", "Each of `[[listeners]]`"),
     (config.ListenerConfig, "Each of `[[listeners]]`", "`[balancing]`"),
     (config.Balancing, "`[balancing]`, how", "`[defaults]`"),
-    (config.ProxyDefaults, "`[defaults]`", "`[limits]`\n"),
+    (config.ProxyDefaults, "`[defaults]`", "`[users.NAME]`"),
+    (config.UserDefaults, "`[users.NAME]`", "`[limits]`\n"),
     (config.ProxyLimits, "`[limits]`\n", "## Settings of a session"),
 ]
 

@@ -57,7 +57,8 @@ LAYERS = (
     Layer("lfsql.errors", ("lfsql.errors",), pure=True),
     Layer("lfsql.values", ("lfsql.values", "lfsql.errors"), pure=True),
     Layer("lfsql.core", ("lfsql.core", "lfsql.errors"), ("msgspec",), pure=True),
-    Layer("lfsql.config", ("lfsql.errors",), ("msgspec",)),
+    Layer("lfsql.toml_text", ()),
+    Layer("lfsql.config", ("lfsql.errors", "lfsql.toml_text"), ("msgspec",)),
     Layer(
         "lfsql.storage",
         ("lfsql.storage", "lfsql.core", "lfsql.values", "lfsql.errors"),

@@ -9,8 +9,6 @@ others.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,10 +21,11 @@ import psycopg
 import pytest
 
 from lfsql.cli import layout
-from lfsql.config import NodeFaults, ProxyConfig, load_proxy, read, to_toml
-from lfsql.testing.cluster import free_port, running_tier, wait_until
+from lfsql.config import NodeFaults, load_proxy, read, to_toml
+from lfsql.testing.cluster import free_port, running_tier
 from tests.client.late_sessions import KEYS, Client, History
 from tests.client.planted_proxy import FAULTS
+from tests.client.proxies import dsn, proxy
 
 pytestmark = pytest.mark.client
 
@@ -40,35 +39,6 @@ OF_FAULT = {
     "receipts-flatter": ("any",),
 }
 """What the sessions at a proxy with a fault do: what should find it."""
-
-
-def dsn(address: str) -> str:
-    return f"postgresql://lfsql@{address}/lfsql"
-
-
-@contextmanager
-def proxy(directory: Path, config: ProxyConfig, *command: str) -> Iterator[str]:
-    """A proxy of its own, `python -m` with `command` and its file; its address, once it serves."""
-    directory.mkdir()
-    path = directory / "proxy.toml"
-    path.write_text(to_toml(config))
-    with (directory / "out").open("w") as sink:
-        process = subprocess.Popen([sys.executable, "-m", *command, str(path)], stdout=sink, stderr=sink)
-
-    def serves() -> bool:
-        assert process.poll() is None, (directory / "out").read_text()
-        try:
-            with psycopg.connect(dsn(config.listen), connect_timeout=5) as connection:
-                return connection.execute("SELECT count(*) FROM lfsql.nodes WHERE healthy").fetchone() == (3,)
-        except psycopg.Error:
-            return False
-
-    try:
-        wait_until(serves, 30, f"{command} to serve")
-        yield config.listen
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @contextmanager

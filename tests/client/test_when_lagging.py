@@ -10,14 +10,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import msgspec
 import psycopg
 import pytest
 
-from lfsql.config import NodeConfig, NodeFaults, read, to_toml
-from lfsql.testing.cluster import Tier, is_running, running_tier, wait_until
+from lfsql.config import NodeConfig, NodeFaults, ProxyDefaults, UserDefaults, load_proxy, read, to_toml
+from lfsql.testing.cluster import Tier, free_port, is_running, running_tier, wait_until
 from tests.client.conftest import route_of
+from tests.client.proxies import proxy
 
 pytestmark = pytest.mark.client
 
@@ -174,6 +176,43 @@ def refused(connection: psycopg.Connection, before: str = "") -> bool:
 
 
 STRICT = {"read_consistency": "bounded", "max_lag_entries": "1", "max_lag_ms": "50", "when_lagging": "error"}
+
+
+def test_a_users_sessions_begin_with_the_users_settings(late: Late, tmp_path: Path) -> None:
+    users = {
+        "reporting": UserDefaults(read_consistency="bounded", max_lag_ms=50, when_lagging="error"),
+        "idler": UserDefaults(read_consistency="any"),
+    }
+    config = msgspec.structs.replace(
+        load_proxy(late.tier.directory / "proxy.toml"),
+        users=users,
+        defaults=ProxyDefaults(max_lag_ms=777),
+        listen=f"127.0.0.1:{free_port()}",
+    )
+    with psycopg.connect(late.dsn, autocommit=True) as writer:
+        insert(writer)
+    with proxy(tmp_path / "proxy", config, "lfsql", "proxy", "--config") as address:
+
+        def shown(user: str, name: str, **given: str) -> str:
+            with settings(f"postgresql://{user}@{address}/lfsql", **given) as connection:
+                found = connection.execute(f"SHOW lfsql.{name}").fetchone()
+                assert found is not None
+                return str(found[0])
+
+        assert shown("reporting", "read_consistency") == "bounded"
+        assert shown("reporting", "max_lag_ms") == "50"
+        assert shown("reporting", "max_lag_ms", max_lag_ms="99") == "99", "what the connection asks for comes first"
+        assert shown("idler", "read_consistency") == "any"
+        assert shown("idler", "max_lag_ms") == "777"
+        assert shown("somebody", "read_consistency") == "session"
+        time.sleep(0.06)
+        for user, is_refused in (("reporting", True), ("idler", False)):
+            with settings(f"postgresql://{user}@{address}/lfsql", route=late.node) as connection:
+                assert refused(connection) is is_refused
+                connection.execute("SET lfsql.read_consistency = 'any'")
+                assert not refused(connection)
+                connection.execute("RESET lfsql.read_consistency")
+                assert refused(connection) is is_refused
 
 
 def test_limits_come_with_the_session_the_transaction_or_the_statement(late: Late) -> None:
