@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from lfsql.config import NodeFaults
-from lfsql.core.requests import COMMITTED, PRIMARY, Heartbeat
+from lfsql.core.requests import COMMITTED, HOLD, OPEN, PRIMARY, ROLLBACK, Heartbeat, Outcome
 from tests.node.clusters import Cluster, Session, cluster_of
 
 LAG_S_MAX = 1.0
@@ -77,7 +77,7 @@ async def test_writes_are_slowed_for_a_replica_that_lags_and_go_on(tmp_path: Pat
 
 
 async def test_replicas_that_keep_up_are_not_waited_for(tmp_path: Path) -> None:
-    async with cluster_of(tmp_path, 3, replica_lag_ms_max=1_000) as cluster:
+    async with cluster_of(tmp_path, 3, replica_lag_ms_max=60_000) as cluster:
         primary = await cluster.primary()
         async with cluster.link(primary) as link:
             await Session(link, "a").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
@@ -90,3 +90,25 @@ async def test_replicas_that_keep_up_are_not_waited_for(tmp_path: Path) -> None:
                 await writers.news.wait()
                 assert admission.told() == ""
             nursery.cancel_scope.cancel()
+
+
+async def test_units_beyond_the_queues_limit_are_refused_and_those_before_are_not(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1, write_queue_units_max=2) as cluster:
+        async with cluster.link(await cluster.primary()) as link, trio.open_nursery() as nursery:
+            owner = Session(link, "owner")
+            await owner.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+            assert (await owner.submit("INSERT INTO t DEFAULT VALUES", end=HOLD)).state == OPEN
+            outcomes: list[Outcome] = []
+            refused = trio.Event()
+
+            async def write(name: str) -> None:
+                outcomes.append(await Session(link, name).submit("INSERT INTO t DEFAULT VALUES"))
+                refused.set()
+
+            for number in range(3):
+                nursery.start_soon(write, f"w{number}")
+            await refused.wait()
+            assert [outcome.fault and outcome.fault.sqlstate for outcome in outcomes] == ["53400"]
+            await owner.submit(end=ROLLBACK, same=True)
+        # The nursery has ended: all were answered.
+        assert [outcome.state for outcome in outcomes[1:]] == [COMMITTED, COMMITTED]
