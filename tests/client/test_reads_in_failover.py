@@ -1,0 +1,81 @@
+"""Reads go on from the replicas while there is no primary."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from lfsql.testing.cluster import running_tier, wait_until
+
+pytestmark = pytest.mark.client
+
+
+class Reader(threading.Thread):
+    """Reads again and again, and notes the longest read."""
+
+    def __init__(self, dsn: str, level: str, modes: str) -> None:
+        super().__init__(daemon=True)
+        self.dsn = dsn
+        self.level = level
+        self.modes = modes
+        self.count = 0
+        self.longest_s = 0.0
+        self.error: Exception | None = None
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        try:
+            with psycopg.connect(self.dsn, autocommit=True) as connection:
+                connection.execute(f"SET lfsql.read_consistency = '{self.level}'")
+                while not self.enough.is_set():
+                    began = time.monotonic()
+                    if self.modes:
+                        connection.execute(f"BEGIN {self.modes}")
+                    assert connection.execute("SELECT count(*) FROM t WHERE id = %s", (1,)).fetchone() == (1,)
+                    if self.modes:
+                        connection.execute("COMMIT")
+                    self.longest_s = max(self.longest_s, time.monotonic() - began)
+                    self.count += 1
+        except (psycopg.Error, AssertionError) as error:
+            self.error = error
+
+
+def test_no_read_waits_for_a_primary(tmp_path: Path) -> None:
+    with running_tier(tmp_path / "data") as tier, psycopg.connect(tier.dsn, autocommit=True) as writer:
+        writer.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        writer.execute("INSERT INTO t VALUES (1)")
+        wait_until(lambda: all(node["lag_entries"] == 0 for node in tier.status()["nodes"]), 10, "level replicas")
+        kinds = [("any", ""), ("bounded", ""), ("session", ""), ("session", "READ ONLY")]
+        readers = [Reader(tier.dsn, level, modes) for level, modes in kinds]
+        for reader in readers:
+            reader.start()
+        try:
+            wait_until(lambda: all(reader.count > 50 or reader.error for reader in readers), 20, "reads before")
+            for reader in readers:
+                reader.longest_s = 0.0
+            old = tier.primary()["name"]
+            began = time.monotonic()
+            pid = tier.kill(old, signal.SIGSTOP)
+            writer.execute("INSERT INTO t VALUES (2)")
+            waited_s = time.monotonic() - began
+            counts = [reader.count for reader in readers]
+            wait_until(
+                lambda: all(r.count > c + 50 or r.error for r, c in zip(readers, counts, strict=True)),
+                20,
+                "reads after",
+            )
+        finally:
+            for reader in readers:
+                reader.enough.set()
+            for reader in readers:
+                reader.join(10)
+        assert [reader.error for reader in readers] == [None] * len(readers)
+        longest = {(reader.level, reader.modes): reader.longest_s for reader in readers}
+        assert max(longest.values()) < waited_s / 2, f"{longest}, while a write waited for {waited_s:.3f} s"
+        os.kill(pid, signal.SIGCONT)
