@@ -41,6 +41,7 @@ from lfsql.core.requests import (
 )
 from lfsql.errors import (
     Diverged,
+    ForeignKeyViolation,
     IntegrityViolation,
     InvariantBroken,
     LfsqlError,
@@ -316,7 +317,8 @@ class OpenUnit:
         engine = self.engine
         fault = translate(error, engine.connection, statement.sql)
         # Looking for the row rolls a schema change back, which virtual tables with open changes do not like.
-        looked_for = explained and self._protected and not engine.has_virtual_tables and isinstance(error, apsw.Error)
+        looked_for = explained and self._protected and not engine.has_virtual_tables
+        looked_for = looked_for and not isinstance(error, ForeignKeyViolation)  # a deferred one tells its row already
         if looked_for and isinstance(fault, IntegrityViolation) and engine.connection.in_transaction:
             fault = explain(fault, error, Rerun(engine.connection, statement, partial(self._restart_random, ran)))
         if not engine.connection.in_transaction:
