@@ -21,7 +21,16 @@ from lfsql.storage.reader import Reader
 from proxy.sql.lexer import split
 from proxy.sql.plan import Kind, Plan
 from proxy.sql.planner import Dialect
-from proxy.sql.utility import CopyIn, CopyOut, DeclareCursor, ExecutePrepared, Explain, Maintenance, Prepare
+from proxy.sql.utility import (
+    CopyIn,
+    CopyOut,
+    DeclareCursor,
+    ExecutePrepared,
+    Explain,
+    Maintenance,
+    Notify,
+    Prepare,
+)
 from tests.sql.tier import Tier
 
 DIRECTORY = Path(__file__).parent / "classification"
@@ -128,7 +137,7 @@ class Judge:
         if plan.kind is not Kind.UTILITY:
             return "any" if plan.kind is Kind.READ else "primary"
         match plan.utility:
-            case CopyIn() | Maintenance(tag="LOCK TABLE"):
+            case CopyIn() | Notify() | Maintenance(tag="LOCK TABLE"):
                 return "primary"
             case CopyOut(query=text) | DeclareCursor(text=text):
                 return self.inner(text, dialect)
