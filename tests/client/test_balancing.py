@@ -67,6 +67,12 @@ def states(dsn: str) -> set[str]:
         return set()
 
 
+def reads_of(connection: psycopg.Connection, node: str) -> int:
+    found = connection.execute("SELECT reads FROM lfsql.nodes WHERE name = %s", (node,)).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 def state_of(connection: psycopg.Connection, node: str) -> str:
     found = connection.execute("SELECT state FROM lfsql.nodes WHERE name = %s", (node,)).fetchone()
     assert found is not None
@@ -134,14 +140,19 @@ def test_a_transaction_that_reads_one_snapshot_is_a_session_of_its_node(
 
 @dataclass
 class Reader:
-    """Reads a counter as fast as it can, noting (when, seconds, what was read)."""
+    """Reads a counter as fast as it can, noting (when, seconds, what was read).
+
+    At `bounded`: beside a writer, the index that a session has seen is one that no replica is known to have yet, and
+    over links the primary would serve all.
+    """
 
     dsn: str
     reads: list[tuple[float, float, int]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def run(self, stop: threading.Event) -> None:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        options = "-c lfsql.read_consistency=bounded"
+        with psycopg.connect(self.dsn, autocommit=True, options=options) as connection:
             while not stop.is_set():
                 began = time.monotonic()
                 try:
@@ -175,6 +186,7 @@ def test_a_replica_that_stops_holds_nobody_up_and_shows_nobody_old_data(tier: Ti
             thread.start()
         try:
             wait_until(lambda: all(len(reader.reads) > 200 for reader in readers), 30, "reads under way")
+            wait_until(lambda: reads_of(watcher, stopped) > 200, 30, "the replica has its share of them")
             paused_at = time.monotonic()
             os.kill(pid, signal.SIGSTOP)
             wait_until(lambda: state_of(watcher, stopped) != "serving", 10, "it is ejected", every_s=0.01)
