@@ -39,11 +39,14 @@ async def compacted(node: Node, beyond: int = 0) -> None:
 
 
 async def assert_all_equal(cluster: Cluster) -> None:
+    """They become equal and are level then; a write whose client has gone may still be under way."""
+
+    def same(question: str) -> bool:
+        answers = [cluster.content(name, question) for name in cluster.running]
+        return all(answer == answers[0] for answer in answers)
+
     await cluster.level()
-    contents = [cluster.content(name, CONTENT) for name in cluster.running]
-    assert all(content == contents[0] for content in contents)
-    states = [cluster.content(name, "SELECT applied_hash FROM _lfsql_state") for name in cluster.running]
-    assert all(state == states[0] for state in states)
+    await until(lambda: same("SELECT applied_hash FROM _lfsql_state") and same(CONTENT))
 
 
 async def write_on(cluster: Cluster, name: str, written: list[int]) -> None:
