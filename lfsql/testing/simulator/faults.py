@@ -94,10 +94,13 @@ def _disk_fills(_simulation: Simulation, node: Node) -> None:
 
 
 def _bit_flips(simulation: Simulation, node: Node) -> None:
-    """Of a minority at most: what every copy has lost nobody can save."""
+    """Of a minority at most, and not of the only one with all that was cut off: what every copy has lost nobody can
+    save, and who is damaged takes no part."""
     electors = node.configuration.electors
     harmed = {name for name, each in simulation.nodes.items() if each.log.was_damaged} | {node.name}
-    if len(harmed & set(electors)) <= len(electors) - node.configuration.quorum:
+    cut_off = max(each.log.base.index for each in simulation.nodes.values())
+    saved = any(simulation.nodes[name].durable_index >= cut_off for name in electors if name not in harmed)
+    if saved and len(harmed & set(electors)) <= len(electors) - node.configuration.quorum:
         where = node.log.flip(simulation.random)
         if simulation.world.trace is not None:
             simulation.world.note(node.name, f"a bit of {where} flips")
