@@ -79,9 +79,10 @@ class Balancer:
         if self.room:
             self.room.unpark_all()
 
-    def answered(self, node: Node, seconds: float, now: float) -> None:
-        """A read over its link was answered, after so long."""
-        node.latency.add(seconds, now)
+    def answered(self, node: Node, seconds: float | None, now: float) -> None:
+        """A read over its link was answered, after so long; None when that says nothing of the node."""
+        if seconds is not None:
+            node.latency.add(seconds, now)
         node.health.answered(now)
 
     def failed(self, node: Node, now: float, why: str) -> None:

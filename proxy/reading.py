@@ -4,7 +4,10 @@ Order of attempts: replicas in turn, then the primary; a replica too far behind 
 file on this host is read in the event loop, under a budget, and past that in a thread; other nodes over their links.
 
 A snapshot's log index is exact (it is in the file), so every check here is on what will really be read.  Of a node on
-another host the index heard last is a lower bound, which is all a check needs, and its answer carries the exact one.
+another host the index heard last is a lower bound, and its answer carries the exact one.  By that bound alone a
+session would be kept from all replicas by each write that others make: with every read it sees an index that was
+not heard of yet.  So a replica that keeps up is asked for the index the session has seen, and for a moment's waiting;
+one that has it not is asked no more before it is heard to.
 """
 
 from __future__ import annotations
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 
 NODES_OWN: Final = ("58", "XX", "53400")
 """SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
+
+
+class StillBehind(TooStale):
+    """The node's copy does not reach the index it was asked for."""
 
 
 class SchemaMoved(Exception):
@@ -114,6 +121,9 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                 continue
             try:
                 source = await _try(state, plan, sql, arguments, policy, node, required, reasons)
+            except StillBehind as error:
+                reasons.append(f"{node.name}: {error.message}")
+                continue
             except LfsqlError as error:
                 if not isinstance(error, LinkLost):
                     if not error.sqlstate.startswith(NODES_OWN):
@@ -192,10 +202,17 @@ async def _try(
         if node.full:
             reasons.full.append(node)
             return None
-        needed = min(required, at) if policy.level == "any" else required
-        reason = reasons.reason("link")
         return await _over_link(
-            state, sql, arguments, node, needed, policy.level, plan.schema_index, movable=True, reason=reason
+            state,
+            sql,
+            arguments,
+            node,
+            min(required, at) if policy.level == "any" else required,
+            policy.level,
+            plan.schema_index,
+            movable=True,
+            wait_ms_max=WAIT_MS_MAX if node.role == PRIMARY else CATCH_UP_MS_MAX,
+            reason=reasons.reason("link"),
         )
     if not plan.memo.skips:
         rows = reads.try_inline(sql, arguments)
@@ -377,13 +394,16 @@ async def _when_lagging(
             return None
         except LfsqlError as error:
             # What ends waiting is the statement's own time, or its client.
-            if choice != "wait" or error.sqlstate != TooStale.sqlstate:
+            if choice != "wait" or not isinstance(error, StillBehind):
                 raise
 
 
 WAIT_MS_MAX: Final = 10_000
 TURN_MS_MAX: Final = 1_000
 """How long one node is waited for by who waits for any."""
+CATCH_UP_MS_MAX: Final = 20
+"""How long a replica is given for what the session has seen, before the next is tried: a few times what a commit
+takes to get there, and little for whoever waits in vain."""
 
 
 async def _over_link(
@@ -402,12 +422,15 @@ async def _over_link(
     """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`.
 
     `level`, `reason`: of the receipt; no level when it is no statement's.  `movable`: another node can be asked
-    instead; LinkLost is also raised when this one does not answer.
+    instead; LinkLost is also raised when this one does not answer.  Raises StillBehind when it does not reach
+    `min_index` in time.
     """
-    balancer = state.worker.topology.balancer
+    topology = state.worker.topology
+    balancer = topology.balancer
     link = node.link
     if link is None:
         raise LinkLost(f"there is no link to node '{node.name}'")
+    had_it = node.applied_index >= min_index  # else its answer may have waited for others
     question = Read(
         request=link.next_request(),
         sql=sql,
@@ -430,13 +453,16 @@ async def _over_link(
                 link.tell(ReadClose(question.request))
             raise SchemaMoved(answer.schema_index)
         if answer.fault is not None:
+            if topology.falls_short(node, answer.index, min_index):
+                raise StillBehind(answer.fault.message)
             raise error_of(answer.fault)
+        topology.stands(node, answer.index)
     except BaseException:
         balancer.end(node)
         raise
     if movable:
         now = monotonic()
-        balancer.answered(node, now - began, now)
+        balancer.answered(node, now - began if had_it else None, now)
     if level is not None:
         _note(state, node, answer.index, level, reason)
     if not answer.more:

@@ -85,7 +85,15 @@ def objection(
             required = 0  # it is asked to wait until it has that
         elif index < required:
             return f"its file is at {index}, the session needs {required}"
-    return behind(topology, policy, required, index, now)
+    return behind(topology, policy, required, expected(topology, node, required, index), now)
+
+
+def expected(topology: Topology, node: Node, required: Index, index: Index) -> Index:
+    """Where the copy of a node that was last known to stand at `index` can be expected to stand when asked for
+    `required`: a replica is told of commits a moment after the primary knows of them."""
+    if node.reads is None and required <= topology.commit_index and node.keeps_up:
+        return max(index, required)
+    return index
 
 
 class Prospect(NamedTuple):

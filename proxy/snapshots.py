@@ -11,6 +11,7 @@ Rejected: taking the writer with the first read always.  A report under REPEATAB
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -20,9 +21,9 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import Read, ReadClose, Row, Rows
 from lfsql.errors import LfsqlError, LinkLost, NoPrimary, SerializationFailure, TooStale
 from proxy.probing import ask_in_time
-from proxy.reading import WAIT_MS_MAX, SchemaMoved, local_node, required_index
+from proxy.reading import CATCH_UP_MS_MAX, WAIT_MS_MAX, SchemaMoved, StillBehind, local_node, required_index
 from proxy.receipt import read_at
-from proxy.routing import behind, candidates
+from proxy.routing import behind, candidates, expected
 from proxy.row_sources import CHUNK_ROWS, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import IDLE, ReadPolicy, SessionState, cancellable
@@ -150,9 +151,14 @@ async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
         for node in readable:
             if node.full:
                 continue
-            fresh = node is topology.primary or not behind(topology, policy, required, node.applied_index, now)
-            if fresh and (opened := await _keep(state, node, required)) is not None:
-                return opened
+            primary = node is topology.primary
+            at = expected(topology, node, required, node.applied_index)
+            wait_ms_max = WAIT_MS_MAX if primary else CATCH_UP_MS_MAX
+            if primary or not behind(topology, policy, required, at, now):
+                with suppress(StillBehind):
+                    opened = await _keep(state, node, required, wait_ms_max)
+                    if opened is not None:
+                        return opened
         if full:
             await wait_room(state, full, deadline)
             continue
@@ -175,8 +181,11 @@ async def _when_lagging(
         return await _keep(state, node, fresh)
 
 
-async def _keep(state: SessionState, node: Node, index_min: Index) -> Snapshot | None:
-    """A snapshot of `node` at `index_min` or later, which it waits for; None when it is lost meanwhile."""
+async def _keep(state: SessionState, node: Node, index_min: Index, wait_ms_max: int = WAIT_MS_MAX) -> Snapshot | None:
+    """A snapshot of `node` at `index_min` or later, which it waits for; None when it is lost meanwhile.
+
+    Raises StillBehind when it does not get there in time.
+    """
     link = node.link
     if link is None:
         return None
@@ -184,7 +193,7 @@ async def _keep(state: SessionState, node: Node, index_min: Index) -> Snapshot |
         request=link.next_request(),
         sql="SELECT 1",
         min_index=index_min,
-        wait_ms_max=WAIT_MS_MAX,
+        wait_ms_max=wait_ms_max,
         run_ms_max=state.statement_ms_max,
         keep=True,
     )
@@ -194,10 +203,14 @@ async def _keep(state: SessionState, node: Node, index_min: Index) -> Snapshot |
         return None
     if not isinstance(answer, Rows):
         return None
+    topology = state.worker.topology
     if answer.fault is not None:
+        if topology.falls_short(node, answer.index, index_min):
+            raise StillBehind(answer.fault.message)
         raise error_of(answer.fault)
+    topology.stands(node, answer.index)
     state.snapshot_route = (node.name, node.role, state.policy.level)
-    return KeptSnapshot(node, link, question.request, answer, state.worker.topology.balancer)
+    return KeptSnapshot(node, link, question.request, answer, topology.balancer)
 
 
 class KeptSnapshot:

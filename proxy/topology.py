@@ -70,6 +70,7 @@ class Node:
         "role",
         "schema_index",
         "share_percent",
+        "short_of",
         "stirred",
         "term",
         "throttle",
@@ -94,6 +95,8 @@ class Node:
         self.term: Term = 0
         self.applied_index: Index = 0
         self.schema_index: Index = 0
+        self.short_of: Index = 0
+        """The log index that it was last asked for over its link, and had not."""
         self.heard_at = float("-inf")
         self.confirmed_at = float("-inf")
         """Of a primary: when a quorum last held it for one, if its last heartbeat took no time."""
@@ -142,6 +145,11 @@ class Node:
         if self.draining and state != "away":
             return "draining"
         return "kept" if state == "ejected" and not self.avoided and self.role != PRIMARY else state
+
+    @property
+    def keeps_up(self) -> bool:
+        """It can be expected to have what is committed: nothing was missing there that it has not got since."""
+        return self.applied_index >= self.short_of
 
     def readable(self, now: float) -> bool:
         vouched_at = self.confirmed_at if self.role == PRIMARY else self.heard_at
@@ -252,6 +260,18 @@ class Topology:
     def committed(self, index: Index) -> None:
         """An outcome told of a commit: the node's next heartbeat can only say the same or more."""
         self.commit_index = max(self.commit_index, index)
+
+    def stands(self, node: Node, index: Index) -> None:
+        """The node answered a read from its copy at `index`, over its link."""
+        node.applied_index = max(node.applied_index, index)
+        self.commit_index = max(self.commit_index, index)
+
+    def falls_short(self, node: Node, index: Index, min_index: Index) -> bool:
+        """Whether the copy that the node failed to read from, at `index` (0: none), had not reached `min_index`."""
+        short = 0 < index < min_index
+        if short:
+            node.short_of = min_index
+        return short
 
     def _elect(self) -> None:
         claims = [node for node in self.nodes.values() if node.role == PRIMARY and node.link is not None]

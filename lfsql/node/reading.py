@@ -222,7 +222,7 @@ class LinkReads:
                 more = await step()
             except LfsqlError as error:
                 canceled = QueryCanceled("canceling statement due to user request")
-                self._fail(request, canceled if entry.canceled else error, entry.schema_index)
+                self._fail(request, canceled if entry.canceled else error, entry.schema_index, entry.index)
         entry.busy = False
         if more and not entry.scope.cancel_called:
             return  # asked to close in the moment when the rows came, it must: nobody will ask again
@@ -236,6 +236,7 @@ class LinkReads:
         """Take a snapshot and keep it."""
         await self._reach(question)
         kept = await self._service.reads.open_transaction(wait_ms_max=question.run_ms_max)
+        entry.index = kept.index
         if self._ended or entry.scope.cancel_called or kept.index < question.min_index:
             await _close(kept)
             raise TooStale(f"this node's copy does not show index {question.min_index} yet")
@@ -259,10 +260,9 @@ class LinkReads:
     async def _start(self, question: Read, entry: OpenRead) -> bool:
         reads = self._service.reads
         await self._reach(question)
-        index, schema_index = reads.refresh()
+        entry.index, entry.schema_index = index, schema_index = reads.refresh()
         if index < question.min_index:
             raise TooStale(f"this node stands at index {index}, the read needs {question.min_index}")
-        entry.index, entry.schema_index = index, schema_index
         rows = reads.try_inline(question.sql, question.parameters)
         if rows is not None:
             entry.rows = rows
@@ -284,9 +284,9 @@ class LinkReads:
         limit = self._service.limits.chunk_rows_max
         return min(rows_max, limit) if rows_max else limit
 
-    def _fail(self, request: int, error: LfsqlError, schema_index: Index = 0) -> None:
-        """`schema_index`: of the snapshot in which the statement failed, which may be why."""
-        self._asker.answer(Rows(request, fault=fault_of(error), schema_index=schema_index))
+    def _fail(self, request: int, error: LfsqlError, schema_index: Index = 0, index: Index = 0) -> None:
+        """`index`, `schema_index`: of the snapshot in which the statement failed, which may be why."""
+        self._asker.answer(Rows(request, fault=fault_of(error), index=index, schema_index=schema_index))
 
     def _forget(self, request: int) -> None:
         if self._open.pop(request, None) is not None:

@@ -11,7 +11,7 @@ import trio.testing
 from lfsql.core.freshness import BEHIND_TIME, UNKNOWN, CommitHistory
 from lfsql.core.requests import PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat, Ping
 from lfsql.errors import Diverged, LfsqlError, LinkLost
-from proxy.routing import behind
+from proxy.routing import behind, expected
 from proxy.settings import SessionSettings
 from proxy.state import ReadPolicy
 from proxy.topology import GIVE_UP_S, PING_S, Node, Topology
@@ -260,3 +260,20 @@ async def test_a_quarantined_node_is_not_read_and_what_is_open_on_its_file_ends(
     beat(known, "n2", REPLICA, 3)
     assert node.readable(monotonic())
     assert node.fault == ""
+
+
+async def test_a_replica_that_keeps_up_can_be_expected_to_have_what_is_committed() -> None:
+    known = topology("n1", "n2")
+    beat(known, "n1", PRIMARY, 3, commit=90)
+    replica = known.nodes["n2"]
+    known.heard(replica, Heartbeat("n2", REPLICA, 3, "n1", 90, 80, 0))
+    assert expected(known, replica, 85, replica.applied_index) == 85
+    assert expected(known, replica, 70, replica.applied_index) == 80
+    assert expected(known, replica, 91, replica.applied_index) == 80, "nobody knows that such an index exists"
+    assert not known.falls_short(replica, 86, 85), "what failed there was something else"
+    assert not known.falls_short(replica, 0, 85)
+    assert known.falls_short(replica, 81, 85)
+    known.stands(replica, 84)
+    assert expected(known, replica, 85, replica.applied_index) == 84
+    known.heard(replica, Heartbeat("n2", REPLICA, 3, "n1", 90, 85, 0))
+    assert expected(known, replica, 88, replica.applied_index) == 88
