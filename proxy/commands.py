@@ -354,7 +354,7 @@ async def _maintain(state: SessionState, utility: Maintenance) -> str:
         if state.status == IDLE:
             raise NoActiveTransaction("LOCK TABLE can only be used in transaction blocks")
         # There is one writer: to hold it is to hold every table.
-        step = Step((Run("SELECT 1"),), told_nothing)
+        step = Step((Run("SELECT 1"),), told_nothing, nowait=utility.nowait)
         state.unit.add(step, writes=True)
         state.outbox.expect(step)
         await flush_unit(state, HOLD)

@@ -188,7 +188,7 @@ async def add_step(
         check_may_write(state, plan.tag)
     tell_notices(state, plan)
     tell = teller or result_teller(state, plan, telling)
-    step = Step(operations(state, prepared, parameters), tell, plan)
+    step = Step(operations(state, prepared, parameters), tell, plan, nowait=plan.nowait)
 
     async def rebuild() -> None:
         await replan(state, prepared)

@@ -90,6 +90,8 @@ class Asked:
             schema_index=plan.schema_index,
             idle_ms_max=state.idle_ms_max,
             local=state.local,
+            lock_ms_max=state.lock_ms_max,
+            nowait=plan.nowait,
         )
         link.ask(self._question, self._take)
         state.cancel = self._stop
@@ -208,7 +210,6 @@ def ask(state: SessionState, messages: list[SessionMessage], heard: Callable[[by
         or state.read_transaction is not None
         or state.constraints_immediate
         or state.statement_ms_max
-        or state.lock_ms_max
     ):
         return None
     node = unit.node if unit.held else state.worker.topology.primary

@@ -46,6 +46,8 @@ class Step:
     """Added to its error."""
     rebuild: Callable[[], Awaitable[None]] | None = None
     """Plans the statement again after the schema changed, and puts the new operations in place."""
+    nowait: bool = False
+    """It is not to wait for the writer."""
 
 
 def told_nothing(_result: Result) -> bytes:

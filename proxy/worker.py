@@ -8,7 +8,6 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -184,22 +183,15 @@ class Worker:
 
     # -- asking nodes --------------------------------------------------------------------------------------
 
-    async def ask(
-        self,
-        state: SessionState,
-        link: Link,
-        question: Asking,
-        *,
-        stop_at: float = inf,
-    ) -> Answer:
-        """A request that the session's client can cancel, and that is cancelled at `stop_at`, by default when the
-        statement's time is over.  Its answer is waited for all the same: only that tells what became of it.
+    async def ask(self, state: SessionState, link: Link, question: Asking) -> Answer:
+        """A request that the session's client can cancel, and that is cancelled when the statement's time is over.
+        Its answer is waited for all the same: only that tells what became of it.
 
         Raises LinkLost, also when the node is given up, or a write's outcome is asked of one that is deposed.
         """
         state.cancel = partial(link.tell, Cancel(question.request))
         try:
-            return await link.request(question, stop_at=min(stop_at, state.stop_at))
+            return await link.request(question, stop_at=state.stop_at)
         finally:
             state.cancel = None
 

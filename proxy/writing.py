@@ -36,7 +36,6 @@ from lfsql.core.requests import (
 from lfsql.errors import (
     LfsqlError,
     LinkLost,
-    LockNotAvailable,
     NoPrimary,
     NotPrimary,
     OutcomeUnknown,
@@ -91,12 +90,19 @@ def error_of(fault: Fault) -> LfsqlError:
 
 
 async def submit(
-    state: SessionState, operations: tuple[Operation, ...], end: int, schema_index: int, *, again: bool = False
+    state: SessionState,
+    operations: tuple[Operation, ...],
+    end: int,
+    schema_index: int,
+    *,
+    again: bool = False,
+    nowait: bool = False,
 ) -> Outcome:
     """Run operations in the session's unit.  Raises NoPrimary and QueryCanceled, when nothing of it was done,
     OutcomeUnknown, SerializationFailure; statement errors are in the outcome.
 
-    `again`: the unit is one that was sent before under its sequence, and whose outcome was lost.
+    `again`: the unit is one that was sent before under its sequence, and whose outcome was lost.  `nowait`: as in
+    Submit.
     """
     state.refresh()
     unit = state.unit
@@ -139,9 +145,11 @@ async def submit(
                 run_ms_max=state.statement_ms_max,
                 local=state.local,
                 base_index=state.read_transaction.index if first and state.read_transaction is not None else -1,
+                lock_ms_max=state.lock_ms_max,
+                nowait=nowait,
             )
             try:
-                answer = await _ask_in_time(state, link, question, first=first)
+                answer = await _ask_in_time(state, link, question)
             except LinkLost:
                 answer = None
             if isinstance(answer, Outcome):
@@ -191,22 +199,16 @@ async def after_loss(state: SessionState, end: int) -> Outcome:
     )
 
 
-async def _ask_in_time(state: SessionState, link: Link, question: Submit, *, first: bool) -> Answer:
-    """The answer to a Submit, which is cancelled when the session's time limits come first.
+async def _ask_in_time(state: SessionState, link: Link, question: Submit) -> Answer:
+    """The answer to a Submit, which is cancelled when the statement's time is over.
 
-    The node counts a statement's running time itself, but not how long it waits for the writer.  Which of the two it
-    was cannot be told here, so lock_timeout bounds a transaction's first statement as a whole.  The answer is waited
+    The node counts a statement's running time itself, but not how long it waits for the writer.  The answer is waited
     for in any case: what was logged meanwhile is committed, whatever the limit.
     """
-    stop_at, why = state.stop_at, Fault(QueryCanceled.sqlstate, TIMED_OUT)
-    if first and state.lock_ms_max:
-        unlocked_at = trio.current_time() + state.lock_ms_max / 1000
-        if unlocked_at < stop_at:
-            stop_at, why = unlocked_at, Fault(LockNotAvailable.sqlstate, "canceling statement due to lock timeout")
-    answer = await state.worker.ask(state, link, question, stop_at=stop_at)
+    answer = await state.worker.ask(state, link, question)
     fault = answer.fault if isinstance(answer, Outcome) else None
-    if fault is not None and fault.sqlstate == QueryCanceled.sqlstate and trio.current_time() >= stop_at:
-        return msgspec.structs.replace(answer, fault=why)
+    if fault is not None and fault.sqlstate == QueryCanceled.sqlstate and trio.current_time() >= state.stop_at:
+        return msgspec.structs.replace(answer, fault=Fault(QueryCanceled.sqlstate, TIMED_OUT))
     return answer
 
 
@@ -326,7 +328,7 @@ async def _submit_planned(
         if state.own_schema is not None:
             schema_index = ANY_SCHEMA  # our own uncommitted schema: nobody else can have changed it
         held = state.unit.held
-        outcome = await submit(state, operations, end, schema_index)
+        outcome = await submit(state, operations, end, schema_index, nowait=any(step.nowait for step in steps))
         stale = outcome.fault is not None and outcome.fault.sqlstate == StalePlan.sqlstate
         if not stale or outcome.results or held or not all(step.rebuild or step.plan is None for step in steps):
             return outcome

@@ -126,6 +126,8 @@ class Submit(msgspec.Struct, frozen=True, array_like=True, tag=20):
     `local`: acknowledge when this node alone has it on disk.
     `base_index`: of a Submit that opens a unit and ends in HOLD, what its transaction has read stands there: when
     the log has gone on since, nothing is run and the answer is 40001; -1 when it has read nothing.
+    `lock_ms_max`: how long it may wait for the writer (0 = no limit), after which the answer is 55P03.  `nowait`:
+    the same answer at once when a transaction has the writer, or waits for it.
     """
 
     request: int
@@ -138,6 +140,8 @@ class Submit(msgspec.Struct, frozen=True, array_like=True, tag=20):
     run_ms_max: int = 0
     local: bool = False
     base_index: Index = -1
+    lock_ms_max: int = 0
+    nowait: bool = False
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, tag=21):

@@ -7,6 +7,7 @@ from typing import Protocol
 from lfsql.core.ids import Index
 from lfsql.core.requests import ABORTED, Answer, Describe, Described, Fault, LookUp, Outcome, Result, Submit
 from lfsql.errors import LfsqlError
+from lfsql.node.alarm import NEVER
 from lfsql.node.clock import boot_clock
 
 
@@ -25,9 +26,20 @@ class Work:
     `known_new`: this primary has seen an earlier sequence of the client, so nothing can be recorded of this one.
     `asked_at`: when it arrived, on the clock that consensus uses; now when not given.
     `stopped`: a cancel or a time limit; set by the loop, read by the engine's thread.
+    `waits_until`: when it has waited for the writer for too long, on trio's clock.
     """
 
-    __slots__ = ("asked_at", "asker", "client", "known_new", "question", "sequence", "size", "stopped")
+    __slots__ = (
+        "asked_at",
+        "asker",
+        "client",
+        "known_new",
+        "question",
+        "sequence",
+        "size",
+        "stopped",
+        "waits_until",
+    )
 
     def __init__(
         self, asker: Asker, question: Submit | LookUp | Describe, size: int, asked_at: float | None = None
@@ -40,6 +52,7 @@ class Work:
         self.sequence = 0 if isinstance(question, Describe) else question.sequence
         self.known_new = False
         self.stopped: LfsqlError | None = None
+        self.waits_until = NEVER
 
 
 def fault_of(error: LfsqlError) -> Fault:

@@ -44,7 +44,6 @@ from lfsql.errors import (
     NotPrimary,
     OutcomeUnknown,
     QueryCanceled,
-    QueueFull,
     SerializationFailure,
     ShuttingDown,
 )
@@ -110,7 +109,7 @@ class Writer:
 
         self._busy = False
         self._running: tuple[Work, ...] = ()
-        self._queue = WriteQueue(limits.write_queue_units_max)
+        self._queue = WriteQueue(limits.write_queue_units_max, self._refuse)
         self._room = room or (lambda: limits.batch_units_max)
         self._ownership = Ownership(
             self._clients, self._queue, self._control, limits.transaction_idle_ms_max, self._refuse
@@ -145,7 +144,8 @@ class Writer:
                 self._ownership.ask(work)
                 self.pump()
                 return
-        self._enqueue(work)
+        if self._queue.take_in(work, free=owner is None):
+            self.pump()
 
     def cancel(self, asker: Asker, request: int) -> None:
         """Make the asker's request fail with 57014 when it waits or runs; nothing otherwise."""
@@ -154,7 +154,7 @@ class Writer:
         def is_meant(work: Work) -> bool:
             return work.asker is asker and work.question.request == request
 
-        self._drop_queued(is_meant, error)
+        self._queue.refuse(is_meant, error)
         for work in (*self._running, *(owner.queue if (owner := self._ownership.owner) is not None else ())):
             if is_meant(work):
                 self._control.stop(work, error)
@@ -164,13 +164,13 @@ class Writer:
         """The client's session ended: roll back what it holds, drop what it queued."""
         if not self._clients.forget(client, asker.number):
             return
-        self._drop_queued(lambda work: work.client == client, None)
+        self._queue.refuse(lambda work: work.client == client, None)
         if self.owns(client):
             self._drop_owner(None)
 
     def asker_lost(self, asker: Asker) -> None:
         """The link is gone: so are its transactions and what it queued."""
-        self._drop_queued(lambda work: work.asker is asker, None)
+        self._queue.refuse(lambda work: work.asker is asker, None)
         owner = self._ownership.owner
         if owner is not None and owner.link == asker.number:
             self._drop_owner(None)
@@ -197,12 +197,12 @@ class Writer:
         if self._reigning:
             self._end(self._not_primary())
         else:
-            self._drop_queued(lambda _work: True, self._not_primary())
+            self._queue.refuse(lambda _work: True, self._not_primary())
 
     def quit(self, error: LfsqlError) -> None:
         """Take nothing new, refuse what waits, and end the reign when what is logged is committed or lost."""
         self._quitting = error
-        self._drop_queued(lambda _work: True, error)
+        self._queue.refuse(lambda _work: True, error)
         if self._ownership.owner is not None:
             self._drop_owner(error)
         self._gathered.flush()
@@ -219,6 +219,7 @@ class Writer:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._gathered.alarm.run)
             nursery.start_soon(self._idle_alarm.run)
+            nursery.start_soon(self._queue.alarm.run)
             nursery.start_soon(self._run_alarm.run)
             try:
                 await self._finished.wait()
@@ -383,7 +384,7 @@ class Writer:
             if self._ownership.owner is not None:
                 self._ownership.end(self._ending)
             self._ownership.give_up()
-            self._drop_queued(lambda _work: True, self._ending)
+            self._queue.refuse(lambda _work: True, self._ending)
         self._reigning = False
         self._finished.set()
 
@@ -477,20 +478,6 @@ class Writer:
             return until
         self._rebase(owner, owner.done)
         return min(until, now + REBASE_SECONDS)
-
-    def _enqueue(self, work: Work) -> None:
-        try:
-            self._queue.append(work)
-        except QueueFull as error:
-            self._refuse(work, error)
-        else:
-            self.pump()
-
-    def _drop_queued(self, is_meant: Callable[[Work], bool], error: LfsqlError | None) -> None:
-        """Remove from the queue, answering with `error` unless nobody is there to hear it."""
-        for work in self._queue.drop(is_meant):
-            if error is not None:
-                self._refuse(work, error)
 
     def _refuse(self, work: Work, error: LfsqlError) -> None:
         refuse(work, error, self._progress.schema_index)

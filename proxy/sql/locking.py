@@ -34,6 +34,11 @@ def unlocked(tree: exp.Expression, found: Sequence[Token]) -> exp.Expression:
     return copy
 
 
+def waits_for_nobody(tree: exp.Expression) -> bool:
+    """Whether a lock of it is to be had at once or not at all."""
+    return any(lock.args.get("wait") is True for lock in tree.find_all(exp.Lock))
+
+
 def _check_order(found: Sequence[Token]) -> None:
     """sqlglot reads the clauses of a SELECT in any order."""
     locked = False

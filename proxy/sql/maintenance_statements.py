@@ -89,8 +89,7 @@ def parse_lock(cursor: Cursor) -> Maintenance:
         while cursor.one_of(*words) is not None:
             pass
         cursor.expect("mode")
-    cursor.accept("nowait")
-    return Maintenance("LOCK TABLE", table)
+    return Maintenance("LOCK TABLE", table, nowait=cursor.accept("nowait"))
 
 
 def parse_comment(cursor: Cursor) -> Maintenance:

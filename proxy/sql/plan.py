@@ -81,4 +81,6 @@ class Plan:
     """Reads pg_catalog, information_schema or lfsql relations, or calls their functions, and nothing else."""
     mixed: bool = False
     """Reads both those and the user's relations."""
+    nowait: bool = False
+    """Fails rather than wait for another transaction: FOR UPDATE NOWAIT."""
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)

@@ -25,7 +25,7 @@ from proxy.sql.create_table import parse_select_into
 from proxy.sql.ddl import parse_ddl
 from proxy.sql.ddl_text import Ddl
 from proxy.sql.lexer import PUNCTUATION, WORD, Dialect, Source, Token, hints, split, tokens
-from proxy.sql.locking import unlocked
+from proxy.sql.locking import unlocked, waits_for_nobody
 from proxy.sql.parsing import parse_statement
 from proxy.sql.passthrough import plan_sqlite
 from proxy.sql.plan import Kind, Plan
@@ -170,6 +170,7 @@ def _query(
         hints=hints(text),
         catalog=translation.catalog and not translation.tables,
         mixed=translation.catalog and translation.tables,
+        nowait=kind is Kind.WRITE and waits_for_nobody(tree),
     )
 
 

@@ -184,6 +184,7 @@ class Maintenance:
 
     tag: str
     table: str | None = None
+    nowait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,39 @@ def test_idle_readers_keep_nobody_from_reading(server: Server) -> None:
         assert reader.execute(long).fetchone() == (200_000,)
 
 
+def test_lock_timeout_does_not_bound_what_a_statement_does_with_the_writer(
+    autocommit: psycopg.Connection, table: str
+) -> None:
+    autocommit.execute(f"CREATE TABLE {table} (n bigint)")
+    autocommit.execute("SET lock_timeout = '250ms'")
+    began = time.monotonic()
+    autocommit.execute(f"INSERT INTO {table} SELECT count(length(md5(g::text))) FROM generate_series(1, 900000) AS g")
+    assert time.monotonic() - began > 0.25
+
+
+@pytest.mark.parametrize(
+    "asked", ["BEGIN; SELECT * FROM {0} FOR UPDATE NOWAIT", "BEGIN; LOCK TABLE {0} IN EXCLUSIVE MODE NOWAIT"]
+)
+def test_who_will_not_wait_is_told_at_once(server: Server, table: str, asked: str) -> None:
+    with (
+        psycopg.connect(server.dsn, autocommit=True) as holder,
+        psycopg.connect(server.dsn, autocommit=True) as hasty,
+    ):
+        holder.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+        holder.execute(f"INSERT INTO {table} VALUES (1)")
+        begin, _, ask = asked.format(table).partition("; ")
+        hasty.execute(begin)
+        hasty.execute(ask)
+        hasty.execute("COMMIT")
+        holder.execute("BEGIN")
+        holder.execute(f"UPDATE {table} SET id = 2")
+        hasty.execute(begin)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            hasty.execute(ask)
+        hasty.execute("ROLLBACK")
+        holder.execute("COMMIT")
+
+
 @pytest.mark.parametrize(("setting", "sqlstate"), [("lock_timeout", "55P03"), ("statement_timeout", "57014")])
 def test_waiting_for_another_transaction_is_bounded(server: Server, table: str, setting: str, sqlstate: str) -> None:
     with (

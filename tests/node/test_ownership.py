@@ -25,8 +25,16 @@ def work(size: int) -> Work:
 def asked(size: int, times: int) -> tuple[int, list[LfsqlError]]:
     """How many works wait, and the refusals, when the owner asks so often."""
     refused: list[LfsqlError] = []
+
+    def refuse(_work: Work, error: LfsqlError) -> None:
+        refused.append(error)
+
     ownership = Ownership(
-        Clients(10), WriteQueue(10), RunControl(lambda: None), 1_000, lambda _work, error: refused.append(error)
+        Clients(10),
+        WriteQueue(10, refuse),
+        RunControl(lambda: None),
+        1_000,
+        refuse,
     )
     ownership.take(work(size))
     for _ in range(times):
@@ -44,8 +52,16 @@ def test_the_owners_queue_is_bounded_in_number_and_in_bytes() -> None:
 
 def test_a_lone_request_of_any_size_is_taken() -> None:
     refused: list[LfsqlError] = []
+
+    def refuse(_work: Work, error: LfsqlError) -> None:
+        refused.append(error)
+
     ownership = Ownership(
-        Clients(10), WriteQueue(10), RunControl(lambda: None), 1_000, lambda _work, error: refused.append(error)
+        Clients(10),
+        WriteQueue(10, refuse),
+        RunControl(lambda: None),
+        1_000,
+        refuse,
     )
     ownership.take(work(1))
     ownership.present.queue.clear()

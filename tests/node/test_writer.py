@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from lfsql.core.effects import TRANSFERRING, ProposalRefused
 from lfsql.core.requests import (
@@ -32,6 +33,8 @@ from lfsql.errors import LimitExceeded, NotPrimary, OutcomeUnknown, StalePlan
 from lfsql.node.batch import Report
 from lfsql.node.clients import REBASE_SECONDS_MAX
 from tests.node.clusters import MEBIBYTE, Session, cluster_of, read
+
+SERIES = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {})"
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
 SLOW = f"INSERT INTO t SELECT NULL FROM ({ENDLESS})"
@@ -100,6 +103,51 @@ async def test_who_has_read_what_is_no_longer_so_does_not_get_the_writer(tmp_pat
         outcome = await writer.submit("INSERT INTO t VALUES (2)", end=HOLD, base_index=done.index)
         assert outcome.state == OPEN
         assert (await writer.submit(same=True)).state == COMMITTED
+
+
+async def test_who_waits_for_the_writer_for_too_long_goes_without(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        holder, hasty, patient = (Session(link, name) for name in ("holder", "hasty", "patient"))
+        assert (await holder.submit("INSERT INTO t VALUES (1)", end=HOLD)).state == OPEN
+        let_in: list[Outcome] = []
+
+        async def wait_longer() -> None:
+            let_in.append(await patient.submit("INSERT INTO t VALUES (3)", lock_ms_max=60_000))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_longer)
+            for end in (COMMIT, HOLD):
+                began = trio.current_time()
+                outcome = await hasty.submit("INSERT INTO t VALUES (2)", end=end, lock_ms_max=50)
+                assert (outcome.state, sqlstate(outcome), outcome.results) == (ABORTED, "55P03", ())
+                assert trio.current_time() - began > 0.05
+                outcome = await hasty.submit("INSERT INTO t VALUES (2)", end=end, nowait=True)
+                assert (outcome.state, sqlstate(outcome), outcome.results) == (ABORTED, "55P03", ())
+            assert let_in == []
+            assert (await holder.submit("INSERT INTO t VALUES (4)", same=True, lock_ms_max=1)).state == COMMITTED
+        assert let_in[0].state == COMMITTED
+        free = f"{SERIES.format(9)} INSERT INTO t SELECT n + 9 FROM s"
+        assert (await hasty.submit(free, nowait=True)).state == COMMITTED, "no transaction has the writer"
+
+
+async def test_who_will_not_wait_does_not_queue_behind_one_that_will_hold_the_writer(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "ddl").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        outcomes: list[Outcome] = []
+        busy, holder, hasty = (Session(link, name) for name in ("busy", "holder", "hasty"))
+        long = f"{SERIES.format(300_000)} INSERT INTO t SELECT n FROM s"
+
+        async def run(session: Session, *statements: str, **options: Any) -> None:
+            outcomes.append(await session.submit(*statements, **options))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(run, busy, long))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(partial(run, holder, "SELECT 1", end=HOLD))
+            await trio.testing.wait_all_tasks_blocked()
+            assert sqlstate(await hasty.submit("SELECT 1", end=HOLD, nowait=True)) == "55P03"
+        assert {outcome.state for outcome in outcomes} == {COMMITTED, OPEN}
 
 
 async def test_losing_the_batch_does_not_lose_the_layers_below(tmp_path: Path) -> None:

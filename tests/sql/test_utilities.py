@@ -165,7 +165,11 @@ STATEMENTS: list[tuple[str, Utility, str]] = [
     ("CLUSTER VERBOSE", Maintenance("CLUSTER"), "CLUSTER"),
     ("REINDEX (VERBOSE) TABLE CONCURRENTLY t", Maintenance("REINDEX", "t"), "REINDEX"),
     ("REINDEX DATABASE lfsql", Maintenance("REINDEX"), "REINDEX"),
-    ("LOCK TABLE ONLY a, b IN ACCESS EXCLUSIVE MODE NOWAIT", Maintenance("LOCK TABLE", "a"), "LOCK TABLE"),
+    (
+        "LOCK TABLE ONLY a, b IN ACCESS EXCLUSIVE MODE NOWAIT",
+        Maintenance("LOCK TABLE", "a", nowait=True),
+        "LOCK TABLE",
+    ),
     ("LOCK a IN SHARE ROW EXCLUSIVE MODE", Maintenance("LOCK TABLE", "a"), "LOCK TABLE"),
     ("COMMENT ON COLUMN a.b IS 'x'", Maintenance("COMMENT"), "COMMENT"),
     ("COMMENT ON TABLE a IS NULL", Maintenance("COMMENT"), "COMMENT"),
