@@ -237,6 +237,7 @@ class ProxyDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """What a new session's `lfsql.` settings are; a client may change each for itself."""
 
     read_consistency: ReadConsistency = "session"
+    causality: Literal["session", "proxy"] = "session"
     max_lag_ms: Milliseconds = 1_000
     max_lag_entries: CountOrNone = 10_000
     when_lagging: WhenLagging = "primary"
@@ -249,6 +250,7 @@ class UserDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """What the settings of one user's new sessions are, by the keys of ProxyDefaults; None: as everybody's."""
 
     read_consistency: ReadConsistency | None = None
+    causality: Literal["session", "proxy"] | None = None
     max_lag_ms: Milliseconds | None = None
     max_lag_entries: CountOrNone | None = None
     when_lagging: WhenLagging | None = None

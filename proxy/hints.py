@@ -15,7 +15,15 @@ from proxy.sql.plan import Plan
 from proxy.state import ReadPolicy, SessionState
 
 PREFIX: Final = "lfsql."
-HINTED: Final = ("read_consistency", "max_lag_ms", "max_lag_entries", "when_lagging", "route", "min_index")
+HINTED: Final = (
+    "read_consistency",
+    "causality",
+    "max_lag_ms",
+    "max_lag_entries",
+    "when_lagging",
+    "route",
+    "min_index",
+)
 """Settings a comment may give."""
 
 

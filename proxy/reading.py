@@ -65,7 +65,7 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
         return None
     now = monotonic()
     topology = state.worker.topology
-    required = policy.required(state.seen_index)
+    required = state.required(policy)
     for node in candidates(state, policy):
         reads = node.reads
         if reads is None or node.avoided or not node.readable(now):
@@ -146,7 +146,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
 
 async def required_index(state: SessionState, policy: ReadPolicy, deadline: float) -> Index:
     """The log index that the read must not be older than.  Raises NoPrimary."""
-    required = policy.required(state.seen_index)
+    required = state.required(policy)
     if policy.level == "strong":
         # What is at this index has been seen by whoever was answered before this read began.
         return max(required, await current_index(state, deadline))

@@ -115,7 +115,7 @@ def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
     """The nodes that would be tried for a read now, in order.  Raises UndefinedObject."""
     topology = state.worker.topology
     policy = policy_of(state, plan)
-    required = policy.required(state.seen_index)
+    required = state.required(policy)
     found = []
     for node in candidates(state, policy):
         now = monotonic()

@@ -65,11 +65,13 @@ async def run_proxy(
     number: int = 0,
     *,
     read_again: Callable[[], ProxyConfig] | None = None,
+    board: int | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve clients until cancelled.  Reports the address once clients can connect.  Raises ConfigError.
 
-    `read_again`: the proxy's file as it is now, for when a node is added; raises ConfigError.
+    `read_again`: the proxy's file as it is now, for when a node is added; raises ConfigError.  `board`: see
+    Acknowledged.
     """
     if config.workers > 1 and not sys.platform.startswith("linux"):
         raise ConfigError("workers: more than one needs Linux, which spreads connections over processes")
@@ -78,7 +80,7 @@ async def run_proxy(
     key = load_key(config.cluster_key_file)
     listeners: list[tuple[socket.socket, Purpose]] = []
     identity = Identity(config.cluster_id, "", "proxy")
-    worker = Worker(config, identity, key, number, pass_on_cancel, read_again or (lambda: config))
+    worker = Worker(config, identity, key, number, pass_on_cancel, read_again or (lambda: config), board)
     closing = trio.Event()
     try:
         _listen_all(config, listeners)

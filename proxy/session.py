@@ -474,7 +474,7 @@ class Session:
         self.process_id = worker.enter(self)
         self.key = secrets.token_bytes(CANCEL_KEY_BYTES)
         state = SessionState(worker, f"{worker.name}-{self.process_id}", asked.settings, self.process_id)
-        state.seen_index = worker.notifications.heard
+        state.seen_index = max(worker.notifications.heard, worker.acknowledged.index)
         state.user = asked.user
         state.database = asked.database
         pieces = []

@@ -236,6 +236,9 @@ SETTINGS: Final[dict[str, Setting]] = {
     "lfsql.read_consistency": Setting(
         "session", _choice("any", "bounded", "session", "strong"), description="what a read promises"
     ),
+    "lfsql.causality": Setting(
+        "session", _choice("session", "proxy"), description="whose writes the level session is sure to see"
+    ),
     "lfsql.max_lag_ms": Setting("1000", _lag_integer, description="the most a replica may lag, in ms; 0: no limit"),
     "lfsql.max_lag_entries": Setting("0", _lag_integer, description="the same in log entries; 0: no limit"),
     "lfsql.when_lagging": Setting(
@@ -313,6 +316,7 @@ def settings_given(given: ProxyDefaults | UserDefaults) -> dict[str, str]:
     """The session's settings that a table of proxy.toml gives."""
     values = {
         "lfsql.read_consistency": given.read_consistency,
+        "lfsql.causality": given.causality,
         "lfsql.max_lag_ms": given.max_lag_ms,
         "lfsql.max_lag_entries": given.max_lag_entries,
         "lfsql.when_lagging": given.when_lagging,

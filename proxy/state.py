@@ -52,7 +52,16 @@ def zone(name: str) -> tzinfo | None:
 class ReadPolicy:
     """The settings that decide where a read may go, as numbers.  Made anew when a setting changes."""
 
-    __slots__ = ("lag_entries_max", "lag_ms_max", "level", "min_index", "route", "silence_s_max", "when_lagging")
+    __slots__ = (
+        "lag_entries_max",
+        "lag_ms_max",
+        "level",
+        "min_index",
+        "route",
+        "shared",
+        "silence_s_max",
+        "when_lagging",
+    )
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.level = values["lfsql.read_consistency"]
@@ -61,6 +70,8 @@ class ReadPolicy:
         self.when_lagging = values["lfsql.when_lagging"]
         self.route = values["lfsql.route"]
         self.min_index = int(values["lfsql.min_index"])
+        self.shared = values["lfsql.causality"] == "proxy"
+        """What any session of the proxy was told of counts as seen by this one."""
         self.silence_s_max = self.lag_ms_max / 1000 if self.lag_ms_max is not None else float("inf")
 
     def required(self, seen: Index) -> Index:
@@ -207,6 +218,12 @@ class SessionState:
     def policy(self) -> ReadPolicy:
         self.refresh()
         return self._policy
+
+    def required(self, policy: ReadPolicy) -> Index:
+        """The log index that a read of this session must not be older than."""
+        if policy.shared:
+            self.seen_index = max(self.seen_index, self.worker.acknowledged.index)
+        return policy.required(self.seen_index)
 
     @property
     def encoding(self) -> EncodeSettings:

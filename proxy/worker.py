@@ -34,6 +34,7 @@ from lfsql.errors import ConfigError, LfsqlError, LinkLost, LinkRefused, NoPrima
 from lfsql.net.handshake import Identity
 from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
+from proxy.acknowledged import Acknowledged
 from proxy.catalogs import Catalogs
 from proxy.members import Members
 from proxy.notifications import Notifications
@@ -85,8 +86,9 @@ class Worker:
         number: int,
         pass_on_cancel: Callable[[str, int, int, bytes], None],
         read_again: Callable[[], ProxyConfig],
+        board: int | None = None,
     ) -> None:
-        """`read_again`: the proxy's file as it is now; raises ConfigError."""
+        """`read_again`: the proxy's file as it is now; raises ConfigError.  `board`: see Acknowledged."""
         self.config = config
         self.limits = config.limits
         self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
@@ -96,6 +98,7 @@ class Worker:
         self._defaults_of = {
             user: {**self._defaults, **settings_given(given)} for user, given in config.users.items()
         }
+        self.acknowledged = Acknowledged(number, board)
         self.topology = Topology(
             [_node_of(upstream) for upstream in config.nodes],
             CommitHistory(HISTORY_S_MAX, HISTORY_ENTRIES_MAX),

@@ -175,6 +175,8 @@ def settle(state: SessionState, node: Node, link: Link | None, outcome: Outcome)
     unit.link = link
     if outcome.state == COMMITTED:
         state.worker.topology.committed(outcome.index)
+        if not state.local:  # else it may be lost, and its place in the log be another's
+            state.worker.acknowledged.tell(outcome.index)
         state.seen_index = max(state.seen_index, outcome.index)
         if state.listener is not None:
             state.listener.committed = outcome.index
@@ -244,6 +246,7 @@ async def _resolve(state: SessionState, sequence: int) -> Outcome:
             hint="Run the transaction again.",
         )
     topology.committed(answer.index)
+    state.worker.acknowledged.tell(answer.index)
     state.seen_index = max(state.seen_index, answer.index)
     return answer
 

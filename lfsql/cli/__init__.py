@@ -109,12 +109,13 @@ def node(config: Path, lifeline: int | None) -> None:
 @click.option("--config", type=click.Path(path_type=Path), required=True, help="The proxy's proxy.toml.")
 @click.option("--worker", type=click.IntRange(0, 63), default=None, help="Run only this worker, in this process.")
 @click.option("--lifeline", type=int, default=None, help="A pipe's descriptor: stop when it ends.  For `lfsql up`.")
-def proxy(config: Path, worker: int | None, lifeline: int | None) -> None:
+@click.option("--board", type=int, default=None, help="Memory that the workers share.  For themselves.")
+def proxy(config: Path, worker: int | None, lifeline: int | None, board: int | None) -> None:
     """Run a proxy, until SIGINT or SIGTERM: one process for each of its workers."""
     from lfsql.cli.serving import serve_proxy
 
     _log_to_stderr()
-    sys.exit(serve_proxy(config, worker, lifeline))
+    sys.exit(serve_proxy(config, worker, lifeline, board))
 
 
 @main.command()

@@ -59,8 +59,10 @@ class Child:
 class Children:
     """Starts children, waits for their ends, stops them.  Must be used in `nursery`'s task tree."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, passed: Sequence[int] = ()) -> None:
+        """`passed`: descriptors that each inherits."""
         self._nursery = nursery
+        self._passed = tuple(passed)
         self._lifeline_read, self._lifeline_write = os.pipe2(os.O_CLOEXEC)
         self._send_end, self._receive_end = trio.open_memory_channel[Child](1000)
         self.all: list[Child] = []
@@ -113,7 +115,7 @@ class Children:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=(self._lifeline_read,),
+            pass_fds=(self._lifeline_read, *self._passed),
             process_group=0,
         )
 

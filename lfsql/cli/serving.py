@@ -37,9 +37,10 @@ def serve_node(path: Path, lifeline: int | None) -> None:
     _run(path, partial(run_witness if is_witness(config) else run_node, config), lifeline)
 
 
-def serve_proxy(path: Path, worker: int | None, lifeline: int | None) -> int:
+def serve_proxy(path: Path, worker: int | None, lifeline: int | None, board: int | None = None) -> int:
     """Run a proxy until told to stop, with a process for each worker when there are several.
 
+    `board`: memory that its workers share, see `proxy.acknowledged`.
     Returns the exit status: 1 when all workers died.  Raises LfsqlError.
     """
     config = load_proxy(path)
@@ -49,7 +50,8 @@ def serve_proxy(path: Path, worker: int | None, lifeline: int | None) -> int:
         return trio.run(_run_workers, path, config.workers, lifeline)
     from proxy.service import run_proxy
 
-    _run(path, partial(run_proxy, config, worker or 0, read_again=partial(load_proxy, path)), lifeline)
+    again = partial(load_proxy, path)
+    _run(path, partial(run_proxy, config, worker or 0, read_again=again, board=board), lifeline)
     return 0
 
 
@@ -120,9 +122,12 @@ def _first(group: BaseExceptionGroup[LfsqlError]) -> LfsqlError:
 
 
 async def _run_workers(path: Path, workers: int, lifeline: int | None) -> int:
+    from proxy.acknowledged import make_board
+
     status = 1
+    board = make_board()
     async with trio.open_nursery() as nursery:
-        children = Children(nursery)
+        children = Children(nursery, (board,))
 
         async def watch() -> None:
             while children.running:
@@ -132,7 +137,7 @@ async def _run_workers(path: Path, workers: int, lifeline: int | None) -> int:
 
         try:
             for number in range(workers):
-                command = ["proxy", "--config", str(path), "--worker", str(number)]
+                command = ["proxy", "--config", str(path), "--worker", str(number), "--board", str(board)]
                 await children.start(f"worker {number}", command, None)
             nursery.start_soon(watch)
             LOG.info("stopping: %s", await wait_until_told(lifeline))

@@ -222,7 +222,9 @@ def test_copy_records_to_table(server: Server, table: str) -> None:
 
 def test_a_pool_resets_its_connections(server: Server, table: str) -> None:
     async def connected() -> None:
-        async with asyncpg.create_pool(server.dsn, min_size=2, max_size=4) as pool:
+        async with asyncpg.create_pool(
+            server.dsn, min_size=2, max_size=4, server_settings={"lfsql.causality": "proxy"}
+        ) as pool:
             await pool.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
             await asyncio.gather(*(pool.execute(f"INSERT INTO {table} VALUES ($1)", n) for n in range(50)))
             async with pool.acquire() as connection:

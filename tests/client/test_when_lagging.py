@@ -5,6 +5,7 @@ One replica applies nothing any more, as if its disk had stopped, and stays aliv
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 
 from lfsql.config import NodeConfig, NodeFaults, ProxyDefaults, UserDefaults, load_proxy, read, to_toml
 from lfsql.testing.cluster import Tier, free_port, is_running, running_tier, wait_until
+from proxy.worker import PROCESS_ID_BITS
 from tests.client.conftest import route_of
 from tests.client.proxies import proxy
 
@@ -239,3 +241,52 @@ def test_limits_come_with_the_session_the_transaction_or_the_statement(late: Lat
     with settings(late.dsn, route=late.node) as connection:
         hint = "/* lfsql: " + ", ".join(f"{name}={value}" for name, value in STRICT.items()) + " */ "
         assert refused(connection, hint)
+
+
+def is_behind(connection: psycopg.Connection, before: str = "") -> bool:
+    """Whether the late replica has not what the connection is sure to see."""
+    return refused(connection, before)
+
+
+AT_THE_LATE_ONE = {"max_lag_ms": "0", "max_lag_entries": "0", "when_lagging": "error"}
+
+
+def test_a_new_session_begins_at_what_its_proxy_acknowledged(late: Late) -> None:
+    with psycopg.connect(late.dsn, autocommit=True) as writer:
+        with settings(late.dsn, route=late.node, **AT_THE_LATE_ONE) as before:
+            insert(writer)
+            assert is_behind(before), "the fixture's writes were acknowledged before it began"
+        with settings(late.dsn, route=late.node, **AT_THE_LATE_ONE) as after:
+            assert is_behind(after)
+            assert not is_behind(after, "/* lfsql: read_consistency=bounded */ ")
+
+
+def test_whose_writes_a_session_is_sure_to_see(late: Late, tmp_path: Path) -> None:
+    """On a proxy of two workers, which has acknowledged nothing when its sessions begin."""
+    config = msgspec.structs.replace(
+        load_proxy(late.tier.directory / "proxy.toml"), listen=f"127.0.0.1:{free_port()}", workers=2
+    )
+    with proxy(tmp_path / "proxy", config, "lfsql", "proxy", "--config") as address, contextlib.ExitStack() as stack:
+        dsn = f"postgresql://lfsql@{address}/lfsql"
+
+        def connect(**given: str) -> tuple[int, psycopg.Connection]:
+            """The number of its worker, and a connection."""
+            connection = stack.enter_context(settings(dsn, **given))
+            return connection.info.backend_pid >> PROCESS_ID_BITS, connection
+
+        alone: dict[int, psycopg.Connection] = {}
+        pooled: dict[int, psycopg.Connection] = {}
+        writers: dict[int, psycopg.Connection] = {}
+        while len(alone) < 2 or len(pooled) < 2 or len(writers) < 2:
+            for found, given in ((alone, "session"), (pooled, "proxy")):
+                worker, connection = connect(route=late.node, causality=given, **AT_THE_LATE_ONE)
+                found[worker] = connection
+            worker, connection = connect()
+            writers[worker] = connection
+        assert not any(map(is_behind, [*alone.values(), *pooled.values()]))
+        insert(writers[1])
+        assert not any(map(is_behind, alone.values()))
+        assert all(is_behind(each, "/* lfsql: causality=proxy */ ") for each in alone.values())
+        assert not is_behind(pooled[0], "/* lfsql: causality=session */ ")
+        assert all(map(is_behind, pooled.values()))
+        assert is_behind(pooled[0], "/* lfsql: causality=session */ "), "what it was sure to see once it has seen"

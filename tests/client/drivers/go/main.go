@@ -38,7 +38,11 @@ func step(name string, body func()) {
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	pool, err := pgxpool.New(ctx, os.Args[1])
+	config, err := pgxpool.ParseConfig(os.Args[1])
+	check(err)
+	// Whichever connection of the pool a statement gets, it sees what the others wrote.
+	config.ConnConfig.RuntimeParams["lfsql.causality"] = "proxy"
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	check(err)
 	defer pool.Close()
 	conn, err := pool.Acquire(ctx)

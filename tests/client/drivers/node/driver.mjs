@@ -5,7 +5,8 @@ import Cursor from "pg-cursor";
 
 const connectionString = process.argv[2];
 const table = `node_${process.pid}`;
-const pool = new pg.Pool({ connectionString, max: 4 });
+// Whichever connection of the pool a statement gets, it sees what the others wrote.
+const pool = new pg.Pool({ connectionString, max: 4, options: "-c lfsql.causality=proxy" });
 const client = await pool.connect();
 
 async function step(name, body) {
