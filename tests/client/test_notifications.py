@@ -160,12 +160,14 @@ def test_who_is_told_of_a_transaction_sees_it(server: Server, autocommit: psycop
 
 
 def test_a_transaction_that_listens_is_told_when_it_ends(server: Server, autocommit: psycopg.Connection) -> None:
-    with psycopg.connect(server.dsn) as listener:
+    with psycopg.connect(server.dsn) as listener, psycopg.connect(server.dsn, autocommit=True) as idle:
         listener.execute("LISTEN later")
         listener.commit()
         listener.execute("SELECT 1")
+        idle.execute("LISTEN later")
         autocommit.execute("NOTIFY later, 'while it is open'")
-        assert list(listener.notifies(timeout=0.3)) == []
+        assert payloads(idle, 1) == ["while it is open"]
+        assert list(listener.notifies(timeout=0.1)) == []
         listener.commit()
         assert payloads(listener, 1) == ["while it is open"]
 

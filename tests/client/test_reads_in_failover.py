@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import psycopg
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.client
 
 
 class Reader(threading.Thread):
-    """Reads again and again, and notes the longest read."""
+    """Reads again and again, and counts."""
 
     def __init__(self, dsn: str, level: str, modes: str) -> None:
         super().__init__(daemon=True)
@@ -25,7 +24,6 @@ class Reader(threading.Thread):
         self.level = level
         self.modes = modes
         self.count = 0
-        self.longest_s = 0.0
         self.error: Exception | None = None
         self.enough = threading.Event()
 
@@ -34,13 +32,11 @@ class Reader(threading.Thread):
             with psycopg.connect(self.dsn, autocommit=True) as connection:
                 connection.execute(f"SET lfsql.read_consistency = '{self.level}'")
                 while not self.enough.is_set():
-                    began = time.monotonic()
                     if self.modes:
                         connection.execute(f"BEGIN {self.modes}")
                     assert connection.execute("SELECT count(*) FROM t WHERE id = %s", (1,)).fetchone() == (1,)
                     if self.modes:
                         connection.execute("COMMIT")
-                    self.longest_s = max(self.longest_s, time.monotonic() - began)
                     self.count += 1
         except (psycopg.Error, AssertionError) as error:
             self.error = error
@@ -57,13 +53,13 @@ def test_no_read_waits_for_a_primary(tmp_path: Path) -> None:
             reader.start()
         try:
             wait_until(lambda: all(reader.count > 50 or reader.error for reader in readers), 20, "reads before")
-            for reader in readers:
-                reader.longest_s = 0.0
-            old = tier.primary()["name"]
-            began = time.monotonic()
-            pid = tier.kill(old, signal.SIGSTOP)
+            pid = tier.kill(tier.primary()["name"], signal.SIGSTOP)
+            before = [reader.count for reader in readers]
             writer.execute("INSERT INTO t VALUES (2)")
-            waited_s = time.monotonic() - began
+            meanwhile = {
+                (reader.level, reader.modes): reader.count - count
+                for reader, count in zip(readers, before, strict=True)
+            }
             counts = [reader.count for reader in readers]
             wait_until(
                 lambda: all(r.count > c + 50 or r.error for r, c in zip(readers, counts, strict=True)),
@@ -76,6 +72,5 @@ def test_no_read_waits_for_a_primary(tmp_path: Path) -> None:
             for reader in readers:
                 reader.join(10)
         assert [reader.error for reader in readers] == [None] * len(readers)
-        longest = {(reader.level, reader.modes): reader.longest_s for reader in readers}
-        assert max(longest.values()) < waited_s / 2, f"{longest}, while a write waited for {waited_s:.3f} s"
+        assert min(meanwhile.values()) > 2, f"{meanwhile} reads while a write waited: one may have been under way"
         os.kill(pid, signal.SIGCONT)
