@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from lfsql.testing.cluster import running_tier, wait_until
+from tests.client.second_proxy import elsewhere
 
 pytestmark = pytest.mark.client
 
@@ -43,12 +44,16 @@ class Reader(threading.Thread):
 
 
 def test_no_read_waits_for_a_primary(tmp_path: Path) -> None:
-    with running_tier(tmp_path / "data") as tier, psycopg.connect(tier.dsn, autocommit=True) as writer:
+    with (
+        running_tier(tmp_path / "data") as tier,
+        elsewhere(tier, tmp_path) as remote,
+        psycopg.connect(tier.dsn, autocommit=True) as writer,
+    ):
         writer.execute("CREATE TABLE t (id int PRIMARY KEY)")
         writer.execute("INSERT INTO t VALUES (1)")
         wait_until(lambda: all(node["lag_entries"] == 0 for node in tier.status()["nodes"]), 10, "level replicas")
         kinds = [("any", ""), ("bounded", ""), ("session", ""), ("session", "READ ONLY")]
-        readers = [Reader(tier.dsn, level, modes) for level, modes in kinds]
+        readers = [Reader(dsn, level, modes) for dsn in (tier.dsn, remote) for level, modes in kinds]
         for reader in readers:
             reader.start()
         try:
@@ -57,7 +62,7 @@ def test_no_read_waits_for_a_primary(tmp_path: Path) -> None:
             before = [reader.count for reader in readers]
             writer.execute("INSERT INTO t VALUES (2)")
             meanwhile = {
-                (reader.level, reader.modes): reader.count - count
+                (reader.dsn, reader.level, reader.modes): reader.count - count
                 for reader, count in zip(readers, before, strict=True)
             }
             counts = [reader.count for reader in readers]
