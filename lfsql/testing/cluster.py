@@ -102,6 +102,12 @@ class Tier:
         found: dict[str, Any] = wait_until(elected, READY_S_MAX, "a primary")
         return found
 
+    def wait_level(self) -> None:
+        """Wait until every node has what the others have."""
+        wait_until(
+            lambda: all(node["lag_entries"] == 0 for node in self.status()["nodes"]), READY_S_MAX, "level nodes"
+        )
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """Send a signal to the named node; its process id."""
         pid = int(self.node(name)["pid"])

@@ -63,7 +63,11 @@ def test_a_read_goes_where_it_says(filled: psycopg.Connection, table: str) -> No
             assert receipt["role"] == choice
 
 
-def test_every_copy_is_told_with_what_speaks_against_it(filled: psycopg.Connection, table: str) -> None:
+def test_every_copy_is_told_with_what_speaks_against_it(
+    lfsql_server: Server, filled: psycopg.Connection, table: str
+) -> None:
+    assert lfsql_server.tier is not None
+    lfsql_server.tier.wait_level()  # of one that does not know the table that would be told
     filled.execute("SET lfsql.min_index = 1000000000")
     filled.execute("SET lfsql.when_lagging = 'error'")
     lines = told(filled, f"SELECT n FROM {table}")

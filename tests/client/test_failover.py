@@ -143,9 +143,7 @@ def test_reads_go_on_without_a_quorum(tier: Tier) -> None:
         connection.execute("CREATE TABLE kept (id int PRIMARY KEY)")
         connection.execute("INSERT INTO kept VALUES (1)")
         # A node that was not told of the commit before the others died may not show it.
-        wait_until(
-            lambda: not any(node["lag_entries"] for node in tier.status()["nodes"]), 5, "all nodes to be level"
-        )
+        tier.wait_level()
         primary = tier.primary()["name"]
         others = [node["name"] for node in tier.status()["nodes"] if node["name"] != primary]
         tier.kill(primary)

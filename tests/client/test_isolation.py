@@ -37,6 +37,8 @@ def test_a_transaction_that_may_write_reads_at_the_primary(
     lfsql_server: Server, autocommit: psycopg.Connection, table: str, modes: str, role: str
 ) -> None:
     filled(autocommit, table)
+    assert lfsql_server.tier is not None
+    lfsql_server.tier.wait_level()  # a replica that does not know the table could not be read
     autocommit.execute("SET lfsql.read_consistency = 'any'")
     for _ in range(4):
         autocommit.execute(f"BEGIN {modes}")

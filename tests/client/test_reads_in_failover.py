@@ -51,7 +51,7 @@ def test_no_read_waits_for_a_primary(tmp_path: Path) -> None:
     ):
         writer.execute("CREATE TABLE t (id int PRIMARY KEY)")
         writer.execute("INSERT INTO t VALUES (1)")
-        wait_until(lambda: all(node["lag_entries"] == 0 for node in tier.status()["nodes"]), 10, "level replicas")
+        tier.wait_level()
         kinds = [("any", ""), ("bounded", ""), ("session", ""), ("session", "READ ONLY")]
         readers = [Reader(dsn, level, modes) for dsn in (tier.dsn, remote) for level, modes in kinds]
         for reader in readers:

@@ -25,7 +25,7 @@ def test_what_is_left_goes_on_alone_when_asked_twice(tmp_path: Path) -> None:
         busy = lfsql("recover", "--config", one)
         assert busy.returncode == 1
         assert "in use" in busy.stderr
-        wait_until(lambda: all(node["lag_entries"] == 0 for node in tier.status()["nodes"]), 20, "level nodes")
+        tier.wait_level()
         tier.stop()
     for lost in ("n2", "n3"):
         shutil.rmtree(tmp_path / "data" / lost)

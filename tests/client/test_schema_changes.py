@@ -173,7 +173,10 @@ def test_reads_and_writes_go_on_beside_a_migration(other_proxy: str, pair: psyco
             changes += 1
 
     migration = threading.Thread(target=migrate)
+    filled_at = pair.execute("SHOW lfsql.last_index").fetchone()
+    assert filled_at is not None
     with psycopg.connect(other_proxy, autocommit=True) as other:
+        other.execute(f"SET lfsql.min_index = {filled_at[0]}")
         total = Prepared(other, "t", f"SELECT sum(a) FROM {table}")
         migration.start()
         try:
