@@ -86,7 +86,9 @@ async def _plan(state: SessionState, text: str, oids: tuple[int, ...], *, lift: 
         plan = await _described(state, plan)
     elif isinstance(plan.utility, DeclareCursor | Explain):
         # Its parameters are those of the statement inside.
-        inner, _ = worker.plans.plan(plan.utility.text, schema, parameter_oids=oids, lift=False)
+        inner, _ = worker.plans.plan(
+            plan.utility.text, schema, dialect=state.dialect, parameter_oids=oids, lift=False
+        )
         plan = dataclasses.replace(plan, parameters=inner.parameters, memo=Memo())
     return Prepared(text, oids, plan, literals, from_sql, lift)
 

@@ -7,6 +7,7 @@ authorizer and the readers' read-only connections decide for good.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -17,7 +18,7 @@ from proxy.sql.lexer import PARAMETER, QUOTED, WORD, Token, hints, sqlite_tokens
 from proxy.sql.plan import Kind, Plan
 from proxy.sql.schema import Schema
 from proxy.sql.token_cursor import Cursor
-from proxy.sql.utilities import parse_utility, tag_of
+from proxy.sql.utilities import explain_options, parse_utility, tag_of
 from proxy.sql.utility import Maintenance
 from proxy.sql.verbs import says, verb_place
 
@@ -73,6 +74,8 @@ def plan_sqlite(text: str, schema: Schema, parameter_oids: tuple[int, ...]) -> P
         return _session(text, found, schema, said)
     if first == "vacuum":
         return _vacuum(found, said)
+    if first == "explain" and len(found) > 1 and found[1].text == "(":
+        return _explain(text, found, said)
     verb = _verb(found)
     body, highest = _numbered(text, found)
     given = (*parameter_oids, *(0 for _ in range(highest - len(parameter_oids))))
@@ -108,6 +111,18 @@ def _session(text: str, found: list[Token], schema: Schema, said: tuple[tuple[st
     if utility is None:
         raise Cursor(text).error()
     return Plan(Kind.UTILITY, tag_of(utility), utility=utility, reason="utility", hints=said)
+
+
+def _explain(text: str, found: list[Token], said: tuple[tuple[str, str], ...]) -> Plan:
+    """EXPLAIN (...) is PostgreSQL's, with SQLite's SQL behind it: SQLite's own EXPLAIN knows no options."""
+    close = next((place for place, token in enumerate(found) if token.text == ")"), len(found) - 1)
+    start, end = found[1].start, found[close].end
+    cursor = Cursor(text[:end], [token for token in tokens(text[:end]) if token.start >= start])
+    asked = explain_options(cursor)
+    if close + 1 == len(found):
+        raise syntax_error("syntax error", "", end)
+    inner = replace(asked, text=text[end : found[-1].end].strip())  # with its comments, which may be hints
+    return Plan(Kind.UTILITY, tag_of(inner), utility=inner, reason="utility", hints=said)
 
 
 def _trimmed(found: list[Token]) -> list[Token]:

@@ -14,6 +14,7 @@ ALTER ... OWNER TO and CREATE EXTENSION IF NOT EXISTS plpgsql.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Literal, cast
 
 from lfsql.errors import FeatureNotSupported, InvalidParameterValue, StatementSyntax
@@ -139,38 +140,46 @@ def _deallocate(cursor: Cursor) -> Deallocate:
 
 
 def _explain(cursor: Cursor) -> Explain:
+    if cursor.looks("(") and cursor.ahead().value not in ("select", "values", "with", "table", "("):
+        asked = explain_options(cursor)
+    else:
+        asked = Explain("", cursor.one_of("analyze", "analyse") is not None)
+        cursor.accept("verbose")
+    start = cursor.tokens[cursor.at - 1].end
+    if not asked.route or cursor.ended:  # where it would go can be asked of every statement
+        _explainable(cursor)
+    cursor.rest()
+    return replace(asked, text=cursor.text[start:].strip())  # with its comments, which may be hints
+
+
+def explain_options(cursor: Cursor) -> Explain:
+    """EXPLAIN's options in parentheses, for a statement that is still to be named."""
     analyze = route = False
     shape: Literal["text", "json", "xml", "yaml"] = "text"
-    if cursor.looks("(") and cursor.ahead().value not in ("select", "values", "with", "table", "("):
-        cursor.expect("(")
+    cursor.expect("(")
 
-        def option() -> tuple[str, str]:
-            name = cursor.label()
-            value = "true"
-            if not cursor.looks(",") and not cursor.looks(")"):
-                value = setting_value(cursor).lower()
-            return name, value
+    def option() -> tuple[str, str]:
+        name = cursor.label()
+        value = "true"
+        if not cursor.looks(",") and not cursor.looks(")"):
+            value = setting_value(cursor).lower()
+        return name, value
 
-        for name, value in cursor.commas(option):
-            if name in ("analyze", "analyse"):
-                analyze = boolean(value, "analyze")
-            elif name == "route":
-                route = boolean(value, "route")
-            elif name == "format":
-                if value not in ("text", "json", "xml", "yaml"):
-                    raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
-                shape = cast(Literal["text", "json", "xml", "yaml"], value)
-            elif name in ("verbose", "costs", "settings", "buffers", "wal", "timing", "summary", "generic_plan"):
-                boolean(value, name)
-            else:
-                raise StatementSyntax(f'unrecognized EXPLAIN option "{name}"')
-        cursor.expect(")")
-    else:
-        analyze = cursor.one_of("analyze", "analyse") is not None
-        cursor.accept("verbose")
-    if not route or cursor.ended:  # where it would go can be asked of every statement
-        _explainable(cursor)
-    return Explain(cursor.rest(), analyze, shape, route)
+    for name, value in cursor.commas(option):
+        if name in ("analyze", "analyse"):
+            analyze = boolean(value, "analyze")
+        elif name == "route":
+            route = boolean(value, "route")
+        elif name == "format":
+            if value not in ("text", "json", "xml", "yaml"):
+                raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
+            shape = cast(Literal["text", "json", "xml", "yaml"], value)
+        elif name in ("verbose", "costs", "settings", "buffers", "wal", "timing", "summary", "generic_plan"):
+            boolean(value, name)
+        else:
+            raise StatementSyntax(f'unrecognized EXPLAIN option "{name}"')
+    cursor.expect(")")
+    return Explain("", analyze, shape, route)
 
 
 def _explainable(cursor: Cursor) -> None:

@@ -25,6 +25,7 @@ def told(connection: psycopg.Connection, sql: str) -> list[str]:
     ("sql", "route", "kind"),
     [
         ("SELECT * FROM {t}", ("replica ", "primary "), "read (select)"),
+        ("/* lfsql: route=n2 */ SELECT * FROM {t}", ("replica n2", "primary n2"), "read (select)"),
         ("TABLE {t}", ("replica ", "primary "), "read"),
         ("SELECT * FROM {t} FOR UPDATE", ("primary ",), "write (locks rows)"),
         ("SELECT nextval('{t}_id_seq')", ("primary ",), "write (calls nextval"),
@@ -50,6 +51,36 @@ def test_it_tells_where_and_why(
     assert lines[1].startswith(f"Kind: {kind}"), lines
     found = filled.execute(f"SELECT array_agg(n ORDER BY n) FROM {table}").fetchone()
     assert found == ([1, 2],), "it was run"
+
+
+@pytest.mark.parametrize(
+    ("sql", "route", "kind"),
+    [
+        ("SELECT [n], `id` FROM {t} /* ) */", ("replica ", "primary "), "read (select)"),
+        ("/* lfsql: route=n2 */ SELECT [n] FROM {t}", ("replica n2", "primary n2"), "read (select)"),
+        ("PRAGMA user_version", ("replica ", "primary "), "read (pragma)"),
+        ("PRAGMA journal_mode", ("primary ",), "write (pragma journal_mode)"),
+        ("REPLACE INTO {t} VALUES (1, 2)", ("primary ",), "write (replace)"),
+        ("DELETE FROM {t} WHERE n = ?", ("primary ",), "write (delete)"),
+        ("CREATE TABLE {t}_other ([a])", ("primary ",), "ddl"),
+        ("EXPLAIN QUERY PLAN SELECT [n] FROM {t}", ("replica ", "primary "), "read (explain)"),
+        ("EXECUTE known(1)", ("primary ",), "write (replace)"),
+        ("BEGIN IMMEDIATE", ("this session",), "utility"),
+        ("VACUUM", ("this session",), "utility"),
+    ],
+)
+def test_it_tells_the_same_of_the_sqlite_dialect(
+    filled: psycopg.Connection, table: str, sql: str, route: tuple[str, ...], kind: str
+) -> None:
+    filled.execute("SET lfsql.dialect = 'sqlite'")
+    filled.execute(f"PREPARE known AS REPLACE INTO {table} VALUES (?1, 7)")
+    lines = told(filled, sql.format(t=table))
+    assert lines[0].startswith(tuple(f"Route: {one}" for one in route)), lines
+    assert lines[1].startswith(f"Kind: {kind}"), lines
+    with pytest.raises(psycopg.errors.SyntaxError, match="at end of input"):
+        told(filled, "")
+    found = filled.execute(f"SELECT group_concat(n ORDER BY n) FROM {table}").fetchone()
+    assert found == ("1,2",), "it was run"
 
 
 def test_a_read_goes_where_it_says(filled: psycopg.Connection, table: str) -> None:
