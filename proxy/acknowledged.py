@@ -29,11 +29,11 @@ def make_board() -> int:
 
 
 class Acknowledged:
-    """`worker`: the number of this one; `board`: what `make_board` gave, None for a lone worker."""
+    """`worker`: the number of this one, of so many `workers`; `board`: of `make_board`, None for a lone one."""
 
-    def __init__(self, worker: int, board: int | None = None) -> None:
+    def __init__(self, worker: int, board: int | None = None, workers: int = WORKERS_MAX) -> None:
         memory = bytearray(BOARD_BYTES) if board is None else mmap.mmap(board, BOARD_BYTES)
-        self._numbers: Final = memoryview(memory).cast("Q")
+        self._numbers: Final = memoryview(memory).cast("Q")[: max(workers, worker + 1)]
         self._worker: Final = worker
         self._alone: Final = board is None
 

@@ -30,9 +30,16 @@ def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index
     if policy.level == "any":
         return ""
     history = topology.history
-    if index >= required and index >= history.commit_index and now - topology.heard_at <= policy.silence_s_max:
+    entries_max = policy.lag_entries_max
+    newest = 0 if entries_max is None else topology.newest()
+    if (
+        index >= required
+        and index >= history.commit_index
+        and now - topology.heard_at <= policy.silence_s_max
+        and (entries_max is None or newest - index <= entries_max)
+    ):
         return ""  # all there is, as far as was heard, and that not long ago
-    verdict = judge(history, index, now, policy.limits(required))
+    verdict = judge(history, index, now, policy.limits(required), newest)
     return "" if verdict.eligible else verdict.reason
 
 

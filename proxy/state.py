@@ -41,6 +41,9 @@ IDLE: Final = "I"
 IN_TRANSACTION: Final = "T"
 FAILED: Final = "E"
 
+HEARSAY_MS_MAX: Final = 1_000
+"""Where lag is limited in entries alone: how old what they are counted from may be.  A primary that nobody confirms
+is read for as long."""
 TIMED_OUT: Final = "canceling statement due to statement timeout"
 
 
@@ -53,6 +56,7 @@ class ReadPolicy:
     """The settings that decide where a read may go, as numbers.  Made anew when a setting changes."""
 
     __slots__ = (
+        "_silence_ms_max",
         "lag_entries_max",
         "lag_ms_max",
         "level",
@@ -72,7 +76,11 @@ class ReadPolicy:
         self.min_index = int(values["lfsql.min_index"])
         self.shared = values["lfsql.causality"] == "proxy"
         """What any session of the proxy was told of counts as seen by this one."""
-        self.silence_s_max = self.lag_ms_max / 1000 if self.lag_ms_max is not None else float("inf")
+        alone = self.lag_ms_max is None and self.lag_entries_max is not None
+        self._silence_ms_max = HEARSAY_MS_MAX if alone else None
+        silence_ms = self.lag_ms_max if self.lag_ms_max is not None else self._silence_ms_max
+        self.silence_s_max = inf if silence_ms is None else silence_ms / 1000
+        """How old the news of the newest copy may be."""
 
     def required(self, seen: Index) -> Index:
         """The log index that a read of a session that has seen `seen` must not be older than."""
@@ -81,7 +89,7 @@ class ReadPolicy:
         return self.min_index if self.level == "bounded" else 0
 
     def limits(self, required: Index) -> LagLimits:
-        return LagLimits(self.lag_ms_max, self.lag_entries_max, None, required)
+        return LagLimits(self.lag_ms_max, self.lag_entries_max, self._silence_ms_max, required)
 
 
 class Saved(NamedTuple):

@@ -21,6 +21,7 @@ from lfsql.core.freshness import CommitHistory, Pings, confirmed_time
 from lfsql.core.ids import Index, Term
 from lfsql.core.requests import CANDIDATE, LEARNER, PRIMARY, QUARANTINED, REPLICA, UNREACHABLE, Heartbeat, Ping
 from lfsql.errors import Diverged, LinkLost, NoPrimary
+from proxy.acknowledged import Acknowledged
 from proxy.balancer import Balancer
 from proxy.balancing.health import Health, HealthLimits
 from proxy.balancing.latency import Latency
@@ -159,7 +160,14 @@ class Node:
 class Topology:
     """Nodes by name.  Changed only by `add`, `remove`, `heard` and `lost`, on the event loop."""
 
-    def __init__(self, nodes: Iterable[Node], history: CommitHistory, balancing: Balancing | None = None) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        history: CommitHistory,
+        balancing: Balancing | None = None,
+        acknowledged: Acknowledged | None = None,
+    ) -> None:
+        """`acknowledged`: what this proxy's workers were told of commits."""
         self.schema_index: Index = 0
         """The newest schema change heard of."""
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
@@ -169,6 +177,7 @@ class Topology:
         """Who may be sent writes now; None while there is nobody."""
         self.commit_index: Index = 0
         """The highest heard."""
+        self._acknowledged: Final = acknowledged
         self.heard_at = float("-inf")
         """Up to when a quorum is known to have confirmed the primary."""
         self.balancer = Balancer(self.nodes, balancing or Balancing(), monotonic())
@@ -245,11 +254,19 @@ class Topology:
                         # What waits to be sent is for nobody any more, and must not be there when it wakes up.
                         node.link.close(LinkLost(f"node '{node.name}' is silent"))
 
+    def newest(self) -> Index:
+        """How far commits are known to have come: what was heard, and what any worker of the proxy acknowledged."""
+        if self._acknowledged is not None:
+            self.commit_index = max(self.commit_index, self._acknowledged.index)
+        return self.commit_index
+
     def freshness(self, index: Index, now: float) -> tuple[float | None, int]:
-        """How many seconds stale a copy at `index` can be, None when that is not known, and how many entries."""
+        """How many seconds stale a copy at `index` can be, None when that is not known, and how many entries it is
+        behind what was heard."""
+        lag_entries = max(0, self.commit_index - index)
         if index >= self.history.commit_index and self.heard_at > 0:
-            return now - self.heard_at, 0
-        return self.history.staleness(index, now), max(0, self.history.commit_index - index)
+            return now - self.heard_at, lag_entries
+        return self.history.staleness(index, now), lag_entries
 
     def confirmed(self, asked_at: float, index: Index) -> None:
         """A quorum confirmed the primary after `asked_at`: nothing beyond `index` was committed by then."""

@@ -98,11 +98,12 @@ class Worker:
         self._defaults_of = {
             user: {**self._defaults, **settings_given(given)} for user, given in config.users.items()
         }
-        self.acknowledged = Acknowledged(number, board)
+        self.acknowledged = Acknowledged(number, board, config.workers)
         self.topology = Topology(
             [_node_of(upstream) for upstream in config.nodes],
             CommitHistory(HISTORY_S_MAX, HISTORY_ENTRIES_MAX),
             config.balancing,
+            self.acknowledged,
         )
         self.notifications = Notifications(self.topology, self._heard)
         self.members = Members(self.topology, self._keep, self._known)

@@ -174,8 +174,8 @@ def settle(state: SessionState, node: Node, link: Link | None, outcome: Outcome)
     unit.node = node
     unit.link = link
     if outcome.state == COMMITTED:
-        state.worker.topology.committed(outcome.index)
         if not state.local:  # else it may be lost, and its place in the log be another's
+            state.worker.topology.committed(outcome.index)
             state.worker.acknowledged.tell(outcome.index)
         state.seen_index = max(state.seen_index, outcome.index)
         if state.listener is not None:

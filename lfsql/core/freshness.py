@@ -168,11 +168,14 @@ class Verdict(msgspec.Struct, frozen=True):
     lag_entries: int
 
 
-def judge(history: CommitHistory, applied: Index, now: float, limits: LagLimits) -> Verdict:
-    """Whether a copy at index `applied` is fresh enough, and why not."""
+def judge(history: CommitHistory, applied: Index, now: float, limits: LagLimits, commit_index: Index = 0) -> Verdict:
+    """Whether a copy at index `applied` is fresh enough, and why not.
+
+    `commit_index`: how far commits are known to have come from elsewhere than the history, at no time that is known.
+    """
     staleness = history.staleness(applied, now)
     staleness_ms = None if staleness is None else staleness * 1000
-    lag_entries = max(history.commit_index - applied, 0)
+    lag_entries = max(max(history.commit_index, commit_index) - applied, 0)
     limited = any(limit is not None for limit in (limits.lag_ms_max, limits.lag_entries_max, limits.silence_ms_max))
     reason = FRESH
     if applied < limits.min_index:

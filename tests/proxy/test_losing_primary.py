@@ -24,6 +24,7 @@ from lfsql.core.requests import (
     Submit,
 )
 from lfsql.errors import LfsqlError, LinkLost, NoPrimary, OutcomeUnknown, QueryCanceled
+from proxy.acknowledged import Acknowledged
 from proxy.reading import current_index
 from proxy.state import SessionState
 from proxy.topology import Node, Topology
@@ -54,6 +55,7 @@ class FakeWorker:
     def __init__(self) -> None:
         nodes = [Node(name, f"{name}:1", "") for name in ("n1", "n2")]
         self.topology = Topology(nodes, CommitHistory(60.0, 100))
+        self.acknowledged = Acknowledged(0)
 
     async def ask(
         self,
