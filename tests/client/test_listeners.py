@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import asyncpg
 import msgspec
 import psycopg
 import pytest
 
 from lfsql.config import ListenerConfig, load_proxy
-from lfsql.testing.cluster import free_port, wait_until
+from lfsql.testing.cluster import Tier, free_port, running_tier, wait_until
 from tests.client.conftest import Server, route_of
 from tests.client.second_proxy import answers, serving
 
@@ -18,19 +23,25 @@ pytestmark = pytest.mark.client
 
 @pytest.fixture(scope="module")
 def ports(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int, int]]:
-    """Of a second proxy on the tier's nodes: for all, for reading and writing, for reading only."""
     if server.tier is None:
         pytest.skip("LFSQL_TEST_DSN: a test of lfsql's own")
+    with three_listeners(server.tier, tmp_path_factory.mktemp("proxy")) as found:
+        yield found
+
+
+@contextmanager
+def three_listeners(tier: Tier, directory: Path) -> Iterator[tuple[int, int, int]]:
+    """The ports of a second proxy on the tier's nodes: for all, for reading and writing, for reading only."""
     every, write, read = free_port(), free_port(), free_port()
     config = msgspec.structs.replace(
-        load_proxy(server.tier.directory / "proxy.toml"),
+        load_proxy(tier.directory / "proxy.toml"),
         listen=f"127.0.0.1:{every}",
         listeners=(
             ListenerConfig(address=f"127.0.0.1:{write}", purpose="read-write"),
             ListenerConfig(address=f"127.0.0.1:{read}", purpose="read-only"),
         ),
     )
-    with serving(config, tmp_path_factory.mktemp("proxy")):
+    with serving(config, directory):
         wait_until(lambda: all(answers(dsn(port)) for port in (every, write, read)), 20, "the proxy to serve")
         yield every, write, read
 
@@ -104,3 +115,52 @@ def test_libpq_tells_them_apart(ports: tuple[int, int, int], wanted: str, found:
         assert connection.info.port == ports[found]
     with psycopg.connect(dsn(ports[0], ports[2], target_session_attrs=wanted)) as connection:
         assert connection.info.port == (ports[0] if found == 1 or wanted == "any" else ports[2])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "standby"),
+    [("primary", False), ("read-write", False), ("standby", True), ("read-only", True), ("prefer-standby", True)],
+)
+def test_asyncpg_tells_them_apart(ports: tuple[int, int, int], wanted: str, standby: bool) -> None:
+    async def found(*listed: int) -> bool:
+        """Whether it stands by, in its own words."""
+        connection = await asyncpg.connect(
+            host=["127.0.0.1"] * len(listed),
+            port=list(listed),
+            user="lfsql",
+            database="lfsql",
+            target_session_attrs=wanted,
+        )
+        try:
+            return bool(await connection.fetchval("SELECT pg_is_in_recovery()"))
+        finally:
+            await connection.close()
+
+    _, write, read = ports
+    assert asyncio.run(found(write, read)) is standby
+    assert asyncio.run(found(read, write)) is standby
+
+
+def test_what_a_listener_is_for_stays_so_through_a_failover(tmp_path: Path) -> None:
+    with running_tier(tmp_path / "data") as tier, three_listeners(tier, tmp_path) as listening:
+        with psycopg.connect(tier.dsn, autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        every, write, read = [psycopg.connect(dsn(port), autocommit=True) for port in listening]
+        with every, write, read:
+            for number in range(2):
+                for session, standby in ((every, False), (write, False), (read, True)):
+                    assert session.execute("SELECT pg_is_in_recovery()").fetchone() == (standby,)
+                    assert session.execute("SHOW transaction_read_only").fetchone() == ("on" if standby else "off",)
+                    assert session.info.parameter_status("in_hot_standby") == ("on" if standby else "off")
+                    if not standby:
+                        session.execute("INSERT INTO t SELECT count(*) FROM t")
+                    assert session.execute("/* lfsql: read_consistency=strong */ SELECT count(*) FROM t").fetchone()
+                    assert route_of(session)["role"] in (
+                        ("replica", "primary") if session is not write else ("primary",)
+                    )
+                with psycopg.connect(dsn(listening[2], listening[1], target_session_attrs="primary")) as found:
+                    assert found.info.port == listening[1]
+                with psycopg.connect(dsn(listening[1], listening[2], target_session_attrs="standby")) as found:
+                    assert found.info.port == listening[2]
+                if number == 0:
+                    tier.kill(tier.primary()["name"], signal.SIGKILL)
