@@ -46,7 +46,7 @@ from lfsql.errors import (
     StalePlan,
 )
 from lfsql.node.cutting import PIECE_BYTES_MAX, UNIT_BYTES_AROUND, check_statements, cut
-from lfsql.node.run_control import STEPS_A_LOOK, RunControl
+from lfsql.node.run_control import RunControl
 from lfsql.node.work import Work, fault_of
 from lfsql.storage.engine import BatchLost, Engine
 from lfsql.storage.functions.limits import patience
@@ -185,7 +185,7 @@ class UnitRunner:
         engine.notifications.bytes_max = min(
             engine.notifications.bytes_max, self._record_bytes_max - UNIT_BYTES_AROUND
         )
-        engine.connection.set_progress_handler(control.is_stopped, STEPS_A_LOOK)
+        engine.stopping.wanted = control.is_stopped
         self.names = SchemaNames()
         self._straightness = Straightness(engine.connection)
         self._schema_index = engine.schema_index
@@ -244,7 +244,7 @@ class UnitRunner:
     def run(self, plan: Plan) -> Report:
         """Raises what commit() raises: after the quorum that is the end of the process."""
         engine = self._engine
-        patience.stopped = self._control.is_stopped
+        patience.stopped = engine.stopping.is_due
         report = Report()
         if plan.commit is not None:
             if not engine.connection.in_transaction:
@@ -317,6 +317,8 @@ class UnitRunner:
                 report.ran = [Ran(work, self._failed(work, (), self._fault(work, lost.fault)))]
                 report.survivors = works[:number] + works[number + 1 :]
                 return
+            finally:
+                self._control.leave()
             report.ran.append(ran)
 
     def _run_one(self, work: Work) -> Ran:
@@ -382,7 +384,7 @@ class UnitRunner:
     def _continue(self, work: Work, question: Submit, results: list[Result]) -> Ran:
         engine = self._engine
         try:
-            self._check(work)
+            self._check_plan(work, question)
             self._operate(work, results)
         except LfsqlError as error:
             _raise_fatal(error)
@@ -397,7 +399,7 @@ class UnitRunner:
             except LfsqlError as error:
                 _raise_fatal(error)
                 engine.abandon_unit()
-                return Ran(work, self._failed(work, results, error))
+                return Ran(work, self._failed(work, results, self._fault(work, error)))
         if question.end == ROLLBACK:
             engine.abandon_unit()
             return Ran(work, Outcome(question.request, ABORTED, tuple(results), None, 0, engine.schema_index))
@@ -406,11 +408,11 @@ class UnitRunner:
     # -- Parts of both ---------------------------------------------------------------------------------------
 
     def _check(self, work: Work) -> None:
-        question = work.question
-        if work.stopped is not None:
-            raise work.stopped
-        if not isinstance(question, Submit):
-            return
+        self._control.check()
+        if isinstance(work.question, Submit):
+            self._check_plan(work, work.question)
+
+    def _check_plan(self, work: Work, question: Submit) -> None:
         wanted, actual = question.schema_index, self._engine.schema_index
         if wanted not in (-1, actual, self.names.of(actual)):
             raise StalePlan(f"the statement was planned for schema {wanted}, the database is at {actual}")
@@ -430,8 +432,7 @@ class UnitRunner:
         if not results:
             engine.restart_results()
         for operation in operations[len(results) :]:
-            if work.stopped is not None:
-                raise work.stopped
+            self._control.check()
             results.append(run_straight(engine, operation, bytes_max) if bytes_max else engine.run(operation))
 
     def _close(self, work: Work, results: list[Result]) -> Ran:

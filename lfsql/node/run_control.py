@@ -2,8 +2,11 @@
 
 The only state that the event loop and the engine's thread share.  A work that is stopped is marked; the thread looks
 at the mark before each operation, and SQLite looks at it while a statement runs (its progress handler).  Interrupting
-SQLite only hurries that, inside of what takes few steps for long, as counting a table: between two statements an
-interrupt is forgotten, and the mark is not.
+SQLite only hurries that, inside of what takes few steps for long, as counting a table.  Both reach a client's own
+statements alone (`lfsql.storage.stopping`).
+
+A work that has run is over, and cannot be stopped any more: what comes then, and what comes after its last
+statement, belongs to nobody.  So a COMMIT with nothing left to run is never answered with a cancel.
 """
 
 from __future__ import annotations
@@ -12,14 +15,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from lfsql.errors import LfsqlError, QueryCanceled
 from lfsql.node.work import Work, run_ms_max
-
-STEPS_A_LOOK: Final = 100_000
-"""SQLite's steps between two looks at the mark: a few milliseconds.  More than any statement of our own takes: those
-that take back what was stopped must come to their end."""
 
 
 class RunControl:
@@ -33,21 +31,33 @@ class RunControl:
 
     def enter(self, work: Work) -> None:
         with self._lock:
+            work.over = False
             self._current = work
             self._started = time.monotonic()
 
     def leave(self) -> None:
+        """The current work, if there is one, has run."""
         with self._lock:
-            self._current = None
+            if self._current is not None:
+                self._current.over = True
+                self._current = None
 
     def is_stopped(self) -> bool:
         """Whether what runs now is to end."""
         current = self._current
         return current is not None and current.stopped is not None
 
+    def check(self) -> None:
+        """Raises what the work that runs now was stopped with.  What is run again is not stopped by what is past."""
+        current = self._current
+        if current is not None and current.stopped is not None:
+            raise current.stopped
+
     def stop(self, work: Work, error: LfsqlError) -> None:
-        """Make `work` fail with `error`: at once when it runs, before it starts otherwise."""
+        """Make `work` fail with `error`: at once when it runs, before it starts otherwise; not when it has run."""
         with self._lock:
+            if work.over:
+                return
             work.stopped = error
             if self._current is work:
                 self._interrupt()
@@ -56,11 +66,10 @@ class RunControl:
         """Stop what runs longer than it may.  Returns in how many seconds to look again: `works` are the batch."""
         with self._lock:
             current, started = self._current, self._started
-        if current is None or not run_ms_max(current):
-            # It has no limit, or what lies below is committed first: another one of the batch may be next.
-            return min((limit for work in works if (limit := run_ms_max(work))), default=math.inf) / 1000
-        left = run_ms_max(current) / 1000 - (time.monotonic() - started)
-        if left <= 0:
+        if current is not None and run_ms_max(current):
+            left = run_ms_max(current) / 1000 - (time.monotonic() - started)
+            if left > 0:
+                return left
             self.stop(current, QueryCanceled("canceling statement due to statement timeout"))
-            return math.inf
-        return left
+        # Another one of the batch may be next.
+        return min((limit for work in works if (limit := run_ms_max(work))), default=math.inf) / 1000

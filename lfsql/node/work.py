@@ -25,7 +25,7 @@ class Work:
 
     `known_new`: this primary has seen an earlier sequence of the client, so nothing can be recorded of this one.
     `asked_at`: when it arrived, on the clock that consensus uses; now when not given.
-    `stopped`: a cancel or a time limit; set by the loop, read by the engine's thread.
+    `stopped`: a cancel or a time limit, `over`: too late for one; both are `lfsql.node.run_control`'s.
     `waits_until`: when it has waited for the writer for too long, on trio's clock.
     """
 
@@ -34,6 +34,7 @@ class Work:
         "asker",
         "client",
         "known_new",
+        "over",
         "question",
         "sequence",
         "size",
@@ -52,6 +53,7 @@ class Work:
         self.sequence = 0 if isinstance(question, Describe) else question.sequence
         self.known_new = False
         self.stopped: LfsqlError | None = None
+        self.over = False
         self.waits_until = NEVER
 
 

@@ -58,6 +58,7 @@ from lfsql.storage.heap import without_limit
 from lfsql.storage.inspection import Described, Inspected, Inspector
 from lfsql.storage.opening import LENGTH_BYTES_MAX, open_for_writing
 from lfsql.storage.row_changes import ROWS_BEGIN
+from lfsql.storage.stopping import Stopping
 from lfsql.storage.unit import REBUILD_BEGIN, REBUILD_END, OpenUnit
 from lfsql.storage.unit_reads import BatchLost
 
@@ -129,6 +130,7 @@ class Engine:
         self._provisional = _PROVISIONAL
         self.cursor = self.connection.cursor()
         self._own_cursor = self.connection.cursor()
+        self.stopping = Stopping(self.connection)
         self.random = StatementRandom()
         self.random.register(self.connection)
         self.effect = EffectDigest(self.connection)
@@ -220,8 +222,7 @@ class Engine:
             self.clock_us = max(self.clock_us, unit.clock_us)
         self._closed.clear()
         self.position = self._seen = position
-        if self.schema_index != self._committed_schema:
-            self.schema_index = self._committed_schema
+        self.schema_index = self._committed_schema
 
     def rollback(self) -> None:
         """Undo everything since begin(), an open unit too.  Nothing to undo is no error."""
@@ -351,8 +352,8 @@ class Engine:
         return Recorded(*found)
 
     def interrupt(self) -> None:
-        """Stop the statement that runs, from any thread; it raises QueryCanceled, for a write inside BatchLost."""
-        self.connection.interrupt()
+        """Stop the client's statement that runs, from any thread: QueryCanceled, for a write inside BatchLost."""
+        self.stopping.interrupt()
 
     def close(self) -> None:
         """Rolls back what is open."""
@@ -372,6 +373,11 @@ class Engine:
         except apsw.NoMemError:
             with without_limit():
                 self._own_cursor.execute(sql, None, prepare_flags=INTERNAL)
+
+    def let_go(self) -> None:
+        """A client's statement failed: it may stand between two rows."""
+        self.cursor.close(True)
+        self.cursor = self.connection.cursor()
 
     def inspect(self, sql: str) -> Inspected:
         return self._inspector.known.get(sql) or self._inspector.inspect(sql)
@@ -410,7 +416,8 @@ class Engine:
 
     def check_foreign_keys(self) -> None:
         """Raises ForeignKeyViolation when a row of any table breaks a foreign key."""
-        found = find_any_violation(self.connection)
+        with self.stopping:
+            found = find_any_violation(self.connection)
         if found is not None:
             raise found
 

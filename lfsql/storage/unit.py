@@ -207,13 +207,13 @@ class OpenUnit:
         waiting = iter(sets)
         began = time.monotonic()
         try:
-            cursor = engine.cursor
-            if len(sets) == 1:
-                cursor.execute(sql, next(waiting))
-                rows = self.reads.collect(cursor)
-                changed = connection.changes() if connection.total_changes() != before else 0
-            else:
-                rows, changed = self._execute_many(sql, waiting, inspected, before)
+            with engine.stopping:
+                if len(sets) == 1:
+                    engine.cursor.execute(sql, next(waiting))
+                    rows = self.reads.collect(engine.cursor)
+                    changed = connection.changes() if connection.total_changes() != before else 0
+                else:
+                    rows, changed = self._execute_many(sql, waiting, inspected, before)
             if engine.has_virtual_tables:
                 engine.execute(f"SAVEPOINT {_FLUSH}")
                 engine.execute(f"RELEASE {_FLUSH}")
@@ -285,7 +285,8 @@ class OpenUnit:
         made: Statement | None = None
         if recording is None and creates and self._protected:
             recording = self._new_recording()
-            made = created_with_rows(engine.connection, creates, recording)
+            with engine.stopping:
+                made = created_with_rows(engine.connection, creates, recording)
             if made is None:
                 recording = None
             else:
@@ -315,6 +316,7 @@ class OpenUnit:
         Raises BatchLost when SQLite took back more.
         """
         engine = self.engine
+        engine.let_go()
         fault = translate(error, engine.connection, statement.sql)
         # Looking for the row rolls a schema change back, which virtual tables with open changes do not like.
         looked_for = explained and self._protected and not engine.has_virtual_tables
@@ -468,7 +470,8 @@ class OpenUnit:
         targets = [target(statement.sql) for statement in self.statements]
         inserted = [table for verb, table in targets if verb != "DELETE"]
         changed = [table for verb, table in targets if verb != "INSERT"]
-        found = find_violation(self.engine.connection, inserted, changed)
+        with self.engine.stopping.beside(self.reads.are_open):
+            found = find_violation(self.engine.connection, inserted, changed)
         return found or foreign_key_violation(self.statements[-1].sql if self.statements else "")
 
     def _check_deferred(self) -> None:

@@ -58,7 +58,8 @@ class UnitReads:
             cursor = engine.connection.cursor()
             portal = self._open(operation.portal, Portal(operation.sql, cursor, 0))
             try:
-                cursor.execute(operation.sql, operation.parameters)
+                with engine.stopping.beside(True):
+                    cursor.execute(operation.sql, operation.parameters)
             except Exception as error:
                 del self._portals[operation.portal]
                 raise self._failed(error, operation.sql) from error
@@ -66,8 +67,9 @@ class UnitReads:
             self._done += 1
             return self.fetch(operation.portal, operation.rows_max)
         try:
-            engine.cursor.execute(operation.sql, operation.parameters)
-            rows = self.collect(engine.cursor)
+            with engine.stopping.beside(self.are_open):
+                engine.cursor.execute(operation.sql, operation.parameters)
+                rows = self.collect(engine.cursor)
         except Exception as error:
             raise self._failed(error, operation.sql) from error
         self._done += engine.random.drawn
@@ -101,6 +103,11 @@ class UnitReads:
         rows = _take(portal, wanted)
         self._give(rows_bytes(rows))
         return Result(rows, 0, more=bool(portal.rows))
+
+    @property
+    def are_open(self) -> bool:
+        """There are portals whose queries have not come to their end."""
+        return any(portal.cursor is not None for portal in self._portals.values())
 
     def settle(self) -> None:
         """Before a write: what open portals still have to give is read now."""
@@ -137,13 +144,14 @@ class UnitReads:
         random.resume(portal.random_state)
         size = 0
         try:
-            for chunk, chunk_size in in_chunks(cursor, rows_wanted - len(portal.rows)):
-                portal.rows += chunk
-                size += chunk_size
-                if size > bytes_max:
-                    raise LimitExceeded(
-                        f"the result takes more than {bytes_max} bytes", hint="Fetch fewer rows at a time."
-                    )
+            with self._engine.stopping.beside(True):
+                for chunk, chunk_size in in_chunks(cursor, rows_wanted - len(portal.rows)):
+                    portal.rows += chunk
+                    size += chunk_size
+                    if size > bytes_max:
+                        raise LimitExceeded(
+                            f"the result takes more than {bytes_max} bytes", hint="Fetch fewer rows at a time."
+                        )
         except Exception as error:
             portal.close()
             raise self._failed(error, portal.sql) from error
@@ -159,6 +167,7 @@ class UnitReads:
             raise LimitExceeded(what, hint="Use LIMIT, or read outside of the transaction.")
 
     def _failed(self, error: Exception, sql: str) -> LfsqlError:
+        self._engine.let_go()
         fault = translate(error, self._engine.connection, sql)
         if not self._engine.connection.in_transaction:
             self._engine.lost()

@@ -184,8 +184,11 @@ def test_rows_that_a_write_returns_can_be_fetched_in_pieces(open_pair: Pair) -> 
 
 def test_a_portal_that_fails_midway_closes_and_the_unit_goes_on(open_pair: Pair) -> None:
     run = open_pair.primary.run
-    engine = open_pair.primary
-    engine.connection.create_scalar_function("stop", lambda *_: engine.interrupt(), 0)
+
+    def stop(*_: object) -> None:
+        raise QueryCanceled("canceling statement due to user request")
+
+    open_pair.primary.connection.create_scalar_function("stop", stop, 0)
     insert(open_pair, *range(1, 20))
     run(Run("SELECT a, CASE WHEN a > 5 THEN stop() END FROM t ORDER BY a", (), portal=1, rows_max=2))
     with pytest.raises(QueryCanceled):
