@@ -7,13 +7,13 @@ from typing import Final
 from lfsql.core.entry import Value
 from lfsql.core.requests import HOLD, Row, Run
 from lfsql.errors import (
-    ActiveTransaction,
     DuplicateCursor,
     DuplicatePreparedStatement,
     FeatureNotSupported,
     LimitExceeded,
     NoActiveTransaction,
     ObjectNotInPrerequisiteState,
+    ReadOnlyTransaction,
     StatementSyntax,
     UndefinedCursor,
     UndefinedPreparedStatement,
@@ -53,7 +53,7 @@ from proxy.sql.utility import (
 from proxy.state import IDLE, SessionState
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows, load
 from proxy.transaction import close_all_portals, run_transaction_statement
-from proxy.transaction_modes import MODES, check_may_write, set_mode, warn
+from proxy.transaction_modes import MODES, check_alone, check_may_write, read_only, set_mode, warn
 from proxy.unit import Step, told_nothing
 from proxy.writing import flush_unit
 
@@ -64,11 +64,17 @@ SHOW_ALL: Final = (
 )
 
 
+CHANGES_NOTHING: Final = frozenset(("COMMENT", "GRANT", "REVOKE", "CREATE", "ALTER", "DROP"))
+"""First words of what PostgreSQL counts as writing, also where it has no effect here, or no work to do."""
+
+
 async def run_utility(state: SessionState, plan: Plan, parameters: tuple[Value, ...], telling: Telling) -> None:
     """Carry out a utility statement and tell its result."""
     utility = plan.utility
     if utility is None:
         raise StatementSyntax("the statement is no command")
+    if isinstance(utility, Maintenance) and utility.tag.partition(" ")[0] in CHANGES_NOTHING:
+        check_may_write(state, utility.tag)
     tell_notices(state, plan)
     if state.status == IDLE and isinstance(utility, Commit | Rollback):
         tag: str | None = await _end_implicit_transaction(state, utility)
@@ -196,8 +202,7 @@ def _shown(state: SessionState, utility: ShowSetting) -> list[Row]:
 
 async def _discard(state: SessionState, what: str) -> str:
     if what == "all":
-        if state.in_block:
-            raise ActiveTransaction("DISCARD ALL cannot run inside a transaction block")
+        check_alone(state, "DISCARD ALL")
         await close_all_portals(state)
         state.statements.clear()
         want(state, Unlisten(None))
@@ -268,7 +273,7 @@ def _cursor(state: SessionState, name: str) -> Portal:
 
 
 async def _declare(state: SessionState, utility: DeclareCursor, parameters: tuple[Value, ...]) -> str:
-    if state.status == IDLE and not utility.hold:
+    if not state.in_block and not utility.hold:
         raise NoActiveTransaction("DECLARE CURSOR can only be used in transaction blocks")
     if utility.name in state.portals:
         raise DuplicateCursor(f'cursor "{utility.name}" already exists')
@@ -346,16 +351,23 @@ async def _close_one(state: SessionState, portal: Portal) -> None:
 
 
 async def _maintain(state: SessionState, utility: Maintenance) -> str:
-    if utility.tag == "VACUUM" and (state.in_block or state.in_unit):
-        raise ActiveTransaction("VACUUM cannot run inside a transaction block")
-    if utility.tag == "COMMENT":
-        check_may_write(state, utility.tag)
+    if utility.tag == "VACUUM":
+        check_alone(state, utility.tag)
     if utility.tag == "LOCK TABLE":
-        if state.status == IDLE:
-            raise NoActiveTransaction("LOCK TABLE can only be used in transaction blocks")
-        # There is one writer: to hold it is to hold every table.
-        step = Step((Run("SELECT 1"),), told_nothing, nowait=utility.nowait)
-        state.unit.add(step, writes=True)
-        state.outbox.expect(step)
-        await flush_unit(state, HOLD)
+        await _lock(state, utility)
     return utility.tag
+
+
+async def _lock(state: SessionState, utility: Maintenance) -> None:
+    """There is one writer: to hold it is to hold every table."""
+    row_exclusive = utility.mode == "row exclusive"
+    if utility.takes_writer and not row_exclusive and state.settings.values["in_hot_standby"] == "on":
+        raise ReadOnlyTransaction("cannot execute LOCK TABLE during recovery")
+    if not state.in_block:
+        raise NoActiveTransaction("LOCK TABLE can only be used in transaction blocks")
+    if not utility.takes_writer or (row_exclusive and read_only(state)):
+        return
+    step = Step((Run("SELECT 1"),), told_nothing, nowait=utility.nowait)
+    state.unit.add(step, writes=True)
+    state.outbox.expect(step)
+    await flush_unit(state, HOLD)

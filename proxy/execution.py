@@ -27,7 +27,7 @@ from proxy.sql.memo import keep
 from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.state import IDLE, SessionState
 from proxy.statements import ListRows, Prepared, RowSource
-from proxy.transaction_modes import check_may_write, read_only, reads_one_view
+from proxy.transaction_modes import check_alone, check_may_write, read_only, reads_one_view
 from proxy.unit import SEND_BYTES, Step
 from proxy.writing import flush_unit
 
@@ -186,6 +186,8 @@ async def add_step(
     plan = prepared.plan
     if not is_read(plan):
         check_may_write(state, plan.tag)
+    if plan.alone:
+        check_alone(state, f"{plan.tag} CONCURRENTLY")
     tell_notices(state, plan)
     tell = teller or result_teller(state, plan, telling)
     step = Step(operations(state, prepared, parameters), tell, plan, nowait=plan.nowait)

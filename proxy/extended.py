@@ -41,6 +41,7 @@ from proxy.pg.messages import (
 )
 from proxy.planning import bind, check_parameters, current, newest, prepare, split_text
 from proxy.sql.plan import Kind
+from proxy.sql.utility import Commit, Rollback
 from proxy.state import FAILED, IDLE, SessionState
 from proxy.statements import ListRows, Portal, Prepared
 from proxy.transaction import check_not_failed, end_implicit
@@ -158,6 +159,11 @@ async def describe(state: SessionState, message: Describe) -> None:
 
 async def execute_portal(state: SessionState, message: Execute) -> None:
     portal = find_portal(state, message.portal)
+    await _run_portal(state, portal, message)
+    state.pipelining = not isinstance(portal.prepared.plan.utility, Commit | Rollback)
+
+
+async def _run_portal(state: SessionState, portal: Portal, message: Execute) -> None:
     prepared = portal.prepared
     plan = prepared.plan
     if state.status == FAILED:

@@ -17,19 +17,31 @@ import trio
 from lfsql.core.entry import Value
 from lfsql.core.ids import Index
 from lfsql.core.requests import HOLD
-from lfsql.errors import CachedPlanChanged, FeatureNotSupported, IndeterminateType, LimitExceeded
+from lfsql.errors import (
+    CachedPlanChanged,
+    FeatureNotSupported,
+    IndeterminateType,
+    InFailedTransaction,
+    LfsqlError,
+    LimitExceeded,
+    UnreadableStatement,
+)
 from proxy.functions import call
 from proxy.hints import check_hints
 from proxy.passthrough import result_columns
 from proxy.pg.oids import TEXT
 from proxy.pg.types import parameters_decoder
+from proxy.sql.ddl import ddl_tag
+from proxy.sql.fingerprint import CHARACTERS_MAX
+from proxy.sql.lexer import tokens
 from proxy.sql.memo import Memo, keep
 from proxy.sql.plan import ANY_SCHEMA, Kind, Plan
 from proxy.sql.planner import Dialect, Source, split
 from proxy.sql.planner import plan as plan_statement
 from proxy.sql.utility import DeclareCursor, Explain
-from proxy.state import IDLE, SessionState
+from proxy.state import FAILED, IDLE, SessionState
 from proxy.statements import Prepared
+from proxy.transaction_modes import check_may_write, read_only
 from proxy.writing import check_patience, flush_unit
 
 T = TypeVar("T")
@@ -65,7 +77,42 @@ async def prepare(
     """
     if state.schema_changed:
         await _own_schema(state)
-    return await _plan(state, text, oids, lift=lift, from_sql=from_sql)
+    try:
+        return await _plan(state, text, oids, lift=lift, from_sql=from_sql)
+    except UnreadableStatement:
+        raise
+    except LfsqlError as error:
+        # What names mean is asked only of statements that may run at all.
+        if state.status == FAILED:
+            raise InFailedTransaction from error
+        if read_only(state) and state.dialect == "postgresql" and (tag := ddl_tag(tokens(text))):
+            check_may_write(state, tag)
+        raise
+
+
+async def prepare_ahead(state: SessionState, found: list[Source]) -> dict[int, Prepared]:
+    """Look at all statements of a text before one of them runs.  What the text alone shows to be wrong with one keeps
+    all from running, as in PostgreSQL; what depends on the schema is for later, as those before it may change that.
+
+    Their plans are in the cache then.  Gives those of statements that are too long for it, by their place.  Raises
+    UnreadableStatement.
+    """
+    long: dict[int, Prepared] = {}
+    for place, statement in enumerate(found):
+        if state.dialect != "postgresql" or "dialect" in statement.text.lower():
+            break  # what follows one that sets lfsql.dialect is another language's
+        try:
+            prepared = await _plan(state, statement.text, (), lift=True, from_sql=False)
+        except UnreadableStatement as error:
+            if error.position:
+                error.position += statement.offset
+            raise
+        except LfsqlError:
+            continue
+        if len(statement.text) > CHARACTERS_MAX and prepared.plan.utility is None:
+            long[place] = prepared
+        await state.pace()
+    return long
 
 
 async def _plan(state: SessionState, text: str, oids: tuple[int, ...], *, lift: bool, from_sql: bool) -> Prepared:

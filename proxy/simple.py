@@ -6,7 +6,7 @@ from lfsql.errors import LfsqlError, UndefinedParameter
 from proxy.commands import run_utility
 from proxy.execution import SIMPLE, execute
 from proxy.pg import encode
-from proxy.planning import LONG_CHARACTERS, prepare, split_text
+from proxy.planning import LONG_CHARACTERS, prepare, prepare_ahead, split_text
 from proxy.sql.plan import Kind
 from proxy.sql.planner import Dialect, Source
 from proxy.state import FAILED, SessionState
@@ -46,10 +46,13 @@ async def simple_query(state: SessionState, text: str) -> None:
 async def _run(state: SessionState, found: list[Source]) -> bool:
     """Run the statements in order; whether there was any but empty ones."""
     told = False
-    for statement in found:
+    planned = await prepare_ahead(state, found) if len(found) > 1 else {}
+    for place, statement in enumerate(found):
         state.start_clock()
         try:
-            prepared = await prepare(state, statement.text, lift=True)
+            prepared = planned.pop(place, None)
+            if prepared is None or state.schema_changed or state.own_schema is not None:
+                prepared = await prepare(state, statement.text, lift=True)
         except LfsqlError as error:
             if error.position:
                 error.position += statement.offset

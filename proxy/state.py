@@ -125,6 +125,8 @@ class SessionState:
         self.status = IDLE
         self.several = False
         """The text that is carried out has several statements: where no block is open it counts as one."""
+        self.pipelining = False
+        """A statement before, since the last Sync, is a part of the same implicit transaction."""
         self.savepoints: list[Saved] = []
         """Outermost first."""
         self.prelude: list[Operation] = []
@@ -274,6 +276,7 @@ class SessionState:
         """The implicit transaction has ended, if that is what the session is in: as `committed` says of its SETs."""
         if self.status == IDLE:
             self.queried = False
+            self.pipelining = False
             self.tell(self.settings.end(committed=committed))
 
     def tell(self, names: list[str]) -> None:

@@ -85,6 +85,7 @@ async def run_transaction_statement(state: SessionState, utility: Utility) -> st
 def begin(state: SessionState, modes: Begin) -> None:
     if state.status != IDLE:
         warn(state, "there is already a transaction in progress", ActiveTransaction.sqlstate)
+        set_modes(state, modes)
         return
     state.settings.begin()
     set_modes(state, modes)

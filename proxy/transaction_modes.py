@@ -117,6 +117,14 @@ def read_only(state: SessionState) -> bool:
     return values["transaction_read_only"] == "on" or values["in_hot_standby"] == "on"
 
 
+def check_alone(state: SessionState, what: str) -> None:
+    """Of what must be a transaction of its own.  Raises ActiveTransaction."""
+    if state.in_block:
+        raise ActiveTransaction(f"{what} cannot run inside a transaction block")
+    if state.pipelining:
+        raise ActiveTransaction(f"{what} cannot be executed within a pipeline")
+
+
 def check_may_write(state: SessionState, tag: str) -> None:
     if read_only(state):
         raise ReadOnlyTransaction(f"cannot execute {tag} in a read-only transaction")

@@ -15,6 +15,10 @@ class StatementSyntax(StatementError):
     sqlstate = "42601"
 
 
+class UnreadableStatement(StatementSyntax):
+    """The text alone shows that it is no statement, whatever there is in the database."""
+
+
 class InsufficientPrivilege(StatementError):
     sqlstate = "42501"
 

@@ -87,7 +87,7 @@ def _extension(cursor: Cursor) -> Ddl:
 
 
 def _index(cursor: Cursor, schema: Schema, *, unique: bool) -> Ddl:
-    cursor.accept("concurrently")
+    alone = cursor.accept("concurrently")
     tolerant = cursor.accept("if", "not", "exists")
     where = cursor.token.start + 1
     name = None
@@ -129,9 +129,8 @@ def _index(cursor: Cursor, schema: Schema, *, unique: bool) -> Ddl:
     names.claim(name, where)
     kind = "UNIQUE INDEX" if unique else "INDEX"
     listed = ", ".join(text for text, _ in keys)
-    return Ddl(
-        "CREATE INDEX", trusted([f"CREATE {kind} {quote(name)} ON {quote(relation.name)} ({listed}){condition}"])
-    )
+    made = f"CREATE {kind} {quote(name)} ON {quote(relation.name)} ({listed}){condition}"
+    return Ddl("CREATE INDEX", trusted([made]), alone=alone)
 
 
 def _index_label(keys: list[tuple[str, str]]) -> list[str]:

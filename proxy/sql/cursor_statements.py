@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lfsql.errors import StatementSyntax
+from lfsql.errors import UnreadableStatement
 from proxy.sql.lexer import NUMBER
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.utility import CloseCursor, DeclareCursor, FetchCursor
@@ -77,5 +77,5 @@ def parse_close(cursor: Cursor) -> CloseCursor:
     if cursor.accept("all"):
         return CloseCursor(None)
     if cursor.ended:
-        raise StatementSyntax("syntax error at end of input", position=len(cursor.text) + 1)
+        raise UnreadableStatement("syntax error at end of input", position=len(cursor.text) + 1)
     return CloseCursor(cursor.name())

@@ -7,16 +7,23 @@ the translator, so a CHECK means what the same condition means in a WHERE.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from lfsql.errors import UndefinedObject, UndefinedTable, WrongObjectType
 from proxy.sql.alter_table import parse_alter_table
 from proxy.sql.create_other import parse_create
 from proxy.sql.ddl_text import Ddl, Names, find_index, trusted
 from proxy.sql.drop import parse_drop, parse_truncate
-from proxy.sql.lexer import WORD
+from proxy.sql.lexer import WORD, Token
 from proxy.sql.quoting import quote
 from proxy.sql.schema import Relation, Schema
 from proxy.sql.sequences import alter_sequence, parse_options, restart_rowid_of
 from proxy.sql.token_cursor import Cursor
+from proxy.sql.verbs import says
+
+_IN_BETWEEN: Final = frozenset(("or", "replace", "unique", "temp", "temporary", "unlogged", "global", "local"))
+"""What may stand between CREATE and what is created."""
 
 
 def parse_ddl(cursor: Cursor, schema: Schema, parameter_oids: tuple[int, ...] = ()) -> Ddl | None:
@@ -35,6 +42,19 @@ def parse_ddl(cursor: Cursor, schema: Schema, parameter_oids: tuple[int, ...] = 
         found = _alter(cursor, schema)
     cursor.finish()
     return found
+
+
+def ddl_tag(found: Sequence[Token]) -> str:
+    """The tag of a schema change by its first words, when it cannot be read to its end; '' for other statements.
+
+    CREATE TABLE AS is none: PostgreSQL looks at its query first.
+    """
+    words = [token.value for token in found[:6] if token.kind == WORD and token.value not in _IN_BETWEEN]
+    if len(words) < 2 or words[0] not in ("create", "alter", "drop", "truncate"):
+        return ""
+    if words[0] == "truncate":
+        return "TRUNCATE TABLE"
+    return "" if words[:2] == ["create", "table"] and says(found, "as") else " ".join(words[:2]).upper()
 
 
 def _alter(cursor: Cursor, schema: Schema) -> Ddl:

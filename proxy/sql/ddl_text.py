@@ -26,6 +26,8 @@ class Ddl:
     """Types of the variables of the last statement (CREATE TABLE AS with $1)."""
     writes_only: bool = False
     """TRUNCATE and ALTER SEQUENCE: the schema stays as it is."""
+    alone: bool = False
+    """CONCURRENTLY: it must be a transaction of its own."""
 
 
 @dataclass

@@ -27,6 +27,6 @@ def destination(plan: Plan) -> Destination:
             return Destination.PROXY
         return Destination.PRIMARY if plan.memo.writes else Destination.COPY
     utility = plan.utility
-    if isinstance(utility, CopyIn | Notify) or (isinstance(utility, Maintenance) and utility.tag == "LOCK TABLE"):
+    if isinstance(utility, CopyIn | Notify) or (isinstance(utility, Maintenance) and utility.takes_writer):
         return Destination.PRIMARY
     return Destination.SESSION

@@ -199,7 +199,7 @@ def _is_identity(schema: Schema, sequence: Relation) -> bool:
 
 
 def _drop_indexes(cursor: Cursor, schema: Schema) -> Ddl:
-    cursor.accept("concurrently")
+    alone = cursor.accept("concurrently")
     tolerant = cursor.accept("if", "exists")
     statements: list[str] = []
 
@@ -225,7 +225,7 @@ def _drop_indexes(cursor: Cursor, schema: Schema) -> Ddl:
 
     cursor.commas(one)
     _cascade(cursor)
-    return Ddl("DROP INDEX", trusted(statements))
+    return Ddl("DROP INDEX", trusted(statements), alone=alone)
 
 
 def parse_truncate(cursor: Cursor, schema: Schema) -> Ddl:

@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from lfsql.errors import StatementSyntax
+from lfsql.errors import StatementSyntax, UnreadableStatement
 
 Dialect = Literal["postgresql", "sqlite"]
 
@@ -120,12 +120,12 @@ class GrammarText:
         return self.origins[at] if at >= 0 else 0
 
 
-def syntax_error(message: str, text: str, offset: int) -> StatementSyntax:
+def syntax_error(message: str, text: str, offset: int) -> UnreadableStatement:
     """PostgreSQL's wording: the offending text is quoted, the position counts from 1."""
     near = text.strip()
     if not near:
-        return StatementSyntax(f"{message} at end of input", position=offset + 1)
-    return StatementSyntax(f'{message} at or near "{near[:200]}"', position=offset + 1)
+        return UnreadableStatement(f"{message} at end of input", position=offset + 1)
+    return UnreadableStatement(f'{message} at or near "{near[:200]}"', position=offset + 1)
 
 
 def fold(name: str) -> str:

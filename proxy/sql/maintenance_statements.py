@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from proxy.sql.lexer import WORD
 from proxy.sql.setting_statements import setting_value
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.utility import Listen, Maintenance, Notify, Unlisten
+
+_LOCK_MODES: Final = (
+    "access share",
+    "row share",
+    "row exclusive",
+    "share update exclusive",
+    "share",
+    "share row exclusive",
+    "exclusive",
+    "access exclusive",
+)
 
 
 def parse_vacuum(cursor: Cursor) -> Maintenance:
@@ -82,14 +95,13 @@ def parse_lock(cursor: Cursor) -> Maintenance:
         return name
 
     table = cursor.commas(one)[0]
+    mode = "access exclusive"
     if cursor.accept("in"):
-        words = ("access", "share", "row", "exclusive", "update")
-        if cursor.one_of(*words) is None:
+        found = next((mode for mode in _LOCK_MODES if cursor.accept(*mode.split(), "mode")), None)
+        if found is None:
             raise cursor.error()
-        while cursor.one_of(*words) is not None:
-            pass
-        cursor.expect("mode")
-    return Maintenance("LOCK TABLE", table, nowait=cursor.accept("nowait"))
+        mode = found
+    return Maintenance("LOCK TABLE", table, nowait=cursor.accept("nowait"), mode=mode)
 
 
 def parse_comment(cursor: Cursor) -> Maintenance:

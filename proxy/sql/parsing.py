@@ -13,7 +13,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
-from lfsql.errors import StatementSyntax, StatementTooComplex
+from lfsql.errors import StatementTooComplex, UnreadableStatement
 from proxy.sql.grammar import Grammar
 from proxy.sql.lexer import PUNCTUATION, WORD, GrammarText, Token, grammar_text, syntax_error
 
@@ -30,7 +30,7 @@ def parse_statement(found: Sequence[Token], lifted: Collection[int] = (), first_
 def parse_expression(found: Sequence[Token]) -> exp.Expression:
     """The tree of one expression."""
     if not found:
-        raise StatementSyntax("syntax error at end of input")
+        raise UnreadableStatement("syntax error at end of input")
     check_nesting(found)
     inner = grammar_text(found)
     prefix = "SELECT ("
@@ -92,7 +92,7 @@ def _parse(found: Sequence[Token], source: GrammarText) -> exp.Expression:
     return tree
 
 
-def _at_token(found: Sequence[Token], source: GrammarText, error: ParseError) -> StatementSyntax:
+def _at_token(found: Sequence[Token], source: GrammarText, error: ParseError) -> UnreadableStatement:
     """PostgreSQL's error, at the token where sqlglot stopped."""
     told = error.errors[0] if error.errors else {}
     line, column, mark = told.get("line"), told.get("col"), str(told.get("highlight") or "")

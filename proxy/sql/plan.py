@@ -83,4 +83,6 @@ class Plan:
     """Reads both those and the user's relations."""
     nowait: bool = False
     """Fails rather than wait for another transaction: FOR UPDATE NOWAIT."""
+    alone: bool = False
+    """Must be a transaction of its own: CREATE INDEX CONCURRENTLY."""
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)

@@ -211,4 +211,5 @@ def _ddl(text: str, ddl: Ddl, schema: Schema) -> Plan:
         reason=ddl.tag.lower(),
         schema_index=schema.index,
         hints=hints(text),
+        alone=ddl.alone,
     )

@@ -185,6 +185,13 @@ class Maintenance:
     tag: str
     table: str | None = None
     nowait: bool = False
+    mode: str = ""
+    """LOCK TABLE's: in lower case."""
+
+    @property
+    def takes_writer(self) -> bool:
+        """Whether it keeps others from writing, as a lock does that is in the way of one that writes."""
+        return self.tag == "LOCK TABLE" and self.mode not in ("access share", "row share")
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,3 +218,23 @@ def test_what_failed_in_the_last_part_of_a_text_is_undone_with_the_parts_before_
         other.execute(f"INSERT INTO {table} VALUES (3)")  # nobody has the writer
     autocommit.execute(f"INSERT INTO {table} VALUES (2)")
     assert autocommit.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() == [(2,), (3,)]
+
+
+def test_a_text_that_changes_its_dialect_is_read_as_it_goes(lfsql_server: Server, table: str) -> None:
+    with psycopg.connect(lfsql_server.dsn, autocommit=True) as connection:
+        text = f"CREATE TABLE {table} (id int); SET lfsql.dialect = sqlite; SELECT 1 IS NOT 2; REINDEX {table}"
+        assert _told(connection, text) == ["CREATE TABLE", "SET", "1", "REINDEX"]
+
+
+def test_long_statements_of_a_text(lfsql_server: Server, table: str) -> None:
+    with psycopg.connect(lfsql_server.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {table} (note text)")
+        long = "x" * 20_000
+        told = _told(
+            connection,
+            f"INSERT INTO {table} VALUES ('{long}'); ALTER TABLE {table} ADD n int; "
+            f"INSERT INTO {table} VALUES ('{long}', 1); SELECT length(note) FROM {table} WHERE note <> '{long}y'",
+        )
+        assert told == ["INSERT 0 1", "ALTER TABLE", "INSERT 0 1", "20000"]
+        assert _told(connection, f"DELETE FROM {table} WHERE note = '{long}'; SELECT '{long}' WHERE") == ["42601"]
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (2,)

@@ -106,6 +106,23 @@ def test_a_read_only_listener_writes_nothing(
     assert filled.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
 
 
+def test_a_read_only_listener_keeps_nobody_from_writing(
+    ports: tuple[int, int, int], filled: psycopg.Connection, table: str
+) -> None:
+    with psycopg.connect(dsn(ports[2]), autocommit=True) as connection:
+        connection.execute(f"SET lfsql.min_index = {index_of(filled)}")
+        for mode in ("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE"):
+            connection.execute("BEGIN")
+            connection.execute(f"LOCK TABLE {table} IN {mode} MODE")
+            filled.execute(f"UPDATE {table} SET id = id")
+            connection.execute("ROLLBACK")
+        for mode in ("SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"):
+            connection.execute("BEGIN")
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction, match="LOCK TABLE during recovery"):
+                connection.execute(f"LOCK TABLE {table} IN {mode} MODE")
+            connection.execute("ROLLBACK")
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [("primary", 1), ("read-write", 1), ("standby", 2), ("read-only", 2), ("prefer-standby", 2), ("any", 2)],

@@ -112,3 +112,45 @@ def test_transactions_are_postgres(lfsql_server: Server, postgres_dsn: str, scri
         if there != here
     ]
     assert not differ, "\n".join(differ)
+
+
+def in_a_pipeline(dsn: str, statements: tuple[str, ...]) -> object:
+    """What the pipeline of these statements fails with, if anything, and what state it leaves."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS piped")
+        connection.execute("CREATE TABLE piped (id int)")
+        told: object = None
+        try:
+            with connection.pipeline():
+                for statement in statements:
+                    connection.execute(statement)
+        except psycopg.Error as error:
+            told = error.sqlstate, error.diag.message_primary
+        state = connection.info.transaction_status.name
+        connection.rollback()
+        left = connection.execute("SELECT count(*) FROM piped").fetchone()
+        connection.execute("DROP TABLE piped")
+        return told, state, left
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("DISCARD ALL",),
+        ("SELECT 1", "DISCARD ALL"),
+        ("SET work_mem = '5MB'", "DISCARD ALL"),
+        ("INSERT INTO piped VALUES (1)", "DISCARD ALL"),
+        ("INSERT INTO piped VALUES (1)", "COMMIT", "DISCARD ALL"),
+        ("BEGIN", "DISCARD ALL"),
+        ("CREATE INDEX CONCURRENTLY piped_i ON piped (id)",),
+        ("SELECT 1", "CREATE INDEX CONCURRENTLY piped_i ON piped (id)"),
+        ("SELECT 1", "VACUUM piped"),
+        ("LOCK TABLE piped",),
+        ("INSERT INTO piped VALUES (1)", "LOCK TABLE piped"),
+        ("INSERT INTO piped VALUES (1)", "DECLARE c CURSOR FOR SELECT id FROM piped"),
+        ("BEGIN", "BEGIN READ ONLY", "INSERT INTO piped VALUES (1)"),
+        ("BEGIN", "SELECT 1/0", "DROP TABLE nope"),
+    ],
+)
+def test_pipelines_are_postgres(lfsql_server: Server, postgres_dsn: str, statements: tuple[str, ...]) -> None:
+    assert in_a_pipeline(lfsql_server.dsn, statements) == in_a_pipeline(postgres_dsn, statements)

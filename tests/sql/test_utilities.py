@@ -167,10 +167,15 @@ STATEMENTS: list[tuple[str, Utility, str]] = [
     ("REINDEX DATABASE lfsql", Maintenance("REINDEX"), "REINDEX"),
     (
         "LOCK TABLE ONLY a, b IN ACCESS EXCLUSIVE MODE NOWAIT",
-        Maintenance("LOCK TABLE", "a", nowait=True),
+        Maintenance("LOCK TABLE", "a", nowait=True, mode="access exclusive"),
         "LOCK TABLE",
     ),
-    ("LOCK a IN SHARE ROW EXCLUSIVE MODE", Maintenance("LOCK TABLE", "a"), "LOCK TABLE"),
+    (
+        "LOCK a IN SHARE ROW EXCLUSIVE MODE",
+        Maintenance("LOCK TABLE", "a", mode="share row exclusive"),
+        "LOCK TABLE",
+    ),
+    ("LOCK a", Maintenance("LOCK TABLE", "a", mode="access exclusive"), "LOCK TABLE"),
     ("COMMENT ON COLUMN a.b IS 'x'", Maintenance("COMMENT"), "COMMENT"),
     ("COMMENT ON TABLE a IS NULL", Maintenance("COMMENT"), "COMMENT"),
     ("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO bob", Maintenance("GRANT"), "GRANT"),
