@@ -179,7 +179,7 @@ class Asked:
         settle(state, self._node, self._link, outcome)
         state.unit.writes = state.unit.held
         state.worker.schemas.heard(outcome.schema_index)
-        if question.end != HOLD:
+        if question.end != HOLD and outcome.state != OPEN:
             await over(state, committed=False)
         raise error_of(outcome.fault)
 

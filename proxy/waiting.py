@@ -30,19 +30,21 @@ def waiting(state: SessionState) -> Iterator[None]:
         state.waited_s += monotonic() - began
 
 
-async def wait_primary(state: SessionState, deadline: float) -> Node:
-    """As Topology.wait_primary.  Raises NoPrimary, QueryCanceled."""
+async def wait_primary(state: SessionState, deadline: float, *, stoppable: bool = True) -> Node:
+    """As Topology.wait_primary.  Raises NoPrimary, and QueryCanceled when `stoppable`."""
     topology = state.worker.topology
     if topology.primary is not None:
         return topology.primary
+    wait = partial(topology.wait_primary, deadline)
     with waiting(state):
-        return await cancellable(state, partial(topology.wait_primary, deadline))
+        return await (cancellable(state, wait) if stoppable else wait())
 
 
-async def wait_change(state: SessionState, deadline: float) -> bool:
-    """As Topology.wait_change.  Raises QueryCanceled."""
+async def wait_change(state: SessionState, deadline: float, *, stoppable: bool = True) -> bool:
+    """As Topology.wait_change.  Raises QueryCanceled when `stoppable`."""
+    wait = partial(state.worker.topology.wait_change, deadline)
     with waiting(state):
-        return await cancellable(state, partial(state.worker.topology.wait_change, deadline))
+        return await (cancellable(state, wait) if stoppable else wait())
 
 
 async def wait_room(state: SessionState, full: Sequence[Node], deadline: float) -> None:

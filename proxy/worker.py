@@ -25,6 +25,7 @@ from lfsql.core.requests import (
     Describe,
     Described,
     Forget,
+    LookUp,
     ProxyHello,
     Read,
     Row,
@@ -189,10 +190,13 @@ class Worker:
 
     async def ask(self, state: SessionState, link: Link, question: Asking) -> Answer:
         """A request that the session's client can cancel, and that is cancelled when the statement's time is over.
-        Its answer is waited for all the same: only that tells what became of it.
+        Its answer is waited for all the same: only that tells what became of it.  A LookUp is not cancelled: it asks
+        just that.
 
         Raises LinkLost, also when the node is given up, or a write's outcome is asked of one that is deposed.
         """
+        if isinstance(question, LookUp):
+            return await link.request(question)
         state.cancel = partial(link.tell, Cancel(question.request))
         try:
             return await link.request(question, stop_at=state.stop_at)

@@ -6,6 +6,9 @@ is a pause for an autocommit client.
 
 A unit that was held open dies with its primary.  Its statements cannot be repeated, as the client has seen their
 results; it is told 40001.  Unless its COMMIT had been sent: then the new primary is asked what became of it.
+
+A cancel, or the end of the statement's time, makes the primary stop what it has not done.  It never ends the wait for
+what the primary has to say of a COMMIT that was sent: that is how the client learns the truth.
 """
 
 from __future__ import annotations
@@ -36,10 +39,12 @@ from lfsql.core.requests import (
 from lfsql.errors import (
     LfsqlError,
     LinkLost,
+    LockNotAvailable,
     NoPrimary,
     NotPrimary,
     OutcomeUnknown,
     QueryCanceled,
+    QueueFull,
     SerializationFailure,
     ShuttingDown,
     StalePlan,
@@ -67,6 +72,9 @@ _ELSEWHERE: Final = frozenset(
     {NotPrimary.sqlstate, OutcomeUnknown.sqlstate, LinkLost.sqlstate, ShuttingDown.sqlstate}
 )
 """Faults that say: this node cannot answer for the unit, the primary can."""
+
+_UNSEEN: Final = frozenset({QueryCanceled.sqlstate, QueueFull.sqlstate, LockNotAvailable.sqlstate})
+"""Faults of what was refused before it was looked at: of an earlier copy of the same unit they say nothing."""
 
 
 def error_of(fault: Fault) -> LfsqlError:
@@ -115,17 +123,18 @@ async def submit(
     sent = again
     """A primary may have carried it out."""
     while True:
+        owed = sent and end == COMMIT
         if first:
             try:
-                node = await wait_primary(state, deadline)
+                node = await wait_primary(state, deadline, stoppable=not owed)
                 if avoid is not None and avoid == (node, node.term):
                     # It said it is not primary, and we have not heard of another yet.
-                    if not await wait_change(state, deadline):
+                    if not await wait_change(state, deadline, stoppable=not owed):
                         raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
                     avoid = None
                     continue
-            except (NoPrimary, QueryCanceled) as error:
-                if sent and end == COMMIT:
+            except NoPrimary as error:
+                if owed:
                     raise _in_doubt() from error
                 raise
             unit_node = node
@@ -152,9 +161,21 @@ async def submit(
                 answer = await _ask_in_time(state, link, question)
             except LinkLost:
                 answer = None
+            except QueueFull:
+                if not owed:
+                    raise
+                answer = None
+            except trio.Cancelled:
+                # The session ends, and nobody waits for the answer: what this opens must not stay open.
+                if end == HOLD:
+                    unit.held, unit.node, unit.link = True, unit_node, link
+                raise
             if isinstance(answer, Outcome):
                 outcome = answer
             fault = outcome.fault if outcome is not None else None
+            if owed and outcome is not None and fault is not None and fault.sqlstate in _UNSEEN:
+                found = await _look_up(state, unit.sequence)
+                outcome = found if found.state == COMMITTED else outcome
             sent = sent or fault is None or fault.sqlstate == OutcomeUnknown.sqlstate
         if outcome is not None and not is_elsewhere(outcome):
             settle(state, unit_node, link, outcome)
@@ -221,25 +242,31 @@ def _in_doubt() -> OutcomeUnknown:
     )
 
 
+async def _look_up(state: SessionState, sequence: int) -> Outcome:
+    """Whether the log has the unit: an outcome COMMITTED, or ABORTED.  Raises OutcomeUnknown."""
+    topology = state.worker.topology
+    deadline = monotonic() + state.failover_s
+    while True:
+        try:
+            node = await wait_primary(state, deadline, stoppable=False)
+        except NoPrimary as error:
+            raise _in_doubt() from error
+        answer: Answer | None = None
+        if node.link is not None:
+            look_up = LookUp(node.link.next_request(), state.client, sequence)
+            with contextlib.suppress(LinkLost, QueueFull):
+                answer = await state.worker.ask(state, node.link, look_up)
+        if isinstance(answer, Outcome) and answer.fault is None:
+            return answer
+        # It cannot answer, though it is the newest primary we know of: there will be news of it.
+        if topology.primary is node and not await wait_change(state, deadline, stoppable=False):
+            raise _in_doubt()
+
+
 async def _resolve(state: SessionState, sequence: int) -> Outcome:
     """What became of a COMMIT whose answer was lost."""
     topology = state.worker.topology
-    deadline = monotonic() + state.failover_s
-    try:
-        while True:
-            node = await wait_primary(state, deadline)
-            answer: Answer | None = None
-            if node.link is not None:
-                look_up = LookUp(node.link.next_request(), state.client, sequence)
-                with contextlib.suppress(LinkLost):
-                    answer = await state.worker.ask(state, node.link, look_up)
-            if isinstance(answer, Outcome) and not is_elsewhere(answer):
-                break
-            # It cannot answer, though it is the newest primary we know of: there will be news of it.
-            if topology.primary is node and not await wait_change(state, deadline):
-                raise NoPrimary("there is no primary: no node was elected in time", hint="see lfsql status")
-    except (NoPrimary, QueryCanceled) as error:
-        raise _in_doubt() from error
+    answer = await _look_up(state, sequence)
     if answer.state != COMMITTED:
         raise SerializationFailure(
             "the primary was lost before this transaction was committed; it is rolled back",

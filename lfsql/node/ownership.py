@@ -56,6 +56,16 @@ class Ownership:
     def is_of(self, client: str) -> bool:
         return self.owner is not None and self.owner.client == client
 
+    @property
+    def is_left(self) -> bool:
+        """The owner goes on with another unit, as if its transaction had ended: what it left open is not part of
+        that one, and is to be undone."""
+        owner = self.owner
+        if owner is None or not owner.queue:
+            return False
+        question = owner.queue[0].question
+        return isinstance(question, Submit) and question.sequence != owner.sequence
+
     def take(self, work: Work) -> None:
         """The work opens a transaction, which holds the writer from now on."""
         self.owner = Owner(work)

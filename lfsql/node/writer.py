@@ -152,7 +152,8 @@ class Writer:
         error = QueryCanceled("canceling statement due to user request")
 
         def is_meant(work: Work) -> bool:
-            return work.asker is asker and work.question.request == request
+            meant = work.asker is asker and work.question.request == request
+            return meant and not isinstance(work.question, LookUp)
 
         self._queue.refuse(is_meant, error)
         for work in (*self._running, *(owner.queue if (owner := self._ownership.owner) is not None else ())):
@@ -270,7 +271,7 @@ class Writer:
                 self._ending = self._quitting
             if self._ending is not None or self._catch_up:
                 self._start_rollback()
-            elif self._ownership.abandoned:
+            elif self._ownership.abandoned or self._ownership.is_left:
                 self._hand_over(self._runner.abandon, self._take_abandoned)
             else:
                 self.member_changes.log(self._term)

@@ -463,3 +463,32 @@ async def test_what_saw_a_write_that_consensus_refused_is_not_told(
                 "reader": NotPrimary.sqlstate,
             }
             assert cluster.content(name, "SELECT id FROM t") == []
+
+
+async def test_who_goes_on_with_another_transaction_has_left_the_one_before(tmp_path: Path) -> None:
+    """A proxy that took it for over: what it had written is no part of the next."""
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        session = Session(link, "a")
+        await session.submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        assert (await session.submit("INSERT INTO t VALUES (1)", end=HOLD)).state == OPEN
+        assert (await session.submit("INSERT INTO t VALUES (2)", end=HOLD)).state == OPEN
+        done = await session.submit("INSERT INTO t VALUES (3)", same=True)
+        assert done.state == COMMITTED
+        assert (await read(link, "SELECT id FROM t", min_index=done.index)).rows == ((2,), (3,))
+
+
+async def test_a_look_up_is_not_cancelled(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path, 1) as cluster, cluster.link(await cluster.primary()) as link:
+        await Session(link, "a").submit("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        holder = Session(link, "holder")
+        assert (await holder.submit("INSERT INTO t VALUES (1)", end=HOLD)).state == OPEN
+        answers: list[Any] = []
+
+        async def look_up() -> None:
+            answers.append(await link.request(LookUp(link.next_request(), "a", 1), stop_at=trio.current_time()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_up)
+            await holder.submit("SELECT 1", end=HOLD, same=True)  # by then the cancel has come
+            await holder.submit(same=True)
+        assert (answers[0].state, answers[0].fault) == (COMMITTED, None)

@@ -11,6 +11,7 @@ import trio
 
 from lfsql.core.freshness import CommitHistory
 from lfsql.core.requests import (
+    ABORTED,
     COMMIT,
     COMMITTED,
     HOLD,
@@ -23,18 +24,30 @@ from lfsql.core.requests import (
     Ping,
     Submit,
 )
-from lfsql.errors import LfsqlError, LinkLost, NoPrimary, OutcomeUnknown, QueryCanceled
+from lfsql.errors import (
+    LfsqlError,
+    LinkLost,
+    LockNotAvailable,
+    NoPrimary,
+    OutcomeUnknown,
+    QueryCanceled,
+    QueueFull,
+)
+from lfsql.node.work import refusal
 from proxy.acknowledged import Acknowledged
 from proxy.reading import current_index
 from proxy.state import SessionState
 from proxy.topology import Node, Topology
 from proxy.unit import Unit
+from proxy.worker import Worker
 from proxy.writing import after_loss, submit
 
 
 class FakeLink:
-    def __init__(self, *, breaks: bool) -> None:
+    def __init__(self, *, breaks: bool = False, refuses: LfsqlError | None = None, recorded: int = COMMITTED) -> None:
         self.breaks = breaks
+        self.refuses = refuses
+        self.recorded = recorded
         self.lost = False
         self.asked = 0
 
@@ -69,7 +82,9 @@ class FakeWorker:
             link.lost = True
             raise LinkLost("lost, and nobody has heard yet")
         await trio.lowlevel.checkpoint()
-        return Outcome(question.request, COMMITTED, index=7)
+        if link.refuses and isinstance(question, Submit):
+            return refusal(question.request, link.refuses)
+        return Outcome(question.request, link.recorded, index=7)
 
 
 def session() -> tuple[SessionState, FakeWorker, FakeLink]:
@@ -165,3 +180,57 @@ async def test_what_only_a_primary_can_tell_waits_for_the_next_one(
                 await trio.lowlevel.checkpoint()
             assert lost.asked == 1, "asked again before there was any news"
             elect(worker, "n2", 2, FakeLink(breaks=False))
+
+
+async def test_a_cancel_does_not_end_the_wait_for_what_became_of_a_commit() -> None:
+    """Sent at once with its only statement, or at the end of a transaction."""
+    for held in (False, True):
+        state, worker, _ = session()
+        state.unit.held = held
+        state.stop_at = trio.current_time() + 0.01
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(commit, state, held)
+                await trio.sleep_until(state.stop_at + 0.05)
+                elect(worker, "n2", 2, FakeLink())
+
+
+async def commit(state: SessionState, held: bool) -> None:
+    outcome = await (after_loss(state, COMMIT) if held else submit(state, (), COMMIT, -1))
+    assert outcome.state == COMMITTED
+
+
+@pytest.mark.parametrize("recorded", [COMMITTED, ABORTED])
+@pytest.mark.parametrize("refused", [QueryCanceled("stop"), QueueFull("full"), LockNotAvailable("locked")])
+async def test_that_a_second_copy_was_refused_says_nothing_of_the_first(refused: LfsqlError, recorded: int) -> None:
+    state, worker, _ = session()
+    state.unit.held = False
+    elect(worker, "n2", 2, FakeLink(refuses=refused, recorded=recorded))
+    with trio.fail_after(5):
+        outcome = await submit(state, (), COMMIT, -1, again=True)
+        assert outcome.state == recorded
+        assert (outcome.fault is None) == (recorded == COMMITTED)
+        # Where there was no first one there is nothing to ask.
+        assert (await submit(state, (), COMMIT, -1)).fault is not None
+
+
+class SilentWorker(FakeWorker):
+    """Its links do not answer."""
+
+    async def ask(self, *_question: object, **_options: object) -> Answer:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_what_a_session_was_opening_when_it_ended_is_known_to_be_open() -> None:
+    for end in (HOLD, COMMIT):
+        state, _, _ = session()
+        worker = SilentWorker()
+        state.worker = cast(Worker, worker)
+        elect(worker, "n1", 1, FakeLink())
+        state.unit = Unit()
+        with trio.move_on_after(0.01):
+            await submit(state, (), end, -1)
+        assert state.unit.held == (end == HOLD)
+        if end == HOLD:
+            assert state.unit.link is worker.topology.nodes["n1"].link
