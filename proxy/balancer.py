@@ -57,8 +57,10 @@ class Balancer:
         self._states: dict[str, State] = {}
         """Of their health, when it was looked at last."""
         self._looked_at = now
-        self.turn: Final = self._turns.turn
+        self.order: Final = self._turns.order
         """The nodes in the order in which to try them for one read."""
+        self.take_turn: Final = self._turns.take
+        """To be called once for each read, when a node is asked that had its turn."""
         self.room: Final = trio.lowlevel.ParkingLot()
         """Where those wait that find all nodes at their `max_sessions`."""
         for node in nodes.values():

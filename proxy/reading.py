@@ -26,7 +26,7 @@ from proxy.hints import policy_of
 from proxy.joined import Question
 from proxy.probing import ask_in_time
 from proxy.receipt import INLINE, read_at, read_inline
-from proxy.routing import behind, candidates, objection, standing
+from proxy.routing import behind, candidates, objection, standing, take_turn
 from proxy.row_sources import CHUNK_ROWS, LocalRows, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
@@ -35,7 +35,7 @@ from proxy.waiting import wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
-    from proxy.topology import Node
+    from proxy.topology import Node, Topology
 
 NODES_OWN: Final = ("58", "XX", "53400")
 """SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
@@ -73,6 +73,8 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
         index, schema_index = reads.position()
         if index < required:
             index, schema_index = reads.refresh()
+            if index < required:
+                continue
         if schema_index != plan.schema_index and plan.schema_index >= 0:
             if schema_index > plan.schema_index:
                 raise SchemaMoved(schema_index)
@@ -87,6 +89,7 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
         if index > state.seen_index:
             state.seen_index = index
         read_inline(state, node, index, now, policy.level)
+        take_turn(topology, policy, node)
         return rows
     return None
 
@@ -99,6 +102,13 @@ class Passed(list[str]):
         super().__init__()
         self.full: list[Node] = []
         self.failed = ""
+        self._turn_taken = False
+
+    def take_turn(self, topology: Topology, policy: ReadPolicy, node: Node) -> None:
+        """`node` is asked: the first of those that are is the one whose turn it was."""
+        if not self._turn_taken:
+            take_turn(topology, policy, node)
+            self._turn_taken = True
 
     def reason(self, way: str) -> str:
         """Of a receipt."""
@@ -198,16 +208,17 @@ async def _try(
     if reason := objection(topology, policy, plan, node, required, at, schema_index, now):
         reasons.append(f"{node.name}: {reason}")
         return None
-    if reads is None:
+    if reads is None or (node.role == PRIMARY and at < required):
         if node.full:
             reasons.full.append(node)
             return None
+        reasons.take_turn(topology, policy, node)
         return await _over_link(
             state,
             sql,
             arguments,
             node,
-            min(required, at) if policy.level == "any" else required,
+            min(required, at) if policy.level == "any" and node.role != PRIMARY else required,
             policy.level,
             plan.schema_index,
             movable=True,
@@ -218,6 +229,7 @@ async def _try(
         rows = reads.try_inline(sql, arguments)
         if rows is not None:
             plan.memo.long_runs = 0
+            reasons.take_turn(topology, policy, node)
             _note(state, node, at, policy.level, reasons.reason(INLINE))
             return ListRows(rows)
         plan.memo.ran_long()
@@ -225,6 +237,7 @@ async def _try(
         reasons.full.append(node)
         return None
     plan.memo.skips -= 1
+    reasons.take_turn(topology, policy, node)
     balancer = topology.balancer
     balancer.begin(node)
     try:
@@ -251,6 +264,7 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
             "the system catalogs cannot be joined with tables here: no node that may be read is on the proxy's host",
             hint="Read the catalogs in a statement of their own.",
         )
+    take_turn(worker.topology, policy_of(state, plan), node)
     index_min = node.reads.refresh()[0] if node.reads is not None else 0
     question = Question(sql, arguments, plan.schema_index, worker.facts(state), state.statement_ms_max)
     worker.topology.balancer.begin(node)
@@ -280,42 +294,55 @@ async def local_node(
     policy = policy or state.policy
     topology = state.worker.topology
     nodes = candidates(state, policy)
-    if nodes and not any(node.data_dir for node in nodes):
+    if nodes and not _on_host(state, policy, patient=patient):
         return None
     deadline = monotonic() + state.failover_s
     required = max(await required_index(state, policy, deadline), index_min)
-    node = _fresh_on_host(state, policy, required, first)
+    node = _fresh_on_host(state, policy, required, first, patient=patient)
     while node is not None and node.full:
         await wait_room(state, [each for each in nodes if each.reads is not None and each.full], deadline)
-        node = _fresh_on_host(state, policy, required, first)
+        node = _fresh_on_host(state, policy, required, first, patient=patient)
     while node is None and (patient or (topology.primary is not None and topology.primary.data_dir)):
-        node = await _caught_up(state, policy, required, deadline)
+        node = await _caught_up(state, policy, required, deadline, patient=patient)
     return node
 
 
+def _on_host(state: SessionState, policy: ReadPolicy, *, patient: bool) -> list[Node]:
+    """The candidates of this host.  Who has to have one takes any where the primary is asked for, which is elsewhere,
+    and waits until it has what the transaction must see."""
+    found = [node for node in candidates(state, policy) if node.data_dir]
+    if not found and patient and policy.route == "auto":
+        found = [node for node in state.worker.topology.order() if node.data_dir]
+    return found
+
+
 def _fresh_on_host(
-    state: SessionState, policy: ReadPolicy, required: Index, first: Path | None = None
+    state: SessionState, policy: ReadPolicy, required: Index, first: Path | None = None, *, patient: bool
 ) -> Node | None:
     """The first that may serve; one that is full only when none is that is not."""
     topology = state.worker.topology
     now = monotonic()
-    order = sorted(candidates(state, policy), key=lambda node: (node.full, data_file(node) != first))
+    nodes = _on_host(state, policy, patient=patient)
+    order = sorted(nodes, key=lambda node: (node.full, data_file(node) != first))
     for node in order:
         if node.reads is None or not node.readable(now):
             continue
         index, schema_index = node.reads.refresh()
-        if schema_index < state.worker.schemas.wanted:
+        if schema_index < state.worker.schemas.wanted or index < required:
             continue
         if not behind(topology, policy, required, index, now):
             return node
     return None
 
 
-async def _caught_up(state: SessionState, policy: ReadPolicy, required: Index, deadline: float) -> Node | None:
+async def _caught_up(
+    state: SessionState, policy: ReadPolicy, required: Index, deadline: float, *, patient: bool
+) -> Node | None:
     """A node of this host, once its copy is what the policy asks for; None to ask again."""
     if policy.when_lagging == "error":
         raise TooStale("every node of the proxy's host is further behind than this read allows")
-    found = [each for each in candidates(state, policy) if each.reads and each.link and each.readable(monotonic())]
+    nodes = _on_host(state, policy, patient=patient)
+    found = [each for each in nodes if each.reads and each.link and each.readable(monotonic())]
     node = max(found, key=lambda node: (node.role == PRIMARY, node.applied_index), default=None)
     if node is None:
         if not await wait_change(state, deadline):

@@ -14,8 +14,7 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY
 from lfsql.errors import UndefinedObject
 from proxy.hints import policy_of
-from proxy.state import IDLE, ReadPolicy, SessionState
-from proxy.transaction_modes import read_only
+from proxy.state import ReadPolicy, SessionState
 
 if TYPE_CHECKING:
     from proxy.sql.plan import Plan
@@ -44,29 +43,34 @@ def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index
 
 
 def candidates(state: SessionState, policy: ReadPolicy) -> list[Node]:
-    """The nodes to try, in order.
+    """The nodes to try, in order.  Whoever asks one of them says so with `take_turn`.
 
-    In a transaction that may write the primary comes first: what it reads it may write back, so it is to see what
-    there is, not what a replica has by now.
+    In a transaction that may write it is the primary alone, while there is one: what is read there may be written
+    back, so it is to be what there is, not what a replica has by now.
     """
     topology = state.worker.topology
     route = policy.route
     if route == "auto":
-        turn = topology.turn()
         primary = topology.primary
-        if primary is None or state.status == IDLE or read_only(state):
-            return turn
-        return [primary, *(node for node in turn if node is not primary)]
+        if primary is None or not state.reads_to_write or not primary.readable(monotonic()):
+            return topology.order()
+        return [primary]
     if route == "primary":
         return [topology.primary] if topology.primary is not None else []
     if route == "replica":
-        return [node for node in topology.turn() if node.role != PRIMARY]
+        return [node for node in topology.order() if node.role != PRIMARY]
     named = topology.nodes.get(route)
     if named is None:
         raise UndefinedObject(
             f'lfsql.route names "{route}", which is no node', hint="auto, primary, replica or a node"
         )
     return [named]
+
+
+def take_turn(topology: Topology, policy: ReadPolicy, node: Node) -> None:
+    """The read goes to `node`.  To be called once for each: see `proxy.balancing.turns`."""
+    if policy.by_turns and node.role != PRIMARY:
+        topology.balancer.take_turn()
 
 
 def standing(node: Node) -> tuple[Index, Index]:
@@ -88,8 +92,8 @@ def objection(
     if 0 <= plan.schema_index != schema_index:
         return "its schema is newer" if schema_index > plan.schema_index else "its schema is older"
     if node.role == PRIMARY:
-        if node.reads is None:
-            required = 0  # it is asked to wait until it has that
+        if node.reads is None or (node.link is not None and required <= topology.commit_index):
+            required = 0  # it is asked over its link to wait until it has that
         elif index < required:
             return f"its file is at {index}, the session needs {required}"
     return behind(topology, policy, required, expected(topology, node, required, index), now)

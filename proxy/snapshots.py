@@ -23,7 +23,7 @@ from lfsql.errors import LfsqlError, LinkLost, NoPrimary, SerializationFailure, 
 from proxy.probing import ask_in_time
 from proxy.reading import CATCH_UP_MS_MAX, WAIT_MS_MAX, SchemaMoved, StillBehind, local_node, required_index
 from proxy.receipt import read_at
-from proxy.routing import behind, candidates, expected
+from proxy.routing import behind, candidates, expected, take_turn
 from proxy.row_sources import CHUNK_ROWS, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import IDLE, ReadPolicy, SessionState, cancellable
@@ -77,12 +77,14 @@ async def read_snapshot(state: SessionState, snapshot: Snapshot, plan: Plan, val
 async def _open(state: SessionState) -> Snapshot:
     """Raises TooStale, NoPrimary, QueryCanceled."""
     # What is known to be committed and is not in the view would have overtaken it from the start.
-    index_min = 0 if read_only(state) else state.worker.topology.commit_index
+    worker = state.worker
+    index_min = 0 if read_only(state) else max(worker.topology.commit_index, worker.acknowledged.index)
     node = await local_node(state, index_min=index_min)
     if node is None or node.reads is None:
         return await _open_elsewhere(state, index_min)
     opening = partial(node.reads.open_transaction, wait_ms_max=state.statement_ms_max)
-    balancer = state.worker.topology.balancer
+    balancer = worker.topology.balancer
+    take_turn(worker.topology, state.policy, node)
     balancer.begin(node)
     try:
         opened = LocalSnapshot(await cancellable(state, opening), node, balancer)
@@ -148,6 +150,7 @@ async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
         topology = state.worker.topology
         readable = [node for node in candidates(state, policy) if node.link is not None and node.readable(now)]
         full = [node for node in readable if node.full]
+        turn_taken = False
         for node in readable:
             if node.full:
                 continue
@@ -155,6 +158,9 @@ async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
             at = expected(topology, node, required, node.applied_index)
             wait_ms_max = WAIT_MS_MAX if primary else CATCH_UP_MS_MAX
             if primary or not behind(topology, policy, required, at, now):
+                if not turn_taken:
+                    take_turn(topology, policy, node)
+                    turn_taken = True
                 with suppress(StillBehind):
                     opened = await _keep(state, node, required, wait_ms_max)
                     if opened is not None:

@@ -23,6 +23,7 @@ from proxy.pg.settings import EncodeSettings
 from proxy.receipt import Glance, Route
 from proxy.settings import SessionSettings, duration_ms
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows
+from proxy.transaction_modes import read_only
 from proxy.unit import Outbox, Step, Unit, told_nothing
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class ReadPolicy:
 
     __slots__ = (
         "_silence_ms_max",
+        "by_turns",
         "lag_entries_max",
         "lag_ms_max",
         "level",
@@ -73,6 +75,8 @@ class ReadPolicy:
         self.lag_entries_max = int(values["lfsql.max_lag_entries"]) or None
         self.when_lagging = values["lfsql.when_lagging"]
         self.route = values["lfsql.route"]
+        self.by_turns = self.route in ("auto", "replica")
+        """Replicas take turns at its reads."""
         self.min_index = int(values["lfsql.min_index"])
         self.shared = values["lfsql.causality"] == "proxy"
         """What any session of the proxy was told of counts as seen by this one."""
@@ -233,7 +237,13 @@ class SessionState:
         """The log index that a read of this session must not be older than."""
         if policy.shared:
             self.seen_index = max(self.seen_index, self.worker.acknowledged.index)
-        return policy.required(self.seen_index)
+        required = policy.required(self.seen_index)
+        if self.reads_to_write:
+            # The primary acknowledges a write a moment before its own file shows it.
+            acknowledged = self.worker.acknowledged.index
+            self.worker.topology.committed(acknowledged)
+            required = max(required, acknowledged)
+        return required
 
     @property
     def encoding(self) -> EncodeSettings:
@@ -244,6 +254,11 @@ class SessionState:
     def in_unit(self) -> bool:
         """Statements must run on the primary in our unit: it has begun, or writes wait to be sent."""
         return self.unit.held or self.unit.writes
+
+    @property
+    def reads_to_write(self) -> bool:
+        """In a transaction that may write back what it reads."""
+        return self.status != IDLE and not read_only(self)
 
     @property
     def keeps_others_waiting(self) -> bool:

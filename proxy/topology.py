@@ -181,7 +181,7 @@ class Topology:
         self.heard_at = float("-inf")
         """Up to when a quorum is known to have confirmed the primary."""
         self.balancer = Balancer(self.nodes, balancing or Balancing(), monotonic())
-        self.turn: Final = self.balancer.turn
+        self.order: Final = self.balancer.order
         """The nodes in the order in which to try them for one read, the primary after its replicas."""
         self._changed = trio.Event()
 

@@ -209,7 +209,7 @@ class Worker:
         """Ask the nodes in turn, the primary last, until one can answer."""
         deadline = monotonic() + self.config.defaults.failover_wait_ms / 1000
         while True:
-            for node in self.topology.turn():
+            for node in self.topology.order():
                 if node.schema_index < wanted and node is not self.topology.primary and node.reads is None:
                     continue
                 try:
@@ -260,7 +260,7 @@ class Worker:
         """What SQLite knows of a statement's columns.  Raises StatementError and its kin."""
         sql = plan.statements[-1]
         if not state.in_unit:
-            for node in self.topology.turn():
+            for node in self.topology.order():
                 if node.reads is not None and node.reads.refresh()[1] >= self.schemas.wanted:
                     known = node.reads.describe(sql)
                     return Described(0, known.columns, known.parameters, known.readonly)

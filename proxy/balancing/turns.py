@@ -4,6 +4,10 @@ Shares become a fixed cycle by smooth weighted round robin (nginx's): each copy 
 distances as even as they can be.  Everything is worked out when the shares change; a turn is a step in a list, as it
 is taken for every read, most of which take a few microseconds in all.
 
+Looking whose turn it is and taking the turn are two things.  One read may look several times, on the ways that it
+tries one after the other, and takes one turn, when a copy is asked; who only looks, as EXPLAIN (ROUTE) does, takes
+none.  Were each look a turn, then with two copies and two looks a read all reads would be for one of the two.
+
 The second pick is the copy of the next different turn.  It is taken instead when the first has more outstanding, for
 its share, than the second would have with this read: so a copy that answers slowly, for whatever reason, is relieved
 within one answer's time, while load that is spread as the shares say moves nothing.
@@ -38,7 +42,8 @@ class Turns(Generic[N]):
     """`begin`: at which turn to begin, so that proxies that start together do not go in step."""
 
     def __init__(self, begin: int = 0) -> None:
-        self._turn = begin
+        self._begin = begin
+        self._turn = 0
         self._slots: list[tuple[list[N], _Rival[N] | None]] = [([], None)]
 
     def set(self, nodes: Sequence[N], arrangement: Arrangement) -> None:
@@ -52,11 +57,11 @@ class Turns(Generic[N]):
                 slot = known[places] = _slot([nodes[place] for place in places], [shares[place] for place in places])
             slots.append(slot)
         self._slots = slots
+        self._turn, self._begin = (self._turn + self._begin) % len(slots), 0
 
-    def turn(self) -> list[N]:
-        """The nodes in the order in which to try them."""
-        self._turn = turn = (self._turn + 1) % len(self._slots)
-        order, rival = self._slots[turn]
+    def order(self) -> list[N]:
+        """The nodes in the order in which to try them: whose turn it is, and then the others."""
+        order, rival = self._slots[self._turn]
         if (
             rival is not None
             and (load := rival.first.outstanding)
@@ -64,6 +69,10 @@ class Turns(Generic[N]):
         ):
             return rival.order
         return order
+
+    def take(self) -> None:
+        """A read goes to a node: the next one looks at the next turn."""
+        self._turn = (self._turn + 1) % len(self._slots)
 
 
 def _slot(order: list[N], shares: list[int]) -> tuple[list[N], _Rival[N] | None]:

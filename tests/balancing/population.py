@@ -1,8 +1,8 @@
 """A simulated population of replicas behind one balancer: virtual time, one seed.
 
-Reads arrive by chance, each tries the nodes of its turn one after the other as `proxy.reading` does, and takes as
-long as the node's `Behaviour` says.  A node that does not answer is left after LEFT_S, which is what `proxy.probing`
-takes to find that out.
+Reads arrive by chance, each looks whose turn it is, takes the turn and tries the nodes one after the other, as
+`proxy.reading` does over links, and takes as long as the node's `Behaviour` says.  A node that does not answer is
+left after LEFT_S, which is what `proxy.probing` takes to find that out.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ class Population:
         self.balancer.probed(node, self.now, fault)
 
     def _arrive(self) -> None:
-        self._try(self.now, list(self.balancer.turn()), 0)
+        order = list(self.balancer.order())
+        if order[0].role != PRIMARY:
+            self.balancer.take_turn()
+        self._try(self.now, order, 0)
 
     def _try(self, arrived: float, order: list[Node], place: int) -> None:
         while place < len(order) and order[place].role == UNREACHABLE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,7 +104,11 @@ def test_of_two_the_less_loaded_for_its_share_is_asked() -> None:
     turns.set([small, large], arrange([Copy(weight=1), Copy(weight=3)], 50))
 
     def first() -> set[str]:
-        return {"small" if turns.turn()[0] is small else "large" for _ in range(8)}
+        found = set()
+        for _ in range(8):
+            found.add("small" if turns.order()[0] is small else "large")
+            turns.take()
+        return found
 
     assert first() == {"small", "large"}
     small.outstanding, large.outstanding = 2, 6
@@ -191,3 +196,17 @@ def test_who_was_there_at_the_start_and_who_is_read_from_a_file_need_no_warming_
     health.left(7.0, 0.0)
     health.came(8.0, cold=True)
     assert health.state == "joining"
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (1, 2), (1, 1, 1), (1, 2, 3)])
+def test_who_looks_several_times_and_takes_one_turn_is_spread_as_the_weights_say(weights: tuple[int, ...]) -> None:
+    copies = [Busy() for _ in weights]
+    turns: Turns[Busy] = Turns(begin=7)
+    turns.set(copies, arrange([Copy(weight=weight) for weight in weights], 50))
+    found: Counter[int] = Counter()
+    for _ in range(60):
+        turns.order()
+        turns.order()
+        found[copies.index(turns.order()[0])] += 1
+        turns.take()
+    assert found == {place: 60 * weight // sum(weights) for place, weight in enumerate(weights)}
