@@ -26,7 +26,7 @@ from proxy.pg import encode
 from proxy.pg.oids import ELEMENTS, NAMES, TEXT
 from proxy.planning import current, prepare
 from proxy.receipt import COLUMNS as ROUTE_COLUMNS
-from proxy.receipt import last_route
+from proxy.receipt import aside, last_route
 from proxy.sql.plan import Kind, Plan, ResultColumn
 from proxy.sql.utility import (
     CloseCursor,
@@ -248,7 +248,8 @@ async def _execute(state: SessionState, utility: ExecutePrepared, telling: Telli
     for text, oid in zip(utility.arguments, oids, strict=True):
         name = NAMES[oid] if oid not in ELEMENTS else f"{NAMES[ELEMENTS[oid]]}[]"
         argument = await prepare(state, f"SELECT CAST(({text}) AS {name})", lift=True)
-        rows, _ = await rows_now(state, argument, ())
+        with aside(state):
+            rows, _ = await rows_now(state, argument, ())
         values.append(rows[0][0])
     await execute(state, prepared, tuple(values), telling)
 
@@ -367,7 +368,7 @@ async def _lock(state: SessionState, utility: Maintenance) -> None:
         raise NoActiveTransaction("LOCK TABLE can only be used in transaction blocks")
     if not utility.takes_writer or (row_exclusive and read_only(state)):
         return
-    step = Step((Run("SELECT 1"),), told_nothing, nowait=utility.nowait)
+    step = Step((Run("SELECT 1"),), told_nothing, reason="lock table", nowait=utility.nowait)
     state.unit.add(step, writes=True)
     state.outbox.expect(step)
     await flush_unit(state, HOLD)

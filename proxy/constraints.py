@@ -35,7 +35,7 @@ async def set_constraints(state: SessionState, utility: SetConstraints) -> None:
         return
     state.constraints_immediate = not utility.deferred
     if state.in_unit:
-        step = Step((DEFERRED if utility.deferred else IMMEDIATE,), told_nothing)
+        step = Step((DEFERRED if utility.deferred else IMMEDIATE,), told_nothing, reason="set constraints")
         state.unit.add(step, writes=False)
         state.outbox.expect(step)
         await flush_unit(state, HOLD)

@@ -50,8 +50,8 @@ async def copy_in(state: SessionState, utility: CopyIn) -> None:
                 _extend(rows, count, utility, reader.feed, decode, data)
                 size += len(data)
                 if size >= FRAME_BYTES and rows:
+                    _add(state, utility, rows, first=count == 0)
                     count += len(rows)
-                    _add(state, utility, rows)
                     await flush_unit(state, HOLD)
                     rows = []
                     size = 0
@@ -63,9 +63,9 @@ async def copy_in(state: SessionState, utility: CopyIn) -> None:
         elif not isinstance(message, Flush | Sync):
             raise ProtocolViolation(f"unexpected message {type(message).__name__} during COPY from stdin")
     _extend(rows, count, utility, reader.finish, decode)
-    count += len(rows)
     if rows:
-        _add(state, utility, rows)
+        _add(state, utility, rows, first=count == 0)
+    count += len(rows)
     state.outbox.write(encode.command_complete(f"COPY {count}"))
 
 
@@ -90,8 +90,10 @@ def _extend(
         raise
 
 
-def _add(state: SessionState, utility: CopyIn, rows: list[Row]) -> None:
-    step = Step((RunMany(utility.insert, tuple(rows)),), told_nothing, context=f"COPY {utility.table}")
+def _add(state: SessionState, utility: CopyIn, rows: list[Row], *, first: bool) -> None:
+    """`first`: of a statement that may be several steps."""
+    work = (RunMany(utility.insert, tuple(rows)),)
+    step = Step(work, told_nothing, reason="copy" if first else "", context=f"COPY {utility.table}")
     state.unit.add(step, writes=True)
     state.outbox.expect(step)
 

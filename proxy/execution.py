@@ -116,7 +116,7 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
                 return await state.worker.read_catalog(state, plan, values)
             if state.status != IDLE and (seen := await snapshot(state)) is not None:
                 return await read_snapshot(state, seen, plan, values)
-            rows = read_now(state, plan, plan.statements[0], values)
+            rows = None if state.aside else read_now(state, plan, plan.statements[0], values)
             if rows is not None:
                 tell(state)
                 return ListRows(rows)
@@ -127,6 +127,7 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
             if read_only(state):
                 raise
             plan.memo.writes = True
+            state.tried = None
             return None
 
 
@@ -190,7 +191,8 @@ async def add_step(
         check_alone(state, f"{plan.tag} CONCURRENTLY")
     tell_notices(state, plan)
     tell = teller or result_teller(state, plan, telling)
-    step = Step(operations(state, prepared, parameters), tell, plan, nowait=plan.nowait)
+    reason = "" if state.aside else plan.reason or plan.kind.value
+    step = Step(operations(state, prepared, parameters), tell, plan, reason, nowait=plan.nowait)
 
     async def rebuild() -> None:
         await replan(state, prepared)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from lfsql.errors import FeatureNotSupported, StatementSyntax
-from proxy.execution import rows_now, runs_here
+from proxy.execution import is_read, rows_now, runs_here
 from proxy.hints import policy_of
 from proxy.pg.oids import JSON, TEXT
 from proxy.planning import arguments, current, prepare
+from proxy.receipt import aside, last_route
 from proxy.routing import Prospect, prospects
 from proxy.sql.destination import Destination, destination
 from proxy.sql.plan import Kind, Plan, ResultColumn
@@ -55,22 +57,31 @@ async def _explain_plan(state: SessionState, utility: Explain, parameters: tuple
         raise StatementSyntax("EXPLAIN takes SELECT, INSERT, UPDATE, DELETE or VALUES")
     elapsed_ms = None
     rows_told = 0
+    where = "this proxy" if plan.catalog else "the primary"
     if utility.analyze:
         started = perf_counter()
         rows, _ = await rows_now(state, prepared, parameters)
         elapsed_ms = (perf_counter() - started) * 1000
         rows_told = len(rows)
+        where = last_route(state).place
     steps: list[tuple[int, int, str]] = []
     if plan.kind in (Kind.READ, Kind.WRITE) and not (plan.catalog or plan.mixed):
-        question = Plan(Kind.READ, "EXPLAIN", ("EXPLAIN QUERY PLAN " + plan.statements[-1],))
+        question = Plan(Kind.READ, "EXPLAIN", ("EXPLAIN QUERY PLAN " + plan.statements[-1],), reason="explain")
         values = arguments(state, prepared, parameters or (None,) * len(plan.parameters))
-        found, _ = await rows_now(state, Prepared("", (), question), values)
+        with aside(state) if utility.analyze else nullcontext():
+            found, _ = await rows_now(state, Prepared("", (), question), values)
         steps = [(row[0], row[1], row[3]) for row in found]  # type: ignore[misc]  # EXPLAIN QUERY PLAN's columns
-    target = "primary" if plan.kind is not Kind.READ else "replica"
+        if not utility.analyze:
+            where = last_route(state).place
+    target = "primary" if not is_read(prepared.plan) else "replica"
+    why = plan.reason
+    if not utility.analyze and target == "primary":
+        why += ", which would run on the primary"
     if utility.format == "json":
         document: dict[str, object] = {
             "Node Type": "SQLite",
-            "Route": target,
+            "Route": target if not utility.analyze else last_route(state).role,
+            "Planned on": where,
             "Reason": plan.reason,
             "SQL": list(plan.statements),
             "Plans": [{"Node Type": text, "Id": number, "Parent": parent} for number, parent, text in steps],
@@ -78,7 +89,7 @@ async def _explain_plan(state: SessionState, utility: Explain, parameters: tuple
         if elapsed_ms is not None:
             document |= {"Actual Total Time": round(elapsed_ms, 3), "Actual Rows": rows_told}
         return [(json.dumps([{"Plan": document}], indent=2),)]
-    lines = [f"SQLite on {target}" + (f" ({plan.reason})" if plan.reason else "")]
+    lines = [f"SQLite on {where}" + (f" ({why})" if why else "")]
     depth = {0: 0}
     for number, parent, text in steps:
         depth[number] = depth.get(parent, 0) + 1

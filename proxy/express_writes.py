@@ -23,7 +23,7 @@ from proxy.functions import CHANGES_SESSION
 from proxy.pg import encode
 from proxy.pg.messages import Bind, Query, SessionMessage
 from proxy.planning import bind
-from proxy.receipt import written_at
+from proxy.receipt import refused_at, written_at
 from proxy.sql.plan import Kind, Plan
 from proxy.sql.utility import Commit, Rollback
 from proxy.state import IDLE, IN_TRANSACTION, SessionState
@@ -80,6 +80,7 @@ class Asked:
         if self._first:
             state.sequence += 1
             unit.sequence = state.sequence
+        state.earlier_receipt = state.receipt
         self._node, self._link = node, link
         self._question = Submit(
             request=link.next_request(),
@@ -140,14 +141,21 @@ class Asked:
             state.worker.schemas.heard(outcome.schema_index)
             if end != HOLD:
                 over_at_once(state, committed=outcome.state == COMMITTED)
+            index = outcome.index if outcome.state == COMMITTED else 0
+            written_at(state, self._node.name, index, self._reason)
         if plan.utility is not None:
             return self._head + state.outbox.take() + encode.command_complete(_TAGS[end])
-        written_at(state, self._node.name, outcome.index, plan)
         result = outcome.results[-1]
         if not plan.returns_rows:
             return self._head + encode.command_complete(tag_of(plan, result.rows_changed))
         rows = map(row_writer(state, plan, self._formats), result.rows)
         return b"".join((self._head, *rows, encode.command_complete(tag_of(plan, len(result.rows)))))
+
+    @property
+    def _reason(self) -> str:
+        """Of its receipt."""
+        plan = self._plan
+        return _TAGS[self._question.end].lower() if plan.utility is not None else plan.reason or plan.kind.value
 
     async def conclude(self) -> bytes | None:
         """What `heard` was not given, without the ReadyForQuery; None when the request must be handled anew.
@@ -181,6 +189,7 @@ class Asked:
         state.worker.schemas.heard(outcome.schema_index)
         if question.end != HOLD and outcome.state != OPEN:
             await over(state, committed=False)
+        refused_at(state, self._node.name, self._reason, outcome.fault.sqlstate)
         raise error_of(outcome.fault)
 
     async def _after_loss(self) -> bytes:
@@ -188,10 +197,13 @@ class Asked:
         state, end = self._state, self._question.end
         committed = False
         try:
-            committed = (await after_loss(state, end)).state == COMMITTED
+            outcome = await after_loss(state, end)
+            committed = outcome.state == COMMITTED
         finally:
             if end != HOLD:
                 await over(state, committed=committed)
+        if committed:
+            written_at(state, state.unit.node.name, outcome.index, self._reason)
         return self._head + encode.command_complete(_TAGS[end])
 
 

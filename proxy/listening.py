@@ -181,7 +181,7 @@ def notify(state: SessionState, action: Notify) -> None:
 
 def _add(state: SessionState, action: Notify) -> None:
     arguments = (action.channel, action.payload, state.process_id)
-    step = Step((Run("SELECT lfsql_notify(?1, ?2, ?3)", arguments),), told_nothing)
+    step = Step((Run("SELECT lfsql_notify(?1, ?2, ?3)", arguments),), told_nothing, reason="notify")
     state.unit.add(step, writes=True)
     state.outbox.expect(step)
 

@@ -25,8 +25,8 @@ from lfsql.errors import FeatureNotSupported, LfsqlError, LinkLost, NoPrimary, T
 from proxy.hints import policy_of
 from proxy.joined import Question
 from proxy.probing import ask_in_time
-from proxy.receipt import INLINE, read_at, read_inline
-from proxy.routing import behind, candidates, objection, standing, take_turn
+from proxy.receipt import INLINE, Tried, read_at, read_inline
+from proxy.routing import Passed, behind, candidates, objection, standing, take_turn
 from proxy.row_sources import CHUNK_ROWS, LocalRows, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
@@ -35,7 +35,7 @@ from proxy.waiting import wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
-    from proxy.topology import Node, Topology
+    from proxy.topology import Node
 
 NODES_OWN: Final = ("58", "XX", "53400")
 """SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
@@ -81,7 +81,11 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
             continue
         if behind(topology, policy, required, index, now):
             continue
-        rows = reads.try_inline(sql, arguments)
+        try:
+            rows = reads.try_inline(sql, arguments)
+        except LfsqlError:
+            state.tried = Tried(node.name, node.role, index, policy.level, INLINE)
+            raise
         if rows is None:
             memo.ran_long()
             return None
@@ -92,27 +96,6 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
         take_turn(topology, policy, node)
         return rows
     return None
-
-
-class Passed(list[str]):
-    """Why nodes were passed over.  `full`: those that have their `max_sessions`; `failed`: the last that did not do
-    what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.full: list[Node] = []
-        self.failed = ""
-        self._turn_taken = False
-
-    def take_turn(self, topology: Topology, policy: ReadPolicy, node: Node) -> None:
-        """`node` is asked: the first of those that are is the one whose turn it was."""
-        if not self._turn_taken:
-            take_turn(topology, policy, node)
-            self._turn_taken = True
-
-    def reason(self, way: str) -> str:
-        """Of a receipt."""
-        return f"{way}, as {self.failed} failed" if self.failed else way
 
 
 async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, ...]) -> RowSource:
@@ -135,6 +118,8 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                 reasons.append(f"{node.name}: {error.message}")
                 continue
             except LfsqlError as error:
+                way = "link" if node.reads is None else "thread" if plan.memo.skips else INLINE
+                state.tried = Tried(node.name, node.role, standing(node)[0], policy.level, way)
                 if not isinstance(error, LinkLost):
                     if not error.sqlstate.startswith(NODES_OWN):
                         raise

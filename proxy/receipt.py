@@ -1,13 +1,19 @@
 """The receipt of a statement: where it ran, how stale that could be, and why there.
 
 Each statement that a node carries out leaves one with its session (`SHOW lfsql.last_route`, or as a NOTICE), and is
-counted with the others of its kind for the whole worker (`lfsql.routes`).  A receipt is worked out from what the
-router decided by, at the time it decided: nothing is asked afterwards, so the receipt cannot tell another story.
+counted with the others of its kind for the whole worker (`lfsql.routes`), once.  A receipt is worked out from what
+the router decided by, at the time it decided: nothing is asked afterwards, so the receipt cannot tell another story.
+
+A statement that fails leaves one, too, or the receipt of the one before would pass for its own: that of the node that
+refused it, or of nowhere.  What the proxy asks for its own sake, inside `aside`, leaves none.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lfsql.core.ids import Index
@@ -16,7 +22,7 @@ from proxy.pg import encode
 from proxy.pg.errors import notice_fields
 from proxy.pg.oids import FLOAT8, INT8, TEXT
 from proxy.sql.catalog import facts
-from proxy.sql.plan import Plan, ResultColumn
+from proxy.sql.plan import ResultColumn
 
 if TYPE_CHECKING:
     from lfsql.core.requests import Row
@@ -30,8 +36,19 @@ INLINE: Final = "inline"
 """The reason of reads that were answered at once."""
 
 
+class Tried(NamedTuple):
+    """A copy, at an index, that did not give a read its rows."""
+
+    node: str
+    role: str
+    at: Index
+    level: str
+    way: str
+    """How it was asked: what the receipt would have for a reason."""
+
+
 class Route(NamedTuple):
-    """`at`: the index of the copy that was read, or of the commit; 0 when a transaction is still open.
+    """`at`: the index of the copy that was read, or of the commit; 0 when a transaction is still open, or undone.
     `staleness_ms`: a bound, None when there is none to give.  `level`: '' of what no level concerns.
     `wait_ms`: for a primary, or for a copy to be fresh enough."""
 
@@ -59,9 +76,13 @@ class Route(NamedTuple):
             round(self.wait_ms, 3),
         )
 
+    @property
+    def place(self) -> str:
+        return f"{self.role} {self.node}".strip() or "nowhere"
+
     def __str__(self) -> str:
         """For people."""
-        words = [f"{self.role} {self.node}".strip() or "nowhere"]
+        words = [self.place]
         if self.at:
             words.append(f"at index {self.at}")
         if self.role not in ("", "proxy") and self.level:
@@ -186,20 +207,73 @@ def read_inline(state: SessionState, node: Node, index: Index, now: float, level
 
 def read_at(state: SessionState, node: str, role: str, index: Index, now: float, level: str, reason: str) -> None:
     """A read was served by a copy at `index`; `now` is when that was decided, on the monotonic clock."""
+    if state.aside:
+        return
     staleness_s, lag_entries = state.worker.topology.freshness(index, now)
     staleness_ms = None if staleness_s is None else staleness_s * 1000
     _leave(state, Route(node, role, index, staleness_ms, lag_entries, level, reason, _waited_ms(state)))
 
 
-def written_at(state: SessionState, node: str, index: Index, plan: Plan) -> None:
-    """The primary has carried the statement out."""
-    reason = plan.reason or plan.kind.value
-    _leave(state, Route(node, PRIMARY, index, 0.0, 0, "", reason, _waited_ms(state)))
+def written_at(state: SessionState, node: str, index: Index, reason: str, *, is_open: bool = False) -> None:
+    """The primary has carried the statement out; `index` is that of its commit, 0 while there is none.
+
+    `is_open`: the commit comes by itself, see `closed_at`, and the NOTICE waits for it.
+    """
+    _leave(state, Route(node, PRIMARY, index, 0.0, 0, "", reason, _waited_ms(state)), is_open=is_open)
+
+
+def closed_at(state: SessionState, index: Index) -> None:
+    """The implicit transaction of the previous statement is over: committed at `index`, or undone, which is 0."""
+    if state.receipt_open:
+        state.receipt_open = False
+        state.receipt = last_route(state)._replace(at=index)
+        tell(state)
+
+
+def refused_at(state: SessionState, node: str, reason: str, sqlstate: str) -> None:
+    """The primary did not carry the statement out; `reason` is '' of an implicit transaction's commit."""
+    if reason:
+        _leave(state, Route(node, PRIMARY, 0, 0.0, 0, "", _failed(reason, sqlstate), _waited_ms(state)))
+    elif state.receipt_open:
+        state.receipt = last_route(state)._replace(reason=_failed(last_route(state).reason, sqlstate))
+        closed_at(state, 0)
+
+
+def failed(state: SessionState, sqlstate: str) -> None:
+    """The statement that runs now is told an error: a receipt it has left says so, too."""
+    closed_at(state, 0)
+    if state.receipt is not state.earlier_receipt:
+        route = last_route(state)
+        if not route.reason.endswith(_failed("", sqlstate)):
+            state.receipt = route._replace(reason=_failed(route.reason, sqlstate))
+    elif state.tried is not None:
+        node, role, index, level, way = state.tried
+        staleness_s, lag_entries = state.worker.topology.freshness(index, monotonic())
+        staleness_ms = None if staleness_s is None else staleness_s * 1000
+        reason = _failed(way, sqlstate)
+        _leave(state, Route(node, role, index, staleness_ms, lag_entries, level, reason, _waited_ms(state)))
+    else:
+        state.receipt = Route(reason=_failed("", sqlstate), wait_ms=_waited_ms(state))
+
+
+def _failed(reason: str, sqlstate: str) -> str:
+    return f"{reason}, failed with {sqlstate}" if reason else f"failed with {sqlstate}"
 
 
 def answered_here(state: SessionState, reason: str) -> None:
     """No node was asked."""
-    _leave(state, Route("", "proxy", 0, 0.0, 0, "", reason, _waited_ms(state)))
+    if not state.aside:
+        _leave(state, Route("", "proxy", 0, 0.0, 0, "", reason, _waited_ms(state)))
+
+
+@contextmanager
+def aside(state: SessionState) -> Iterator[None]:
+    """What runs in the block is no statement of the client's: it leaves no receipt."""
+    state.aside = True
+    try:
+        yield
+    finally:
+        state.aside = False
 
 
 def _waited_ms(state: SessionState) -> float:
@@ -207,10 +281,13 @@ def _waited_ms(state: SessionState) -> float:
     return waited * 1000
 
 
-def _leave(state: SessionState, route: Route) -> None:
+def _leave(state: SessionState, route: Route, *, is_open: bool = False) -> None:
+    closed_at(state, 0)
     state.receipt = route
+    state.receipt_open = is_open
     state.worker.routes.count(route)
-    tell(state)
+    if not is_open:
+        tell(state)
 
 
 def tell(state: SessionState) -> None:

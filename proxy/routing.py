@@ -144,3 +144,24 @@ def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
         given = (node.name, node.role, index, staleness_ms, lag_entries, why, node.state, share, node.outstanding)
         found.append(Prospect(*given))
     return found
+
+
+class Passed(list[str]):
+    """Why nodes were passed over.  `full`: those that have their `max_sessions`; `failed`: the last that did not do
+    what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full: list[Node] = []
+        self.failed = ""
+        self._turn_taken = False
+
+    def take_turn(self, topology: Topology, policy: ReadPolicy, node: Node) -> None:
+        """`node` is asked: the first of those that are is the one whose turn it was."""
+        if not self._turn_taken:
+            take_turn(topology, policy, node)
+            self._turn_taken = True
+
+    def reason(self, way: str) -> str:
+        """Of a receipt."""
+        return f"{way}, as {self.failed} failed" if self.failed else way

@@ -45,6 +45,7 @@ from proxy.pg.messages import (
     Sync,
     Terminate,
 )
+from proxy.receipt import failed
 from proxy.sending import ClientGone, send_all
 from proxy.settings import REPORTED
 from proxy.simple import simple_query
@@ -420,6 +421,7 @@ class Session:
 
     async def _conclude(self, state: SessionState, asked: express_writes.Asked) -> None:
         """A request that was asked without the task, and not simply answered."""
+        state.tried = None
         try:
             told = await asked.conclude()
             if told is None:
@@ -436,6 +438,8 @@ class Session:
         """Undo what the failed statement's transaction must undo, and tell the first error there was."""
         if not isinstance(error, LfsqlError):
             LOG.error("a statement failed unexpectedly", exc_info=error)
+        told = error.sqlstate if isinstance(error, LfsqlError) else InvariantBroken.sqlstate
+        failed(state, told)
         earlier = await fail(state)
         state.outbox.write(encode.error_response(error_fields(earlier or error)))
 

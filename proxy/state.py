@@ -20,7 +20,7 @@ from proxy import time_zones
 from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
-from proxy.receipt import Glance, Route
+from proxy.receipt import Glance, Route, Tried
 from proxy.settings import SessionSettings, duration_ms
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows
 from proxy.transaction_modes import read_only
@@ -162,6 +162,14 @@ class SessionState:
         """The client has been told that the session is ready, and has sent nothing since."""
         self.receipt: Route | Glance = Route()
         """Of the previous statement, see `receipt.last_route`."""
+        self.receipt_open = False
+        """It waits for the commit of its implicit transaction, and is not told yet."""
+        self.earlier_receipt: Route | Glance = self.receipt
+        """As it was when the statement began that runs now."""
+        self.tried: Tried | None = None
+        """The copy at which that statement, a read, failed."""
+        self.aside = False
+        """What runs now is the proxy's own question."""
         self.waited_s = 0.0
         """How long the statement that runs now has waited for the cluster."""
         self.cancel: Callable[[], None] | None = None
@@ -225,6 +233,8 @@ class SessionState:
         """A statement begins, or a message that is part of one: it has statement_timeout from now on."""
         self.refresh()
         self.settled = False
+        self.earlier_receipt = self.receipt
+        self.tried = None
         limit_ms = self.statement_ms_max
         self.stop_at = trio.current_time() + limit_ms / 1000 if limit_ms else inf
 

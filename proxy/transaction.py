@@ -23,6 +23,7 @@ from lfsql.errors import (
 )
 from proxy.constraints import set_constraints
 from proxy.listening import finish, stage
+from proxy.receipt import written_at
 from proxy.sql.utility import (
     Begin,
     Commit,
@@ -141,11 +142,14 @@ async def rollback(state: SessionState, *, chain: bool = False) -> str:
         return "ROLLBACK"
     modes = modes_of(state)
     failed = state.status == FAILED
+    held = state.unit.held
     try:
-        if not failed or state.unit.held:
+        if not failed or held:
             await flush_unit(state, ROLLBACK)
     finally:
         await over(state, committed=False)
+    if held:
+        written_at(state, state.unit.node.name, 0, "rollback")
     if chain:
         begin(state, modes)
     return "ROLLBACK"

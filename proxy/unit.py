@@ -42,6 +42,8 @@ class Step:
     operations: tuple[Operation, ...]
     tell: Callable[[Result], bytes]
     plan: Plan | None = None
+    reason: str = ""
+    """Of the receipt it leaves; '' of what is no statement of its own, and leaves none."""
     context: str = ""
     """Added to its error."""
     rebuild: Callable[[], Awaitable[None]] | None = None

@@ -50,9 +50,9 @@ from lfsql.errors import (
     StalePlan,
     all_errors,
 )
-from proxy.receipt import written_at
+from proxy.receipt import closed_at, refused_at, written_at
 from proxy.sql.plan import ANY_SCHEMA
-from proxy.state import TIMED_OUT, SessionState, cancellable
+from proxy.state import IDLE, TIMED_OUT, SessionState, cancellable
 from proxy.unit import IMMEDIATE, Step
 from proxy.waiting import wait_change, wait_primary
 
@@ -257,6 +257,7 @@ async def _look_up(state: SessionState, sequence: int) -> Outcome:
             with contextlib.suppress(LinkLost, QueueFull):
                 answer = await state.worker.ask(state, node.link, look_up)
         if isinstance(answer, Outcome) and answer.fault is None:
+            state.unit.node = node
             return answer
         # It cannot answer, though it is the newest primary we know of: there will be news of it.
         if topology.primary is node and not await wait_change(state, deadline, stoppable=False):
@@ -309,9 +310,7 @@ async def flush_unit(state: SessionState, end: int) -> None:
     if not unit.held:
         unit.writes = False
     state.worker.schemas.heard(outcome.schema_index)
-    told = next((step.plan for step in reversed(steps) if step.plan is not None), None)
-    if told is not None and outcome.fault is None:
-        written_at(state, unit.node.name, outcome.index, told)
+    _leave_receipts(state, steps, outcome, len(results), end)
     if outcome.fault is not None:
         unit.statement_failed = len(outcome.results) < len(operations)
         if not unit.held and outcome.fault.sqlstate == SerializationFailure.sqlstate:
@@ -319,6 +318,35 @@ async def flush_unit(state: SessionState, end: int) -> None:
         error = error_of(outcome.fault)
         error.context = _context(steps, len(results))
         raise error
+
+
+def _leave_receipts(state: SessionState, steps: list[Step], outcome: Outcome, succeeded: int, end: int) -> None:
+    """Those of the statements that were sent, `succeeded` operations of which were carried out, and of a COMMIT."""
+    node = state.unit.node.name
+    index = outcome.index if outcome.state == COMMITTED else 0
+    in_block = state.status != IDLE
+    fault = outcome.fault
+    if index:
+        closed_at(state, index)
+    refused: Step | None = None
+    carried_out: list[Step] = []
+    for step in steps:
+        succeeded -= len(step.operations)
+        if succeeded < 0:
+            refused = step
+            break
+        carried_out.append(step)
+    else:
+        if fault is not None and carried_out and not in_block:
+            refused = carried_out.pop()  # the implicit transaction ends with it
+    for step in carried_out:
+        if step.reason:
+            written_at(state, node, index, step.reason, is_open=outcome.state == OPEN and not in_block)
+    if fault is not None:
+        reason = refused.reason if refused is not None else "commit" if in_block and end == COMMIT else ""
+        refused_at(state, node, reason, fault.sqlstate)
+    elif in_block and end == COMMIT:
+        written_at(state, node, index, "commit")
 
 
 def _context(steps: list[Step], succeeded: int) -> str:
