@@ -89,7 +89,7 @@ def runs_here(state: SessionState, plan: Plan) -> bool:
         return True
     if not is_read(plan) or state.in_unit:
         return False
-    if not state.in_block or not reads_one_view(state):
+    if plan.reads_nothing or not state.in_block or not reads_one_view(state):
         return True
     return state.status != IDLE and (read_only(state) or not state.overtaken or state.read_transaction is not None)
 
@@ -114,7 +114,7 @@ async def open_read(state: SessionState, prepared: Prepared, parameters: tuple[V
         try:
             if plan.catalog:
                 return await state.worker.read_catalog(state, plan, values)
-            if state.status != IDLE and (seen := await snapshot(state)) is not None:
+            if state.status != IDLE and (seen := await snapshot(state, plan)) is not None:
                 return await read_snapshot(state, seen, plan, values)
             rows = None if state.aside else read_now(state, plan, plan.statements[0], values)
             if rows is not None:

@@ -114,6 +114,8 @@ async def _explain_route(state: SessionState, utility: Explain) -> list[Row]:
     if not route:
         tried = prospects(state, plan)
         route, why = _choice(state, policy, tried)
+        if plan.reads_nothing:
+            why += "; it reads no relation, so a copy of any age will do"
     if utility.format == "json":
         document = {
             "Route": route,

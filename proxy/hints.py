@@ -45,6 +45,5 @@ def check_hints(plan: Plan) -> dict[str, str]:
 
 def policy_of(state: SessionState, plan: Plan) -> ReadPolicy:
     """Where this statement may be read."""
-    if not plan.hints:
-        return state.policy
-    return ReadPolicy({**state.settings.values, **check_hints(plan)})
+    policy = ReadPolicy({**state.settings.values, **check_hints(plan)}) if plan.hints else state.policy
+    return policy.for_no_data() if plan.reads_nothing else policy

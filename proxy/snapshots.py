@@ -53,11 +53,14 @@ class Snapshot(Protocol):
     async def aclose(self) -> None: ...
 
 
-async def snapshot(state: SessionState) -> Snapshot | None:
-    """The transaction's snapshot, opened at its first read; None where each statement sees what is new."""
+async def snapshot(state: SessionState, plan: Plan) -> Snapshot | None:
+    """The transaction's snapshot, opened at its first read of data; None where each statement sees what is new, and
+    where this one sees nothing."""
     if state.status == IDLE or not (read_only(state) or reads_one_view(state)):
         return None
     if state.read_transaction is None:
+        if plan.reads_nothing:
+            return None
         state.read_transaction = await _open(state)
         state.seen_index = max(state.seen_index, state.read_transaction.index)
     return state.read_transaction

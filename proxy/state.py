@@ -6,6 +6,7 @@ first argument; `session` owns it together with the socket.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -57,6 +58,7 @@ class ReadPolicy:
     """The settings that decide where a read may go, as numbers.  Made anew when a setting changes."""
 
     __slots__ = (
+        "_for_no_data",
         "_silence_ms_max",
         "by_turns",
         "lag_entries_max",
@@ -70,6 +72,7 @@ class ReadPolicy:
     )
 
     def __init__(self, values: Mapping[str, str]) -> None:
+        self._for_no_data: ReadPolicy | None = None
         self.level = values["lfsql.read_consistency"]
         self.lag_ms_max = int(values["lfsql.max_lag_ms"]) or None
         self.lag_entries_max = int(values["lfsql.max_lag_entries"]) or None
@@ -91,6 +94,16 @@ class ReadPolicy:
         if self.level in ("session", "strong"):
             return max(seen, self.min_index)
         return self.min_index if self.level == "bounded" else 0
+
+    def for_no_data(self) -> ReadPolicy:
+        """That of a statement which reads no relation: it is the same from a copy of any age.  A pool's `SELECT 1` is
+        not to wait for a primary.  `strong` stays: who asks for that asks whether there is one."""
+        if self.level in ("any", "strong"):
+            return self
+        if self._for_no_data is None:
+            self._for_no_data = copy.copy(self)
+            self._for_no_data.level = "any"
+        return self._for_no_data
 
     def limits(self, required: Index) -> LagLimits:
         return LagLimits(self.lag_ms_max, self.lag_entries_max, self._silence_ms_max, required)

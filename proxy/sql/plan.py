@@ -81,6 +81,8 @@ class Plan:
     """Reads pg_catalog, information_schema or lfsql relations, or calls their functions, and nothing else."""
     mixed: bool = False
     """Reads both those and the user's relations."""
+    reads_nothing: bool = False
+    """A read that names no relation: whichever copy answers, the answer is the same."""
     nowait: bool = False
     """Fails rather than wait for another transaction: FOR UPDATE NOWAIT."""
     alone: bool = False

@@ -28,7 +28,7 @@ from proxy.sql.lexer import PUNCTUATION, WORD, Dialect, Source, Token, hints, sp
 from proxy.sql.locking import unlocked, waits_for_nobody
 from proxy.sql.parsing import parse_statement
 from proxy.sql.passthrough import plan_sqlite
-from proxy.sql.plan import Kind, Plan
+from proxy.sql.plan import ANY_SCHEMA, Kind, Plan
 from proxy.sql.schema import Schema
 from proxy.sql.token_cursor import Cursor
 from proxy.sql.translate import translate
@@ -156,6 +156,7 @@ def _query(
             "a statement that writes cannot read the system catalogs",
             hint="Read them with a SELECT first, and write what it found.",
         )
+    reads_nothing = kind is Kind.READ and not translation.tables and not translation.catalog
     return Plan(
         kind=kind,
         tag=translation.tag,
@@ -166,8 +167,9 @@ def _query(
         reason=reason,
         lifted=translation.lifted,
         session_calls=translation.session_calls,
-        schema_index=schema.index,
+        schema_index=ANY_SCHEMA if reads_nothing else schema.index,
         hints=hints(text),
+        reads_nothing=reads_nothing,
         catalog=translation.catalog and not translation.tables,
         mixed=translation.catalog and translation.tables,
         nowait=kind is Kind.WRITE and waits_for_nobody(tree),

@@ -161,6 +161,43 @@ def test_reads_go_on_without_a_quorum(tier: Tier) -> None:
         assert connection.execute("SELECT id FROM kept").fetchall() == [(1,)]
 
 
+def test_what_reads_no_relation_needs_no_quorum(tier: Tier) -> None:
+    with psycopg.connect(tier.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (id int PRIMARY KEY)")
+        tier.wait_level()
+        primary = tier.primary()["name"]
+        others = [node["name"] for node in tier.status()["nodes"] if node["name"] != primary]
+        tier.kill(primary)
+        tier.kill(others[0])
+        connection.execute("SET lfsql.failover_wait_ms = 500")
+        wait_until(lambda: not _answers(connection, "SELECT count(*) FROM kept"), 20, "all copies to be too old")
+        for begin in ("", "BEGIN", "BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ"):
+            for statement in (
+                "SELECT 1",
+                "SELECT version()",
+                "SELECT pg_is_in_recovery()",
+                "SELECT current_setting('work_mem')",
+            ):
+                for prepare in (False, True):
+                    connection.execute(begin.encode())
+                    connection.execute(statement.encode(), prepare=prepare)
+                    assert route_of(connection)["level"] == "any"
+                    connection.execute("ROLLBACK")
+        told = connection.execute("EXPLAIN (ROUTE) SELECT 1").fetchone()
+        assert told is not None
+        assert "it reads no relation" in str(told[0])
+        connection.execute("SET lfsql.read_consistency = strong")
+        assert not _answers(connection, "SELECT 1")
+
+
+def _answers(connection: psycopg.Connection, statement: str) -> bool:
+    try:
+        connection.execute(statement.encode())
+    except psycopg.errors.CannotConnectNow:
+        return False
+    return True
+
+
 def test_an_interactive_transaction_is_told_that_its_primary_went(tier: Tier) -> None:
     with psycopg.connect(tier.dsn) as connection:
         connection.execute("CREATE TABLE kept (id int PRIMARY KEY)")

@@ -12,7 +12,7 @@ from lfsql.errors import (
     StatementTooComplex,
     UndefinedTable,
 )
-from proxy.sql.plan import Kind
+from proxy.sql.plan import ANY_SCHEMA, Kind
 from proxy.sql.planner import plan
 from proxy.sql.schema import Column, Index, Relation, Schema
 from proxy.sql.utility import Begin, Explain, Maintenance, SetSetting
@@ -59,9 +59,28 @@ def test_empty(text: str) -> None:
 def test_reads_and_writes(text: str, kind: Kind, tag: str, reason: str, rows: bool) -> None:
     found = plan(text, SCHEMA)
     assert (found.kind, found.tag, found.reason, found.returns_rows) == (kind, tag, reason, rows)
-    assert found.schema_index == 7
+    assert found.schema_index == (ANY_SCHEMA if found.reads_nothing else 7)
     assert len(found.statements) == 1
     assert "FOR " not in found.statements[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"),
+    [
+        ("SELECT 1", True),
+        ("VALUES (1)", True),
+        ("SELECT now(), version(), pg_is_in_recovery(), current_setting('TimeZone')", True),
+        ("WITH x AS (SELECT 1 AS one) SELECT * FROM x, generate_series(1, 3)", True),
+        ("SELECT 1 FROM t", False),
+        ("SELECT EXISTS (SELECT FROM t)", False),
+        ("SELECT 1 WHERE 2 IN (SELECT count(*) FROM t)", False),
+        ("SELECT nextval('s')", False),
+        ("SELECT relname FROM pg_class", False),
+        ("SELECT 't'::regclass", False),
+    ],
+)
+def test_what_reads_no_relation(text: str, nothing: bool) -> None:
+    assert plan(text, SCHEMA).reads_nothing is nothing
 
 
 def test_columns_and_parameters() -> None:
