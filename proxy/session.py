@@ -50,7 +50,7 @@ from proxy.sending import ClientGone, send_all
 from proxy.settings import REPORTED
 from proxy.simple import simple_query
 from proxy.startup import PROTOCOL, read_startup
-from proxy.state import FAILED, SessionState
+from proxy.state import FAILED, IDLE, SessionState
 from proxy.transaction import fail, send_on
 from proxy.unit import SEND_BYTES
 
@@ -262,7 +262,7 @@ class Session:
         except LfsqlError:
             return True  # the task meets it again
         answered, done = self._answer(state, messages)
-        if answered and state.idle_session_ms_max:
+        if answered and (state.idle_session_ms_max or state.status != IDLE):
             self._idle.deadline = self._idle_until()
         rest = messages[done:] if done else messages
         if rest and not answered and self._reactor.shared and state.status != FAILED:
@@ -490,4 +490,5 @@ class Session:
         pieces.append(encode.backend_key_data(self.process_id, self.key))
         pieces.append(encode.READY[state.status])
         await send_all(self._socket, b"".join(pieces))
+        state.settled = True
         return state

@@ -188,7 +188,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "idle_in_transaction_session_timeout": Setting(
         "10s",
         _milliseconds,
-        description="how long a transaction that has the writer or a snapshot may idle; 0: no limit",
+        description="how long a transaction may idle, by default one that has the writer or a snapshot; 0: no limit",
     ),
     "idle_session_timeout": Setting(
         "0", _milliseconds, description="how long a session may idle outside of transactions; 0: no limit"

@@ -22,7 +22,7 @@ from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
 from proxy.receipt import Glance, Route, Tried
-from proxy.settings import SessionSettings, duration_ms
+from proxy.settings import SETTINGS, SessionSettings, duration_ms
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows
 from proxy.transaction_modes import read_only
 from proxy.unit import Outbox, Step, Unit, told_nothing
@@ -46,6 +46,8 @@ FAILED: Final = "E"
 HEARSAY_MS_MAX: Final = 1_000
 """Where lag is limited in entries alone: how old what they are counted from may be.  A primary that nobody confirms
 is read for as long."""
+IDLE_IN_TRANSACTION: Final = "idle_in_transaction_session_timeout"
+
 TIMED_OUT: Final = "canceling statement due to statement timeout"
 
 
@@ -220,7 +222,8 @@ class SessionState:
         self.encoding_key = self.worker.encoding_key(self._encoding)
         self.statement_ms_max = duration_ms(values["statement_timeout"])
         self.lock_ms_max = duration_ms(values["lock_timeout"])
-        self.idle_ms_max = duration_ms(values["idle_in_transaction_session_timeout"])
+        self.idle_ms_max = duration_ms(values[IDLE_IN_TRANSACTION])
+        self.idle_by_default = values[IDLE_IN_TRANSACTION] == SETTINGS[IDLE_IN_TRANSACTION].default
         self.idle_session_ms_max = duration_ms(values["idle_session_timeout"])
         self.failover_s = int(values["lfsql.failover_wait_ms"]) / 1000
         self.local = values["lfsql.durability"] == "local"
@@ -293,15 +296,23 @@ class SessionState:
 
     @property
     def idle_limit_ms(self) -> int:
-        """How long the client may be silent now; 0: for as long as it likes."""
+        """How long the client may be silent now; 0: for as long as it likes.
+
+        In the midst of a pipeline or a COPY it is not idle.  The limit that a transaction has by default is for the
+        others' sake: who says another means every transaction, as in PostgreSQL, where there is none by default.
+        """
         self.refresh()
         if self.keeps_others_waiting:
             return self.idle_ms_max
-        return self.idle_session_ms_max if self.status == IDLE else 0
+        if not self.settled:
+            return 0
+        if self.status == IDLE:
+            return self.idle_session_ms_max
+        return 0 if self.idle_by_default else self.idle_ms_max
 
     def idled_too_long(self) -> LfsqlError:
         """What the client is told that has been silent for longer."""
-        if self.keeps_others_waiting:
+        if self.status != IDLE or self.keeps_others_waiting:
             return IdleInTransaction("terminating connection due to idle-in-transaction timeout")
         return IdleSession("terminating connection due to idle-session timeout")
 

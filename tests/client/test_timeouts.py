@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.client.conftest import Server
+from tests.client.raw import SYNC, Raw, bind, message
 
 pytestmark = pytest.mark.client
 
@@ -17,15 +18,16 @@ pytestmark = pytest.mark.client
 @pytest.mark.parametrize(
     "statements",
     [
-        ("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ", "SELECT 1"),
+        ("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ", "SELECT id FROM {t}"),
         ("BEGIN", "DECLARE c CURSOR FOR SELECT * FROM generate_series(1, 100000)", "FETCH c"),
     ],
 )
-def test_an_idle_transaction_gives_its_reader_back(server: Server, statements: tuple[str, ...]) -> None:
+def test_an_idle_transaction_gives_its_reader_back(server: Server, table: str, statements: tuple[str, ...]) -> None:
     with psycopg.connect(server.dsn, autocommit=True) as idle:
+        idle.execute(f"CREATE TABLE {table} (id int)")
         idle.execute("SET idle_in_transaction_session_timeout = '300ms'")
         for statement in statements:
-            idle.execute(statement)
+            idle.execute(statement.format(t=table))
         assert select.select([idle.fileno()], [], [], 5)[0], "the server says something"
         with pytest.raises(psycopg.Error) as caught:
             idle.execute("SELECT 1")
@@ -47,23 +49,47 @@ def test_an_idle_session_ends(server: Server) -> None:
         assert caught.value.sqlstate == "57P05"
 
 
-def test_a_transaction_that_keeps_nothing_may_idle(server: Server) -> None:
+@pytest.mark.parametrize(
+    "statements",
+    [("BEGIN",), ("BEGIN", "SELECT 1"), ("BEGIN", "SELECT nope"), ("BEGIN", "SAVEPOINT s", "SELECT 1/0", "SELECT 1")],
+)
+def test_a_transaction_that_keeps_nothing_may_not_idle_either(server: Server, statements: tuple[str, ...]) -> None:
     with psycopg.connect(server.dsn, autocommit=True) as idle:
-        idle.execute("SET idle_in_transaction_session_timeout = '100ms'")
-        idle.execute("BEGIN")
-        idle.execute("SELECT %s", (1,))
-        assert not select.select([idle.fileno()], [], [], 0.5)[0]
-        idle.execute("COMMIT")
+        idle.execute("SET idle_in_transaction_session_timeout = '300ms'")
+        for statement in statements:
+            with contextlib.suppress(psycopg.Error):
+                idle.execute(statement)
+        assert select.select([idle.fileno()], [], [], 5)[0], "the server says something"
+        with pytest.raises(psycopg.Error) as caught:
+            idle.execute("SELECT 1")
+        assert caught.value.sqlstate == "25P03"
 
 
-def test_idle_readers_keep_nobody_from_reading(server: Server) -> None:
+@pytest.mark.parametrize("setting", ["idle_in_transaction_session_timeout", "idle_session_timeout"])
+@pytest.mark.parametrize("begin", [False, True])
+def test_an_open_pipeline_is_not_idle(server: Server, raw: Raw, setting: str, begin: bool) -> None:
+    for statement in (f"SET {setting} = '200ms'", *(("BEGIN",) if begin else ())):
+        raw.send(message(b"Q", f"{statement}\0".encode()))
+        raw.until(b"Z")
+    select_one = message(b"P", b"\0SELECT 1\0\0\0") + bind(b"") + message(b"E", b"\0\0\0\0\0")
+    raw.send(select_one + message(b"H"))
+    raw.until(b"C")
+    assert not select.select([raw.socket], [], [], 0.6)[0], "no idle session, and no idle transaction"
+    raw.send(SYNC)
+    raw.until(b"Z")
+    ends = begin == (setting == "idle_in_transaction_session_timeout")
+    assert bool(select.select([raw.socket], [], [], 5 if ends else 0.6)[0]) is ends
+
+
+def test_idle_readers_keep_nobody_from_reading(server: Server, autocommit: psycopg.Connection, table: str) -> None:
     """More of them than a node has threads for reads."""
     long = "SELECT count(*) FROM generate_series(1, 200000)"
+    autocommit.execute(f"CREATE TABLE {table} (id int)")
     with contextlib.ExitStack() as stack:
         for _ in range(16):
             idle = stack.enter_context(psycopg.connect(server.dsn, autocommit=True))
             idle.execute("BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ")
-            idle.execute("SELECT 1")
+            idle.execute(f"SELECT id FROM {table}")
         reader = stack.enter_context(psycopg.connect(server.dsn, autocommit=True))
         reader.execute("SET statement_timeout = '5s'")
         assert reader.execute(long).fetchone() == (200_000,)
