@@ -26,7 +26,7 @@ from proxy.hints import policy_of
 from proxy.joined import Question
 from proxy.probing import ask_in_time
 from proxy.receipt import INLINE, Tried, read_at, read_inline
-from proxy.routing import Passed, behind, candidates, objection, standing, take_turn
+from proxy.routing import Passed, behind, candidates, objection, own_fault, standing, take_turn
 from proxy.row_sources import CHUNK_ROWS, LocalRows, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
@@ -36,9 +36,6 @@ from proxy.writing import error_of
 
 if TYPE_CHECKING:
     from proxy.topology import Node
-
-NODES_OWN: Final = ("58", "XX", "53400")
-"""SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
 
 
 class StillBehind(TooStale):
@@ -70,20 +67,23 @@ def read_now(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value, 
         reads = node.reads
         if reads is None or node.avoided or not node.readable(now):
             continue
-        index, schema_index = reads.position()
-        if index < required:
-            index, schema_index = reads.refresh()
-            if index < required:
-                continue
-        if schema_index != plan.schema_index and plan.schema_index >= 0:
-            if schema_index > plan.schema_index:
-                raise SchemaMoved(schema_index)
-            continue
-        if behind(topology, policy, required, index, now):
-            continue
+        index = 0
         try:
+            index, schema_index = reads.position()
+            if index < required:
+                index, schema_index = reads.refresh()
+                if index < required:
+                    continue
+            if schema_index != plan.schema_index and plan.schema_index >= 0:
+                if schema_index > plan.schema_index:
+                    raise SchemaMoved(schema_index)
+                continue
+            if behind(topology, policy, required, index, now):
+                continue
             rows = reads.try_inline(sql, arguments)
-        except LfsqlError:
+        except LfsqlError as error:
+            if own_fault(topology, node, error):
+                continue
             state.tried = Tried(node.name, node.role, index, policy.level, INLINE)
             raise
         if rows is None:
@@ -119,11 +119,11 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                 continue
             except LfsqlError as error:
                 way = "link" if node.reads is None else "thread" if plan.memo.skips else INLINE
-                state.tried = Tried(node.name, node.role, standing(node)[0], policy.level, way)
-                if not isinstance(error, LinkLost):
-                    if not error.sqlstate.startswith(NODES_OWN):
-                        raise
-                    state.worker.topology.balancer.failed(node, monotonic(), error.message)
+                own = own_fault(state.worker.topology, node, error)
+                at = node.applied_index if own else standing(node)[0]
+                state.tried = Tried(node.name, node.role, at, policy.level, way)
+                if not own:
+                    raise
                 reasons.append(f"{node.name}: {error.message}")
                 reasons.failed = node.name
                 continue
@@ -312,7 +312,12 @@ def _fresh_on_host(
     for node in order:
         if node.reads is None or not node.readable(now):
             continue
-        index, schema_index = node.reads.refresh()
+        try:
+            index, schema_index = node.reads.refresh()
+        except LfsqlError as error:
+            if own_fault(topology, node, error):
+                continue
+            raise
         if schema_index < state.worker.schemas.wanted or index < required:
             continue
         if not behind(topology, policy, required, index, now):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from lfsql.core.freshness import judge
 from lfsql.core.ids import Index
 from lfsql.core.requests import PRIMARY
-from lfsql.errors import UndefinedObject
+from lfsql.errors import LfsqlError, LinkLost, UndefinedObject
 from proxy.hints import policy_of
 from proxy.state import ReadPolicy, SessionState
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 
 FULL: Final = "it has its max_sessions"
+NO_ROOM: Final = "53400"
+NODES_OWN: Final = ("58", "XX", NO_ROOM)
+"""SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
 
 
 def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index, now: float) -> str:
@@ -71,6 +74,18 @@ def take_turn(topology: Topology, policy: ReadPolicy, node: Node) -> None:
     """The read goes to `node`.  To be called once for each: see `proxy.balancing.turns`."""
     if policy.by_turns and node.role != PRIMARY:
         topology.balancer.take_turn()
+
+
+def own_fault(topology: Topology, node: Node, error: LfsqlError) -> bool:
+    """Whether the read of `node` failed for the node's own fault, so that another is to be asked.  Its failing disk
+    or data is counted against it; that it has no room is not."""
+    if isinstance(error, LinkLost):
+        return True
+    if not error.sqlstate.startswith(NODES_OWN):
+        return False
+    if error.sqlstate != NO_ROOM:
+        topology.balancer.failed(node, monotonic(), error.message)
+    return True
 
 
 def standing(node: Node) -> tuple[Index, Index]:
@@ -130,9 +145,13 @@ def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
     found = []
     for node in candidates(state, policy):
         now = monotonic()
-        index, schema_index = standing(node)
+        index, schema_index, fault = node.applied_index, node.schema_index, ""
+        try:
+            index, schema_index = standing(node)
+        except LfsqlError as error:
+            fault = error.message
         staleness_s, lag_entries = topology.freshness(index, now)
-        why = (
+        why = fault or (
             objection(topology, policy, plan, node, required, index, schema_index, now)
             if node.readable(now)
             else "not heard"

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lfsql.core.requests import ReadClose, ReadMore, Row, Rows
-from lfsql.errors import LinkLost
+from lfsql.errors import LfsqlError, LinkLost
+from proxy.routing import own_fault
 from proxy.state import SessionState, cancellable
 from proxy.writing import error_of
 
@@ -33,7 +34,11 @@ class LocalRows:
         self._open = True
 
     async def fetch(self, rows_max: int) -> tuple[list[Row], bool]:
-        return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
+        try:
+            return await cancellable(self._state, partial(self._cursor.fetch, rows_max or CHUNK_ROWS))
+        except LfsqlError as error:
+            own_fault(self._state.worker.topology, self._node, error)
+            raise
 
     async def aclose(self) -> None:
         if self._open:

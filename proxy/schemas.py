@@ -18,6 +18,8 @@ import trio
 
 from lfsql.core.ids import Index
 from lfsql.core.requests import HOLD, Row, Run
+from lfsql.errors import LfsqlError
+from proxy.routing import own_fault
 from proxy.sql.plan import ANY_SCHEMA
 from proxy.sql.schema import Schema
 from proxy.sql.schema_query import SCHEMA_QUERY, schema_from_rows
@@ -51,7 +53,11 @@ class Schemas:
         """Hear of what the nodes of this host can show already."""
         for node in self._worker.topology.nodes.values():
             if node.reads is not None:
-                self.heard(node.reads.position()[1])
+                try:
+                    self.heard(node.reads.position()[1])
+                except LfsqlError as error:
+                    if not own_fault(self._worker.topology, node, error):
+                        raise
 
     async def get(self, state: SessionState) -> Schema:
         """The schema to plan this session's next statement with."""

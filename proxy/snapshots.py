@@ -23,7 +23,7 @@ from lfsql.errors import LfsqlError, LinkLost, NoPrimary, SerializationFailure, 
 from proxy.probing import ask_in_time
 from proxy.reading import CATCH_UP_MS_MAX, WAIT_MS_MAX, SchemaMoved, StillBehind, local_node, required_index
 from proxy.receipt import read_at
-from proxy.routing import behind, candidates, expected, take_turn
+from proxy.routing import NO_ROOM, behind, candidates, expected, own_fault, take_turn
 from proxy.row_sources import CHUNK_ROWS, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import IDLE, ReadPolicy, SessionState, cancellable
@@ -98,6 +98,13 @@ async def _open(state: SessionState) -> Snapshot:
     return opened
 
 
+def lost(node: Node) -> SerializationFailure:
+    """What a transaction is told whose snapshot cannot be read any more."""
+    return SerializationFailure(
+        f"node '{node.name}', whose snapshot this transaction reads, was lost", hint="Run the transaction again."
+    )
+
+
 # -- On this host ------------------------------------------------------------------------------------------
 
 
@@ -113,11 +120,16 @@ class LocalSnapshot:
         self.schema_index = transaction.schema_index
 
     async def rows(self, state: SessionState, sql: str, values: tuple[Value, ...]) -> RowSource:
-        rows = self._transaction.try_inline(sql, values)
-        if rows is not None:
-            return ListRows(rows)
-        opening = partial(self._transaction.open_cursor, sql, values, run_ms_max=state.statement_ms_max)
-        return CursorRows(state, await cancellable(state, opening))
+        try:
+            rows = self._transaction.try_inline(sql, values)
+            if rows is not None:
+                return ListRows(rows)
+            opening = partial(self._transaction.open_cursor, sql, values, run_ms_max=state.statement_ms_max)
+            return CursorRows(state, await cancellable(state, opening))
+        except LfsqlError as error:
+            if error.sqlstate != NO_ROOM and own_fault(state.worker.topology, self._node, error):
+                raise lost(self._node) from error
+            raise
 
     async def aclose(self) -> None:
         self._balancer.end(self._node)
@@ -258,10 +270,7 @@ class KeptSnapshot:
         return KeptRows(RemoteRows(state, self._node, self._link, question.request, answer), self._lost)
 
     def _lost(self) -> SerializationFailure:
-        return SerializationFailure(
-            f"node '{self._node.name}', whose snapshot this transaction reads, was lost",
-            hint="Run the transaction again.",
-        )
+        return lost(self._node)
 
     async def aclose(self) -> None:
         self._balancer.end(self._node)

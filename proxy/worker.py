@@ -43,6 +43,7 @@ from proxy.pg.settings import EncodeSettings
 from proxy.probing import keep_probed, keep_watched
 from proxy.reactor import Reactor
 from proxy.receipt import Routes, answered_here
+from proxy.routing import own_fault
 from proxy.schemas import Schemas
 from proxy.settings import SETTINGS, settings_given
 from proxy.sql.cache import PlanCache
@@ -214,8 +215,10 @@ class Worker:
                     continue
                 try:
                     found = await ask(node)
-                except LinkLost:
-                    continue
+                except LfsqlError as error:
+                    if own_fault(self.topology, node, error):
+                        continue
+                    raise
                 if found is not None:
                     return found
             if not await wait_change(state, deadline):
@@ -261,9 +264,13 @@ class Worker:
         sql = plan.statements[-1]
         if not state.in_unit:
             for node in self.topology.order():
-                if node.reads is not None and node.reads.refresh()[1] >= self.schemas.wanted:
-                    known = node.reads.describe(sql)
-                    return Described(0, known.columns, known.parameters, known.readonly)
+                try:
+                    if node.reads is not None and node.reads.refresh()[1] >= self.schemas.wanted:
+                        known = node.reads.describe(sql)
+                        return Described(0, known.columns, known.parameters, known.readonly)
+                except LfsqlError as error:
+                    if not own_fault(self.topology, node, error):
+                        raise
         node = state.unit.node if state.unit.held else await wait_primary(state, _soon(state))
         if node.link is None:
             raise LinkLost(f"there is no link to node '{node.name}'")

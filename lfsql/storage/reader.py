@@ -117,7 +117,11 @@ class Reader:
         """Let go of the snapshot.  Cursors on it must be closed."""
         if self.in_snapshot:
             self.in_snapshot = False
-            self._execute("COMMIT")
+            try:
+                self._execute("COMMIT")
+            except apsw.Error:
+                # After a read of a damaged page COMMIT lets go and tells again what that read has told.
+                self._roll_back()
 
     def close(self) -> None:
         self.in_snapshot = False
@@ -264,7 +268,11 @@ class Reader:
 
     def _roll_back(self) -> None:
         if self.connection.in_transaction:
-            self._execute("ROLLBACK")
+            try:
+                self._execute("ROLLBACK")
+            except apsw.Error as error:
+                if self.connection.in_transaction:
+                    raise translate(error, self.connection, "ROLLBACK") from error
 
     def _drop_cursor(self) -> None:
         """An unfinished statement would keep the snapshot's lock."""
