@@ -30,7 +30,10 @@ FEED_BYTES: Final = 64 * 1024
 
 
 async def copy_in(state: SessionState, utility: CopyIn) -> None:
-    """Take rows until CopyDone.  Raises BadCopyFormat, DataError, QueryCanceled (CopyFail), and write errors."""
+    """Take rows until CopyDone.  Raises BadCopyFormat, DataError, QueryCanceled (for CopyFail, too), write errors.
+
+    A cancel is heeded at once, also while the client sends nothing; what it sends of the copy after that is ignored.
+    """
     check_may_write(state, "COPY FROM")
     if state.unit.steps:
         await flush_unit(state, HOLD)
@@ -56,6 +59,7 @@ async def copy_in(state: SessionState, utility: CopyIn) -> None:
                     rows = []
                     size = 0
                 await state.pace()
+                state.check_stopped()
         elif isinstance(message, CopyDone):
             break
         elif isinstance(message, CopyFail):
@@ -124,6 +128,7 @@ async def copy_out(state: SessionState, utility: CopyOut) -> None:
                 if outbox.bytes >= SEND_BYTES:
                     await state.flush()
             await state.flush()
+            state.check_stopped()
     finally:
         await source.aclose()
     tail = copy_stop(options)

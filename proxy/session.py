@@ -50,7 +50,7 @@ from proxy.sending import ClientGone, send_all
 from proxy.settings import REPORTED
 from proxy.simple import simple_query
 from proxy.startup import PROTOCOL, read_startup
-from proxy.state import FAILED, IDLE, SessionState
+from proxy.state import FAILED, IDLE, SessionState, cancellable
 from proxy.transaction import fail, send_on
 from proxy.unit import SEND_BYTES
 
@@ -104,8 +104,10 @@ class Session:
 
     def cancel(self) -> None:
         """A CancelRequest with our key: stop what runs now, if anything that can be stopped does."""
-        if self._state is not None and self._state.cancel is not None:
-            self._state.cancel()
+        if self._state is not None:
+            self._state.cancelled = True
+            if self._state.cancel is not None:
+                self._state.cancel()
 
     def see(self, index: Index) -> None:
         """Whatever the session reads from now on must not be older."""
@@ -342,13 +344,13 @@ class Session:
             await send_all(self._socket, state.outbox.take())
 
     async def _next(self) -> SessionMessage:
-        """The next message; before waiting for the client, what it is owed is sent."""
-        message = await self._next_or_asked()
+        """The next message of a COPY; before waiting, what the client is owed is sent.  Raises QueryCanceled."""
+        message = await self._next_or_asked(copying=True)
         if isinstance(message, express_writes.Asked):
             raise InvariantBroken("something was asked while a statement was carried out")
         return message
 
-    async def _next_or_asked(self) -> SessionMessage | express_writes.Asked:
+    async def _next_or_asked(self, *, copying: bool = False) -> SessionMessage | express_writes.Asked:
         messages = self._messages
         while not messages:
             messages.extend(self._decoder.messages())
@@ -356,7 +358,11 @@ class Session:
                 break
             await self._flush()
             with trio.CancelScope(deadline=self._idle_until()) as self._idle:
-                await self._receive()
+                if copying and self._state is not None:
+                    self._state.check_stopped()
+                    await cancellable(self._state, self._receive)
+                else:
+                    await self._receive()
             if self._idle.cancelled_caught and self._state is not None:
                 raise self._state.idled_too_long()
         return messages.popleft()

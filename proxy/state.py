@@ -189,6 +189,8 @@ class SessionState:
         """How long the statement that runs now has waited for the cluster."""
         self.cancel: Callable[[], None] | None = None
         """Stops what runs now; None while nothing that can be stopped runs."""
+        self.cancelled = False
+        """The client has asked for an end of what runs now."""
         self.stop_at = inf
         """When statement_timeout ends what runs now, by trio's clock."""
         self.flush: Callable[[], Awaitable[None]] = _nowhere
@@ -251,8 +253,17 @@ class SessionState:
         self.settled = False
         self.earlier_receipt = self.receipt
         self.tried = None
+        self.cancelled = False
         limit_ms = self.statement_ms_max
         self.stop_at = trio.current_time() + limit_ms / 1000 if limit_ms else inf
+
+    def check_stopped(self) -> None:
+        """For what is carried out here in many steps.  Raises QueryCanceled when the client has cancelled it, or the
+        statement's time is over."""
+        if trio.current_time() >= self.stop_at:
+            raise QueryCanceled(TIMED_OUT)
+        if self.cancelled:
+            raise QueryCanceled("canceling statement due to user request")
 
     @property
     def policy(self) -> ReadPolicy:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import time
+
 import psycopg
 import pytest
+
+from tests.client.conftest import Server
+from tests.client.raw import SYNC, Message, Raw, bind, errors, message, startup
 
 pytestmark = pytest.mark.client
 
@@ -138,3 +144,78 @@ def test_a_wrong_copy_is_refused_before_data(
         pass
     assert caught.value.sqlstate == sqlstate
     assert autocommit.execute("SELECT 1").fetchone() == (1,)
+
+
+class Copier:
+    """A client that has begun to copy into a table, by bytes, and can cancel itself."""
+
+    def __init__(self, server: Server, table: str, *, extended: bool = False, before: str = "") -> None:
+        self._server = server
+        self.raw = Raw(server)
+        self.raw.send(startup(server))
+        self.key = next(body for kind, body in self.raw.until(b"Z") if kind == b"K")
+        for statement in filter(None, before.split(";")):
+            self.query(statement)
+        copy = f"COPY {table} (id) FROM STDIN".encode()
+        if extended:
+            self.raw.send(message(b"P", b"\0" + copy + b"\0\0\0") + bind(b"") + message(b"E", b"\0\0\0\0\0") + SYNC)
+        else:
+            self.raw.send(message(b"Q", copy + b"\0"))
+        self.raw.until(b"G")
+
+    def query(self, statement: str) -> list[Message]:
+        self.raw.send(message(b"Q", statement.encode() + b"\0"))
+        return self.raw.until(b"Z")
+
+    def cancel(self) -> None:
+        stranger = Raw(self._server)
+        with stranger.socket:
+            stranger.send(struct.pack("!ii", 16, 80877102) + self.key)
+            assert stranger.rest() == []
+
+
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize("before", ["", "BEGIN", "SET statement_timeout = 200"])
+def test_a_copy_that_waits_for_its_client_is_stopped(
+    server: Server, filled: str, extended: bool, before: str
+) -> None:
+    copier = Copier(server, filled, extended=extended, before=before)
+    raw = copier.raw
+    with raw.socket:
+        raw.send(message(b"d", b"1\n"))
+        if "timeout" not in before:
+            copier.cancel()
+        assert errors(raw.until(b"E")) == ["57014"]
+        # The client has not heard it yet.
+        raw.send(message(b"d", b"2\n") + message(b"c") + (SYNC if extended else b""))
+        assert raw.until(b"Z") == [(b"Z", b"E" if before == "BEGIN" else b"I")]
+        if before == "BEGIN":
+            copier.query("ROLLBACK")
+        assert (b"D", b"\0\1\0\0\0\0010") in copier.query(f"SELECT count(*) FROM {filled}")
+
+
+def test_a_copy_that_has_the_writer_gives_it_back_when_it_is_cancelled(
+    server: Server, autocommit: psycopg.Connection, filled: str
+) -> None:
+    copier = Copier(server, filled)
+    ids = b"".join(b"%d\n" % number for number in range(100_000, 800_000))  # takes a second
+    with copier.raw.socket:
+        copier.raw.send(message(b"d", ids) + message(b"c"))
+        copier.cancel()
+        assert errors(copier.raw.until(b"Z")) == ["57014"]
+        autocommit.execute("SET statement_timeout = '5s'")
+        autocommit.execute(f"INSERT INTO {filled} (id) VALUES (1)")
+    assert autocommit.execute(f"SELECT count(*) FROM {filled}").fetchone() == (1,)
+
+
+def test_a_copy_whose_client_does_not_read_is_cancelled(server: Server, filled: str) -> None:
+    copier = Copier(server, filled)
+    raw = copier.raw
+    with raw.socket:
+        raw.send(message(b"c"))
+        raw.until(b"Z")
+        raw.send(message(b"Q", b"COPY (SELECT repeat('x', 10000) FROM generate_series(1, 20000)) TO STDOUT\0"))
+        raw.until(b"H")
+        time.sleep(0.5)  # until all that lies between is full; sooner is only easier
+        copier.cancel()
+        assert errors(raw.until(b"Z")) == ["57014"]
