@@ -24,7 +24,7 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import Run
 from lfsql.errors import InvalidParameterValue, LfsqlError, NotificationsLost, ReadOnlyTransaction
 from proxy.pg import encode
-from proxy.reading import current_index
+from proxy.read_index import current_index
 from proxy.sql.utility import Listen, Notify, Unlisten
 from proxy.state import IDLE, SessionState
 from proxy.transaction_modes import read_only

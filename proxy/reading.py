@@ -12,26 +12,36 @@ one that has it not is asked no more before it is heard to.
 
 from __future__ import annotations
 
-import contextlib
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lfsql.core.entry import Value
 from lfsql.core.ids import Index
-from lfsql.core.requests import PRIMARY, Answer, CurrentIndex, Outcome, Read, ReadClose, Row, Rows
+from lfsql.core.requests import PRIMARY, Read, ReadClose, Row, Rows
 from lfsql.errors import FeatureNotSupported, LfsqlError, LinkLost, NoPrimary, TooStale
 from proxy.hints import policy_of
 from proxy.joined import Question
 from proxy.probing import ask_in_time
-from proxy.receipt import INLINE, Tried, read_at, read_inline
-from proxy.routing import Passed, behind, candidates, objection, own_fault, standing, take_turn
+from proxy.read_index import fresh_index, required_index
+from proxy.receipt import INLINE, Decision, Tried, decide, read_at, read_inline
+from proxy.routing import (
+    Passed,
+    asked_for,
+    behind,
+    candidates,
+    objection,
+    own_fault,
+    standing,
+    take_turn,
+    when_lagging,
+)
 from proxy.row_sources import CHUNK_ROWS, LocalRows, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
-from proxy.waiting import wait_change, wait_primary, wait_room, waiting
+from proxy.waiting import CATCH_UP_MS_MAX, TURN_MS_MAX, patience_ms, wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -39,7 +49,16 @@ if TYPE_CHECKING:
 
 
 class StillBehind(TooStale):
-    """The node's copy does not reach the index it was asked for."""
+    """The node's copy does not reach `index`, which it was asked for."""
+
+    def __init__(self, message: str, index: Index) -> None:
+        super().__init__(message)
+        self.index = index
+
+    def in_vain(self, reasons: list[str]) -> TooStale:
+        """When it was the last node to ask."""
+        detail = "; ".join([*reasons, self.message])
+        return TooStale(f"no copy reached log index {self.index} in time", detail=detail)
 
 
 class SchemaMoved(Exception):
@@ -113,7 +132,7 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                 reasons.append(f"{node.name}: not heard")
                 continue
             try:
-                source = await _try(state, plan, sql, arguments, policy, node, required, reasons)
+                source = await _try(state, plan, sql, arguments, policy, node, required, deadline, reasons)
             except StillBehind as error:
                 reasons.append(f"{node.name}: {error.message}")
                 continue
@@ -139,40 +158,6 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
             raise NoPrimary("no node can serve this read", detail="; ".join(reasons))
 
 
-async def required_index(state: SessionState, policy: ReadPolicy, deadline: float) -> Index:
-    """The log index that the read must not be older than.  Raises NoPrimary."""
-    required = state.required(policy)
-    if policy.level == "strong":
-        # What is at this index has been seen by whoever was answered before this read began.
-        return max(required, await current_index(state, deadline))
-    return required
-
-
-async def _fresh_index(state: SessionState, policy: ReadPolicy, required: Index, deadline: float) -> Index:
-    """A log index, not before `required`, at which any copy is within the limits.  Raises NoPrimary."""
-    if not behind(state.worker.topology, policy, required, required, monotonic()):
-        return required
-    return max(required, await current_index(state, deadline))
-
-
-async def current_index(state: SessionState, deadline: float) -> Index:
-    """A log index that holds all that was acknowledged until now, confirmed by a quorum.  Raises NoPrimary."""
-    topology = state.worker.topology
-    while True:
-        node = await wait_primary(state, deadline)
-        if node.link is not None:
-            answer: Answer | None = None
-            asked_at = monotonic()
-            with contextlib.suppress(LinkLost):
-                answer = await state.worker.ask(state, node.link, CurrentIndex(node.link.next_request()))
-            if isinstance(answer, Outcome) and answer.fault is None:
-                topology.confirmed(asked_at, answer.index)
-                return answer.index
-        # Also after a lost link: what keeps the loop from spinning is the news that the primary is another, or none.
-        if topology.primary is node and not await wait_change(state, deadline):
-            raise NoPrimary("there is no primary to confirm a strong read: no node was elected in time")
-
-
 async def _try(
     state: SessionState,
     plan: Plan,
@@ -181,16 +166,17 @@ async def _try(
     policy: ReadPolicy,
     node: Node,
     required: Index,
+    deadline: float,
     reasons: Passed,
 ) -> RowSource | None:
     """The rows, or None with the reason added."""
     topology = state.worker.topology
-    now = monotonic()
+    decision = decide(topology, policy.level)
     reads = node.reads
     at, schema_index = standing(node)
     if plan.schema_index >= 0 and schema_index > plan.schema_index:
         raise SchemaMoved(schema_index)
-    if reason := objection(topology, policy, plan, node, required, at, schema_index, now):
+    if reason := objection(topology, policy, plan, node, required, at, schema_index, decision.at):
         reasons.append(f"{node.name}: {reason}")
         return None
     if reads is None or (node.role == PRIMARY and at < required):
@@ -203,11 +189,11 @@ async def _try(
             sql,
             arguments,
             node,
-            min(required, at) if policy.level == "any" and node.role != PRIMARY else required,
-            policy.level,
+            asked_for(topology, policy, node, required, at),
+            patience_ms(deadline) if node.role == PRIMARY else CATCH_UP_MS_MAX,
+            decision,
             plan.schema_index,
             movable=True,
-            wait_ms_max=WAIT_MS_MAX if node.role == PRIMARY else CATCH_UP_MS_MAX,
             reason=reasons.reason("link"),
         )
     if not plan.memo.skips:
@@ -215,7 +201,7 @@ async def _try(
         if rows is not None:
             plan.memo.long_runs = 0
             reasons.take_turn(topology, policy, node)
-            _note(state, node, at, policy.level, reasons.reason(INLINE))
+            _note(state, node, at, decision, reasons.reason(INLINE))
             return ListRows(rows)
         plan.memo.ran_long()
     if node.full:
@@ -232,7 +218,7 @@ async def _try(
     except BaseException:
         balancer.end(node)
         raise
-    _note(state, node, cursor.index, policy.level, reasons.reason("thread"))
+    _note(state, node, cursor.index, decision, reasons.reason("thread"))
     return LocalRows(state, node, cursor)
 
 
@@ -243,7 +229,9 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
     """
     worker = state.worker
     joined = worker.catalogs.joined
-    node = await local_node(state, policy_of(state, plan), joined.kept_file, patient=True)
+    policy = policy_of(state, plan)
+    decision = decide(worker.topology, policy.level)
+    node = await local_node(state, policy, joined.kept_file, patient=True)
     if node is None:
         raise FeatureNotSupported(
             "the system catalogs cannot be joined with tables here: no node that may be read is on the proxy's host",
@@ -259,7 +247,7 @@ async def _read_joined(state: SessionState, plan: Plan, sql: str, arguments: tup
         worker.topology.balancer.end(node)
     if plan.schema_index >= 0 and answer.schema_index != plan.schema_index:
         raise SchemaMoved(answer.schema_index)
-    _note(state, node, answer.index, policy_of(state, plan).level, "joined with the catalogs")
+    _note(state, node, answer.index, decision, "joined with the catalogs")
     return ListRows(answer.rows)
 
 
@@ -340,10 +328,10 @@ async def _caught_up(
         return None
     needed = required = max(required, state.worker.schemas.wanted)
     if policy.when_lagging != "freshest":
-        needed = await _fresh_index(state, policy, required, deadline)
+        needed = await fresh_index(state, policy, required, deadline)
     try:
         # The node answers when its copy has reached the index, whatever it is asked.
-        source = await _over_link(state, "SELECT 1", (), node, needed)
+        source = await _over_link(state, "SELECT 1", (), node, needed, patience_ms(deadline))
     except LinkLost:
         return None
     await source.aclose()
@@ -358,9 +346,9 @@ def data_file(node: Node) -> Path:
     return Path(node.data_dir) / "data.db"
 
 
-def _note(state: SessionState, node: Node, index: Index, level: str, reason: str) -> None:
+def _note(state: SessionState, node: Node, index: Index, decision: Decision, reason: str) -> None:
     state.seen_index = max(state.seen_index, index)
-    read_at(state, node.name, node.role, index, monotonic(), level, reason)
+    read_at(state, node.name, node.role, index, decision, reason)
 
 
 async def _when_lagging(
@@ -374,11 +362,10 @@ async def _when_lagging(
     reasons: list[str],
 ) -> RowSource | None:
     """No candidate may serve as it is: what the session wants done about it."""
-    choice = policy.when_lagging
+    topology = state.worker.topology
+    choice = when_lagging(policy)
     if choice == "error":
         raise TooStale("every node is further behind than this read allows", detail="; ".join(reasons))
-    if policy.route not in ("auto", "primary") and choice == "primary":
-        choice = "wait"  # a route that was asked for is kept
     while True:
         if choice == "primary":
             node: Node | None = await wait_primary(state, deadline)
@@ -391,7 +378,8 @@ async def _when_lagging(
         if node.full:
             await wait_room(state, [node], deadline)
             continue
-        needed = required if choice == "freshest" else await _fresh_index(state, policy, required, deadline)
+        decision = decide(topology, policy.level)
+        needed = required if choice == "freshest" else await fresh_index(state, policy, required, deadline)
         if plan.schema_index >= 0 and node.schema_index > plan.schema_index:
             raise SchemaMoved(node.schema_index)
         needed = max(needed, plan.schema_index)
@@ -403,24 +391,15 @@ async def _when_lagging(
                     arguments,
                     node,
                     needed,
-                    policy.level,
+                    min(patience_ms(deadline), TURN_MS_MAX) if choice == "wait" else patience_ms(deadline),
+                    decision,
                     plan.schema_index,
-                    wait_ms_max=WAIT_MS_MAX if choice != "wait" else TURN_MS_MAX,
                 )
         except LinkLost:
             return None
-        except LfsqlError as error:
-            # What ends waiting is the statement's own time, or its client.
-            if choice != "wait" or not isinstance(error, StillBehind):
-                raise
-
-
-WAIT_MS_MAX: Final = 10_000
-TURN_MS_MAX: Final = 1_000
-"""How long one node is waited for by who waits for any."""
-CATCH_UP_MS_MAX: Final = 20
-"""How long a replica is given for what the session has seen, before the next is tried: a few times what a commit
-takes to get there, and little for whoever waits in vain."""
+        except StillBehind as error:
+            if choice != "wait" or monotonic() >= deadline:
+                raise error.in_vain(reasons) from error
 
 
 async def _over_link(
@@ -429,16 +408,16 @@ async def _over_link(
     arguments: tuple[Value, ...],
     node: Node,
     min_index: Index,
-    level: str | None = None,
+    wait_ms_max: int,
+    decision: Decision | None = None,
     schema_index: Index = ANY_SCHEMA,
     *,
     movable: bool = False,
-    wait_ms_max: int = WAIT_MS_MAX,
     reason: str = "link",
 ) -> RowSource:
     """Rows of a node read by itself.  Raises SchemaMoved when it has a newer schema than `schema_index`.
 
-    `level`, `reason`: of the receipt; no level when it is no statement's.  `movable`: another node can be asked
+    `decision`, `reason`: of the receipt; None when it is no statement's.  `movable`: another node can be asked
     instead; LinkLost is also raised when this one does not answer.  Raises StillBehind when it does not reach
     `min_index` in time.
     """
@@ -471,7 +450,7 @@ async def _over_link(
             raise SchemaMoved(answer.schema_index)
         if answer.fault is not None:
             if topology.falls_short(node, answer.index, min_index):
-                raise StillBehind(answer.fault.message)
+                raise StillBehind(answer.fault.message, min_index)
             raise error_of(answer.fault)
         topology.stands(node, answer.index)
     except BaseException:
@@ -480,8 +459,8 @@ async def _over_link(
     if movable:
         now = monotonic()
         balancer.answered(node, now - began if had_it else None, now)
-    if level is not None:
-        _note(state, node, answer.index, level, reason)
+    if decision is not None:
+        _note(state, node, answer.index, decision, reason)
     if not answer.more:
         balancer.end(node)
         return ListRows(list(answer.rows))

@@ -3,6 +3,8 @@
 Each statement that a node carries out leaves one with its session (`SHOW lfsql.last_route`, or as a NOTICE), and is
 counted with the others of its kind for the whole worker (`lfsql.routes`), once.  A receipt is worked out from what
 the router decided by, at the time it decided: nothing is asked afterwards, so the receipt cannot tell another story.
+Rejected: staleness at the time of the answer.  It would include what the answer took on its way, of which no limit
+speaks, so that a read within its limits could be told as one that is not.
 
 A statement that fails leaves one, too, or the receipt of the one before would pass for its own: that of the node that
 refused it, or of nowhere.  What the proxy asks for its own sake, inside `aside`, leaves none.
@@ -27,7 +29,7 @@ from proxy.sql.plan import ResultColumn
 if TYPE_CHECKING:
     from lfsql.core.requests import Row
     from proxy.state import SessionState
-    from proxy.topology import Node
+    from proxy.topology import Node, Topology
 
 KINDS_MAX: Final = 1_000
 """Combinations that are counted apart; what comes later is counted as OTHER."""
@@ -91,6 +93,20 @@ class Route(NamedTuple):
         if self.wait_ms:
             words.append(f"waited {self.wait_ms:.0f} ms")
         return ", ".join(words) + (f": {self.reason}" if self.reason else "")
+
+
+class Decision(NamedTuple):
+    """When it was decided that a copy may be read, on the monotonic clock; how far commits were known to have come by
+    then; and the level whose rules were kept."""
+
+    at: float
+    commit_index: Index
+    level: str
+
+
+def decide(topology: Topology, level: str) -> Decision:
+    """Now.  What the copy is judged by after this, nothing having been waited for, is the same or more."""
+    return Decision(monotonic(), topology.newest(), level)
 
 
 COLUMNS: Final = (
@@ -182,7 +198,7 @@ def last_route(state: SessionState) -> Route:
         return receipt
     node, role, index, commit_index, now, level = receipt
     # What was heard since can only show that the copy was fresher than was known when it was read.
-    staleness_s = state.worker.topology.history.staleness(index, now)
+    staleness_s = state.worker.topology.staleness(index, now)
     staleness_ms = None if staleness_s is None else staleness_s * 1000
     return Route(node, role, index, staleness_ms, max(0, commit_index - index), level, INLINE)
 
@@ -194,24 +210,25 @@ def read_inline(state: SessionState, node: Node, index: Index, now: float, level
     tally = node.inline.get(level)
     if tally is None:
         tally = node.inline[level] = state.worker.routes.tally(node.name, node.role, level, INLINE)
-    if index >= commit_index:
+    if index >= commit_index and topology.heard_at > 0:
         tally.statements += 1
         staleness_ms = (now - topology.heard_at) * 1000
         if staleness_ms > tally.staleness_ms_max:
             tally.staleness_ms_max = staleness_ms
     else:
-        staleness_s, lag_entries = topology.freshness(index, now)
-        tally.count(None if staleness_s is None else staleness_s * 1000, lag_entries, 0.0)
+        staleness_s = topology.staleness(index, now)
+        tally.count(None if staleness_s is None else staleness_s * 1000, max(0, commit_index - index), 0.0)
     state.receipt = (node.name, node.role, index, commit_index, now, level)
 
 
-def read_at(state: SessionState, node: str, role: str, index: Index, now: float, level: str, reason: str) -> None:
-    """A read was served by a copy at `index`; `now` is when that was decided, on the monotonic clock."""
+def read_at(state: SessionState, node: str, role: str, index: Index, decision: Decision, reason: str) -> None:
+    """A read was served by a copy at `index`."""
     if state.aside:
         return
-    staleness_s, lag_entries = state.worker.topology.freshness(index, now)
+    staleness_s = state.worker.topology.staleness(index, decision.at)
     staleness_ms = None if staleness_s is None else staleness_s * 1000
-    _leave(state, Route(node, role, index, staleness_ms, lag_entries, level, reason, _waited_ms(state)))
+    lag_entries = max(0, decision.commit_index - index)
+    _leave(state, Route(node, role, index, staleness_ms, lag_entries, decision.level, reason, _waited_ms(state)))
 
 
 def written_at(state: SessionState, node: str, index: Index, reason: str, *, is_open: bool = False) -> None:
@@ -248,7 +265,8 @@ def failed(state: SessionState, sqlstate: str) -> None:
             state.receipt = route._replace(reason=_failed(route.reason, sqlstate))
     elif state.tried is not None:
         node, role, index, level, way = state.tried
-        staleness_s, lag_entries = state.worker.topology.freshness(index, monotonic())
+        topology = state.worker.topology
+        staleness_s, lag_entries = topology.staleness(index, monotonic()), max(0, topology.commit_index - index)
         staleness_ms = None if staleness_s is None else staleness_s * 1000
         reason = _failed(way, sqlstate)
         _leave(state, Route(node, role, index, staleness_ms, lag_entries, level, reason, _waited_ms(state)))

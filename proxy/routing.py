@@ -106,9 +106,14 @@ def objection(
     """Why the copy of `node`, which stands at `index`, may not serve the plan; '' when it may."""
     if 0 <= plan.schema_index != schema_index:
         return "its schema is newer" if schema_index > plan.schema_index else "its schema is older"
+    return unfit(topology, policy, node, required, index, now)
+
+
+def unfit(topology: Topology, policy: ReadPolicy, node: Node, required: Index, index: Index, now: float) -> str:
+    """Why the copy of `node`, which stands at `index`, may not serve who needs `required`; '' when it may."""
     if node.role == PRIMARY:
         if node.reads is None or (node.link is not None and required <= topology.commit_index):
-            required = 0  # it is asked over its link to wait until it has that
+            index = max(index, required)  # it is asked over its link to wait until it has that
         elif index < required:
             return f"its file is at {index}, the session needs {required}"
     return behind(topology, policy, required, expected(topology, node, required, index), now)
@@ -120,6 +125,19 @@ def expected(topology: Topology, node: Node, required: Index, index: Index) -> I
     if node.reads is None and required <= topology.commit_index and node.keeps_up:
         return max(index, required)
     return index
+
+
+def asked_for(topology: Topology, policy: ReadPolicy, node: Node, required: Index, index: Index) -> Index:
+    """The index that such a node is to be asked for over its link: where it was taken to stand when it was judged."""
+    if policy.level == "any" and node.role != PRIMARY:
+        return min(required, index)
+    return max(required, expected(topology, node, required, index))
+
+
+def when_lagging(policy: ReadPolicy) -> str:
+    """What to do when no copy may serve.  A route that was asked for is kept: its copies are waited for."""
+    elsewhere = policy.route not in ("auto", "primary")
+    return "wait" if elsewhere and policy.when_lagging == "primary" else policy.when_lagging
 
 
 class Prospect(NamedTuple):
@@ -150,7 +168,8 @@ def prospects(state: SessionState, plan: Plan) -> list[Prospect]:
             index, schema_index = standing(node)
         except LfsqlError as error:
             fault = error.message
-        staleness_s, lag_entries = topology.freshness(index, now)
+        staleness_s = topology.staleness(index, now)
+        lag_entries = max(0, topology.newest() - index)
         why = fault or (
             objection(topology, policy, plan, node, required, index, schema_index, now)
             if node.readable(now)

@@ -11,7 +11,6 @@ Rejected: taking the writer with the first read always.  A report under REPEATAB
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -21,15 +20,16 @@ from lfsql.core.ids import Index
 from lfsql.core.requests import Read, ReadClose, Row, Rows
 from lfsql.errors import LfsqlError, LinkLost, NoPrimary, SerializationFailure, TooStale
 from proxy.probing import ask_in_time
-from proxy.reading import CATCH_UP_MS_MAX, WAIT_MS_MAX, SchemaMoved, StillBehind, local_node, required_index
-from proxy.receipt import read_at
-from proxy.routing import NO_ROOM, behind, candidates, expected, own_fault, take_turn
+from proxy.read_index import fresh_index, required_index
+from proxy.reading import SchemaMoved, StillBehind, local_node
+from proxy.receipt import Decision, decide, read_at
+from proxy.routing import NO_ROOM, asked_for, candidates, own_fault, take_turn, unfit, when_lagging
 from proxy.row_sources import CHUNK_ROWS, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
-from proxy.state import IDLE, ReadPolicy, SessionState, cancellable
+from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.transaction_modes import read_only, reads_one_view
-from proxy.waiting import wait_change, wait_primary, wait_room, waiting
+from proxy.waiting import CATCH_UP_MS_MAX, TURN_MS_MAX, patience_ms, wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ async def read_snapshot(state: SessionState, snapshot: Snapshot, plan: Plan, val
     if plan.schema_index not in (ANY_SCHEMA, in_force):
         raise SchemaMoved(snapshot.schema_index)
     node, role, level = state.snapshot_route
-    read_at(state, node, role, snapshot.index, monotonic(), level, "snapshot")
+    opened, state.snapshot_opened = state.snapshot_opened, None
+    # Later statements are told how old it has become since.
+    read_at(state, node, role, snapshot.index, opened or decide(state.worker.topology, level), "snapshot")
     return await snapshot.rows(state, plan.statements[0], values)
 
 
@@ -81,7 +83,8 @@ async def _open(state: SessionState) -> Snapshot:
     """Raises TooStale, NoPrimary, QueryCanceled."""
     # What is known to be committed and is not in the view would have overtaken it from the start.
     worker = state.worker
-    index_min = 0 if read_only(state) else max(worker.topology.commit_index, worker.acknowledged.index)
+    index_min = 0 if read_only(state) else worker.topology.newest()
+    decision = decide(worker.topology, state.policy.level)
     node = await local_node(state, index_min=index_min)
     if node is None or node.reads is None:
         return await _open_elsewhere(state, index_min)
@@ -94,7 +97,7 @@ async def _open(state: SessionState) -> Snapshot:
     except BaseException:
         balancer.end(node)
         raise
-    state.snapshot_route = (node.name, node.role, state.policy.level)
+    state.snapshot_route, state.snapshot_opened = (node.name, node.role, decision.level), decision
     return opened
 
 
@@ -158,51 +161,73 @@ class CursorRows:
 async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
     """On the first node that may serve, by the same rules as a read; there is none on this host."""
     policy = state.policy
+    topology = state.worker.topology
     deadline = monotonic() + state.failover_s
     while True:
         required = max(await required_index(state, policy, deadline), index_min)
         now = monotonic()
-        topology = state.worker.topology
         readable = [node for node in candidates(state, policy) if node.link is not None and node.readable(now)]
         full = [node for node in readable if node.full]
         turn_taken = False
+        reasons: list[str] = []
         for node in readable:
             if node.full:
                 continue
-            primary = node is topology.primary
-            at = expected(topology, node, required, node.applied_index)
-            wait_ms_max = WAIT_MS_MAX if primary else CATCH_UP_MS_MAX
-            if primary or not behind(topology, policy, required, at, now):
-                if not turn_taken:
-                    take_turn(topology, policy, node)
-                    turn_taken = True
-                with suppress(StillBehind):
-                    opened = await _keep(state, node, required, wait_ms_max)
-                    if opened is not None:
-                        return opened
+            decision = decide(topology, policy.level)
+            at = node.applied_index
+            if reason := unfit(topology, policy, node, required, at, decision.at):
+                reasons.append(f"{node.name}: {reason}")
+                continue
+            if not turn_taken:
+                take_turn(topology, policy, node)
+                turn_taken = True
+            wait_ms_max = patience_ms(deadline) if node is topology.primary else CATCH_UP_MS_MAX
+            needed = max(required, asked_for(topology, policy, node, required, at))
+            try:
+                opened = await _keep(state, node, needed, wait_ms_max, decision)
+            except StillBehind as error:
+                reasons.append(f"{node.name}: {error.message}")
+                continue
+            if opened is not None:
+                return opened
         if full:
             await wait_room(state, full, deadline)
             continue
-        if readable and (opened := await _when_lagging(state, policy, readable, required, deadline)) is not None:
+        choice = when_lagging(policy)
+        try:
+            opened = await _when_lagging(state, choice, readable, required, deadline, reasons)
+        except StillBehind as error:
+            if choice == "wait" and monotonic() < deadline:
+                continue
+            raise error.in_vain(reasons) from error
+        if opened is not None:
             return opened
         if not await wait_change(state, deadline):
-            raise NoPrimary("no node can serve this transaction's reads")
+            raise NoPrimary("no node can serve this transaction's reads", detail="; ".join(reasons))
 
 
 async def _when_lagging(
-    state: SessionState, policy: ReadPolicy, readable: list[Node], required: Index, deadline: float
+    state: SessionState, choice: str, readable: list[Node], required: Index, deadline: float, reasons: list[str]
 ) -> Snapshot | None:
-    if policy.when_lagging == "error":
-        raise TooStale("every node is further behind than this read allows")
+    """No node may serve as it is: what the session wants done about it.  Raises StillBehind, TooStale."""
+    if not readable:
+        return None
+    policy = state.policy
+    if choice == "error":
+        raise TooStale("every node is further behind than this read allows", detail="; ".join(reasons))
     node = max(readable, key=lambda node: node.applied_index)
-    if policy.when_lagging == "primary" and policy.route in ("auto", "primary"):
+    if choice == "primary":
         node = await wait_primary(state, deadline)
-    fresh = required if policy.when_lagging == "freshest" else max(required, state.worker.topology.commit_index)
+    decision = decide(state.worker.topology, policy.level)
+    needed = required if choice == "freshest" else await fresh_index(state, policy, required, deadline)
+    wait_ms_max = min(patience_ms(deadline), TURN_MS_MAX) if choice == "wait" else patience_ms(deadline)
     with waiting(state):
-        return await _keep(state, node, fresh)
+        return await _keep(state, node, needed, wait_ms_max, decision)
 
 
-async def _keep(state: SessionState, node: Node, index_min: Index, wait_ms_max: int = WAIT_MS_MAX) -> Snapshot | None:
+async def _keep(
+    state: SessionState, node: Node, index_min: Index, wait_ms_max: int, decision: Decision
+) -> Snapshot | None:
     """A snapshot of `node` at `index_min` or later, which it waits for; None when it is lost meanwhile.
 
     Raises StillBehind when it does not get there in time.
@@ -227,10 +252,10 @@ async def _keep(state: SessionState, node: Node, index_min: Index, wait_ms_max: 
     topology = state.worker.topology
     if answer.fault is not None:
         if topology.falls_short(node, answer.index, index_min):
-            raise StillBehind(answer.fault.message)
+            raise StillBehind(answer.fault.message, index_min)
         raise error_of(answer.fault)
     topology.stands(node, answer.index)
-    state.snapshot_route = (node.name, node.role, state.policy.level)
+    state.snapshot_route, state.snapshot_opened = (node.name, node.role, decision.level), decision
     return KeptSnapshot(node, link, question.request, answer, topology.balancer)
 
 

@@ -21,7 +21,7 @@ from proxy import time_zones
 from proxy.pg import encode
 from proxy.pg.messages import SessionMessage
 from proxy.pg.settings import EncodeSettings
-from proxy.receipt import Glance, Route, Tried
+from proxy.receipt import Decision, Glance, Route, Tried
 from proxy.settings import SETTINGS, SessionSettings, duration_ms
 from proxy.statements import ListRows, Portal, Prepared, ScrollRows
 from proxy.transaction_modes import read_only
@@ -158,6 +158,8 @@ class SessionState:
         """A statement of this transaction has looked at the database, so its isolation level is settled."""
         self.snapshot_route = ("", "", "")
         """Its node, the node's role and the level it was taken at."""
+        self.snapshot_opened: Decision | None = None
+        """By what it was opened, until the statement is told that it was opened for."""
         self.constraints_immediate = False
         """The transaction has said SET CONSTRAINTS ... IMMEDIATE."""
         self.own_schema: Schema | None = None

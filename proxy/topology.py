@@ -260,13 +260,11 @@ class Topology:
             self.commit_index = max(self.commit_index, self._acknowledged.index)
         return self.commit_index
 
-    def freshness(self, index: Index, now: float) -> tuple[float | None, int]:
-        """How many seconds stale a copy at `index` can be, None when that is not known, and how many entries it is
-        behind what was heard."""
-        lag_entries = max(0, self.commit_index - index)
+    def staleness(self, index: Index, now: float) -> float | None:
+        """How many seconds stale a copy at `index` can be; None when that is not known."""
         if index >= self.history.commit_index and self.heard_at > 0:
-            return now - self.heard_at, lag_entries
-        return self.history.staleness(index, now), lag_entries
+            return max(now - self.heard_at, 0.0)
+        return self.history.staleness(index, now)
 
     def confirmed(self, asked_at: float, index: Index) -> None:
         """A quorum confirmed the primary after `asked_at`: nothing beyond `index` was committed by then."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -18,6 +18,17 @@ from proxy.state import SessionState, cancellable
 
 if TYPE_CHECKING:
     from proxy.topology import Node
+
+CATCH_UP_MS_MAX: Final = 20
+"""How long a replica is given for what the session has seen, before the next is tried: a few times what a commit
+takes to get there, and little for whoever waits in vain."""
+TURN_MS_MAX: Final = 1_000
+"""How long one node is waited for by who waits for any."""
+
+
+def patience_ms(deadline: float) -> int:
+    """How long to wait for the last node to ask: until `deadline` (monotonic seconds), or a moment if it is past."""
+    return max(round((deadline - monotonic()) * 1000), CATCH_UP_MS_MAX)
 
 
 @contextmanager

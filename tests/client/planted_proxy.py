@@ -13,9 +13,8 @@ from typing import Any, Final
 from unittest import mock
 
 from lfsql.cli import main
-from lfsql.core.freshness import CommitHistory
 from lfsql.core.ids import Index
-from proxy import reading, routing
+from proxy import read_index, reading, routing
 from proxy.state import ReadPolicy, SessionState
 from proxy.topology import Topology
 
@@ -24,7 +23,7 @@ Patch = tuple[Any, str, Any]
 
 
 def _everywhere(replacement: Callable[[Topology, ReadPolicy, Index, Index, float], str]) -> Sequence[Patch]:
-    return [(owner, "behind", replacement) for owner in (routing, reading)]
+    return [(owner, "behind", replacement) for owner in (routing, reading, read_index)]
 
 
 def sessions_forget() -> Sequence[Patch]:
@@ -47,19 +46,16 @@ def strong_reads_do_not_ask() -> Sequence[Patch]:
     async def heard(_state: SessionState, _deadline: float) -> Index:
         return 0
 
-    return [(reading, "current_index", heard)]
+    return [(read_index, "current_index", heard)]
 
 
 def receipts_flatter() -> Sequence[Patch]:
     """A copy is told to be as fresh as the newest one."""
 
-    def newest(topology: Topology, _index: Index, now: float) -> tuple[float, int]:
-        return now - topology.heard_at, 0
+    def newest(topology: Topology, _index: Index, now: float) -> float:
+        return now - topology.heard_at
 
-    def fresh(_history: CommitHistory, _applied: Index, _now: float) -> float:
-        return 0.0
-
-    return [(Topology, "freshness", newest), (CommitHistory, "staleness", fresh)]
+    return [(Topology, "staleness", newest)]
 
 
 FAULTS: Final[dict[str, Callable[[], Sequence[Patch]]]] = {

@@ -35,7 +35,7 @@ from lfsql.errors import (
 )
 from lfsql.node.work import refusal
 from proxy.acknowledged import Acknowledged
-from proxy.reading import current_index
+from proxy.read_index import current_index
 from proxy.state import SessionState
 from proxy.topology import Node, Topology
 from proxy.unit import Unit

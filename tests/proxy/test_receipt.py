@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from proxy.receipt import KINDS_MAX, OTHER, Route, Routes
+from types import SimpleNamespace
+from typing import Any
+
+from lfsql.core.freshness import CommitHistory
+from proxy.receipt import KINDS_MAX, OTHER, Route, Routes, last_route, read_inline
 from proxy.sql.catalog import facts
+from proxy.topology import Node, Topology
 
 
 def test_receipts_of_a_kind_are_added_up() -> None:
@@ -36,3 +41,13 @@ def test_a_receipt_reads_well() -> None:
         "replica n2, at index 17, of unknown age, 3 entries behind, level any: link"
     )
     assert str(Route()) == "nowhere"
+
+
+async def test_a_copy_of_unknown_age_makes_no_sum_infinite() -> None:
+    node = Node("n2", "n2:1", "")
+    worker = SimpleNamespace(topology=Topology([node], CommitHistory(60.0, 100)), routes=Routes())
+    state: Any = SimpleNamespace(worker=worker, receipt=Route())
+    read_inline(state, node, 5, 1_000.0, "any")
+    assert last_route(state).staleness_ms is None
+    (row,) = worker.routes.rows()
+    assert (row.statements, row.staleness_ms_max) == (1, 0.0)

@@ -73,7 +73,7 @@ class Hearing:
         self._heard = trio.Event()
 
     def staleness(self, index: int) -> float:
-        found = self.topology.freshness(index, monotonic())[0]
+        found = self.topology.staleness(index, monotonic())
         return inf if found is None else found
 
     async def until(self, condition: Callable[[], bool]) -> None:

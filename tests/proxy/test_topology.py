@@ -237,7 +237,7 @@ async def test_what_the_primary_confirms_when_asked_counts_from_the_asking() -> 
     assert not behind(known, close, 0, 120, now + 0.4)
     assert behind(known, close, 0, 119, now + 0.4)
     assert behind(known, close, 0, 120, now + 0.6)
-    assert known.freshness(120, now + 0.25)[0] == pytest.approx(0.25)
+    assert known.staleness(120, now + 0.25) == pytest.approx(0.25)
     known.confirmed(now - 0.2, 120)
     assert not behind(known, close, 0, 120, now + 0.4), "an answer that was overtaken takes nothing back"
 
