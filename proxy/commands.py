@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from lfsql.core.entry import Value
-from lfsql.core.requests import HOLD, Row, Run
+from lfsql.core.requests import HOLD, Result, Row, Run
 from lfsql.errors import (
     DuplicateCursor,
     DuplicatePreparedStatement,
@@ -19,7 +19,7 @@ from lfsql.errors import (
     UndefinedPreparedStatement,
 )
 from proxy.copying import copy_in, copy_out
-from proxy.execution import Telling, execute, row_writer, rows_now, rows_of, tell_notices, tell_rows
+from proxy.execution import Telling, execute, result_teller, row_writer, rows_now, rows_of, tell_notices, tell_rows
 from proxy.explaining import explain, explain_columns
 from proxy.listening import notify, want
 from proxy.pg import encode
@@ -119,7 +119,11 @@ async def _run(state: SessionState, utility: Utility, parameters: tuple[Value, .
             else:
                 state.tell(state.settings.set(name, None))
             return "RESET"
-        case ShowSetting():
+        case ShowSetting("lfsql.last_index") if state.status == IDLE and state.in_unit:
+            _tell_at_end(state, utility, telling)
+        case ShowSetting(name):
+            if name == "lfsql.last_route":
+                await flush_unit(state, HOLD)  # the previous statement may not have run yet
             await _tell_list(state, "SHOW", show_columns(utility), _shown(state, utility), telling)
         case Discard(what):
             return await _discard(state, what)
@@ -179,6 +183,13 @@ async def _tell_list(
     """Rows the session has made itself."""
     plan = Plan(Kind.READ, tag, columns=columns, returns_rows=True)
     await tell_rows(state, plan, ListRows(rows), telling)
+
+
+def _tell_at_end(state: SessionState, utility: ShowSetting, telling: Telling) -> None:
+    """What is shown, as it is when the implicit transaction has ended: with the commit's index."""
+    plan = Plan(Kind.READ, "SHOW", columns=show_columns(utility), returns_rows=True)
+    teller = result_teller(state, plan, telling)
+    state.outbox.expect(Step((), lambda _: teller(Result(tuple(_shown(state, utility))))))
 
 
 # -- Settings ----------------------------------------------------------------------------------------------

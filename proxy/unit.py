@@ -37,7 +37,10 @@ SEND_BYTES: Final = 128 * 1024
 
 @dataclass(slots=True)
 class Step:
-    """One statement: its operations on the primary, and how the last one's result is told to the client."""
+    """One statement: its operations on the primary, and how the last one's result is told to the client.
+
+    One without operations asks the primary nothing, and is told when the unit has ended.
+    """
 
     operations: tuple[Operation, ...]
     tell: Callable[[Result], bytes]
@@ -69,7 +72,7 @@ def operation_bytes(operation: Operation) -> int:
 class Outbox:
     """Bytes for the client, in order.  Behind a step everything waits for that step's result."""
 
-    __slots__ = ("bytes", "ready", "waiting", "waiting_bytes")
+    __slots__ = ("awaits_end", "bytes", "ready", "waiting", "waiting_bytes")
 
     def __init__(self) -> None:
         self.ready: list[bytes] = []
@@ -78,6 +81,8 @@ class Outbox:
         self.waiting: list[bytes | Step] = []
         self.waiting_bytes = 0
         """Of the answers that wait behind a step, with what an answer takes at least."""
+        self.awaits_end = False
+        """A step waits for the unit's end."""
 
     @property
     def crowded(self) -> bool:
@@ -94,6 +99,7 @@ class Outbox:
 
     def expect(self, step: Step) -> None:
         self.waiting.append(step)
+        self.awaits_end = self.awaits_end or not step.operations
 
     def resolve(self, results: tuple[Result, ...], *, failed: bool) -> None:
         """Tell the results of the waiting steps in order; after a failure drop what stood behind the last one."""
@@ -105,14 +111,15 @@ class Outbox:
                 self.bytes += len(item)
                 continue
             told += len(item.operations)
-            if told > len(results):
+            if told > len(results) or (failed and not item.operations):
                 complete = False
                 break
-            data = item.tell(results[told - 1])
+            data = item.tell(results[told - 1] if item.operations else Result())
             self.ready.append(data)
             self.bytes += len(data)
         self.waiting.clear()
         self.waiting_bytes = 0
+        self.awaits_end = False
         if not failed and not (complete and told == len(results)):
             raise InvariantBroken(f"{len(results)} results, {told} of the waiting steps told")
 

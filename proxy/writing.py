@@ -37,6 +37,7 @@ from lfsql.core.requests import (
     Submit,
 )
 from lfsql.errors import (
+    ActiveTransaction,
     LfsqlError,
     LinkLost,
     LockNotAvailable,
@@ -284,6 +285,12 @@ async def flush_unit(state: SessionState, end: int) -> None:
     unit = state.unit
     steps = unit.take()
     prelude = state.prelude
+    if end == HOLD and state.outbox.awaits_end:
+        state.outbox.resolve((), failed=True)
+        raise ActiveTransaction(
+            "lfsql.last_index is not known before the transaction is committed",
+            hint="Ask for it after the Sync, or after COMMIT.",
+        )
     if not unit.held and not unit.writes:
         state.outbox.resolve((), failed=False)
         if end != HOLD:

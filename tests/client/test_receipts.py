@@ -326,3 +326,66 @@ def test_explain_tells_where_its_plan_is_from(filled: psycopg.Connection, table:
     assert first == f"SQLite on primary {told['node']} (select)"
     assert told["applied_index"] == last_index(filled)
     filled.execute(f"DROP VIEW {table}_v; DROP SEQUENCE {table}_s")
+
+
+def test_the_index_shown_in_a_pipeline_is_that_of_its_commit(autocommit: psycopg.Connection, table: str) -> None:
+    autocommit.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+    for number in range(3):
+        with autocommit.pipeline():
+            autocommit.execute(f"INSERT INTO {table} VALUES ({number})")
+            shown = autocommit.execute("SHOW lfsql.last_index")
+            after = autocommit.execute("SELECT 1")
+        told, one = shown.fetchone(), after.fetchone()
+        assert one == (1,)
+        assert told == autocommit.execute("SHOW lfsql.last_index").fetchone()
+        assert told is not None
+        assert str(told[0]) == str(route_of(autocommit)["applied_index"]), "nothing else writes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO {t} VALUES (1); SHOW lfsql.last_index",
+        "BEGIN; INSERT INTO {t} VALUES (1); COMMIT; SHOW lfsql.last_index",
+    ],
+)
+def test_the_index_shown_in_a_text_is_that_of_its_commit(
+    autocommit: psycopg.Connection, table: str, text: str
+) -> None:
+    autocommit.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+    before = autocommit.execute("SHOW lfsql.last_index").fetchone()
+    cursor = autocommit.execute(text.format(t=table).encode())
+    while cursor.nextset():
+        pass
+    told = cursor.fetchone()
+    assert told == autocommit.execute("SHOW lfsql.last_index").fetchone()
+    assert told != before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO {t} VALUES (1); SHOW lfsql.last_index; BEGIN; SELECT 1",
+        "INSERT INTO {t} VALUES (1); SHOW lfsql.last_index; SHOW lfsql.last_route",
+    ],
+)
+def test_an_index_that_cannot_be_known_yet_is_not_made_up(
+    autocommit: psycopg.Connection, table: str, text: str
+) -> None:
+    autocommit.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+    with pytest.raises(psycopg.errors.ActiveSqlTransaction, match="not known before"):
+        autocommit.execute(text.format(t=table).encode())
+    autocommit.execute("ROLLBACK")
+    assert autocommit.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_the_receipt_shown_in_a_pipeline_is_of_the_statement_before(
+    autocommit: psycopg.Connection, table: str
+) -> None:
+    autocommit.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)")
+    autocommit.execute(f"SELECT count(*) FROM {table}")
+    with autocommit.pipeline():
+        autocommit.execute(f"DELETE FROM {table}")
+        shown = autocommit.execute("SHOW lfsql.last_route").fetchone()
+    assert shown is not None
+    assert (shown[1], shown[6]) == ("primary", "delete")

@@ -45,6 +45,21 @@ def test_after_a_failure_what_stood_behind_the_failed_step_is_dropped() -> None:
     assert outbox.take() == b"d"
 
 
+@pytest.mark.parametrize(("failed", "told"), [(False, b"<one:1>bendc"), (True, b"<one:1>b")])
+def test_a_step_without_operations_is_told_at_the_end(failed: bool, told: bytes) -> None:
+    outbox = Outbox()
+    outbox.expect(step("one"))
+    outbox.write(b"b")
+    awaits = [outbox.awaits_end]
+    outbox.expect(Step((), lambda _: b"end"))
+    outbox.write(b"c")
+    awaits.append(outbox.awaits_end)
+    outbox.resolve((Result(rows_changed=1),), failed=failed)
+    awaits.append(outbox.awaits_end)
+    assert outbox.take() == told
+    assert awaits == [False, True, False]
+
+
 def test_a_result_too_many_or_too_few_is_a_bug_and_said_so() -> None:
     for results in ((), (Result(), Result())):
         outbox = Outbox()
