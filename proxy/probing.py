@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from lfsql.core.requests import Answer, Read, ReadClose, Rows
+from lfsql.core.requests import Answer, Read, Rows
 from lfsql.errors import LfsqlError, LinkLost
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ async def ask_in_time(state: SessionState, node: Node, link: Link, question: Rea
             return await state.worker.ask(state, link, question)
         finally:
             node.waiting.pop(scope, None)
-    link.tell(ReadClose(question.request))
     raise LinkLost(f"node '{node.name}' does not answer")
 
 

@@ -28,6 +28,8 @@ from lfsql.core.requests import (
     LookUp,
     ProxyHello,
     Read,
+    ReadClose,
+    ReadMore,
     Row,
     Rows,
 )
@@ -192,7 +194,7 @@ class Worker:
     async def ask(self, state: SessionState, link: Link, question: Asking) -> Answer:
         """A request that the session's client can cancel, and that is cancelled when the statement's time is over.
         Its answer is waited for all the same: only that tells what became of it.  A LookUp is not cancelled: it asks
-        just that.
+        just that.  When the asker itself is given up, a read is closed at the node, which would keep it open.
 
         Raises LinkLost, also when the node is given up, or a write's outcome is asked of one that is deposed.
         """
@@ -201,6 +203,10 @@ class Worker:
         state.cancel = partial(link.tell, Cancel(question.request))
         try:
             return await link.request(question, stop_at=state.stop_at)
+        except trio.Cancelled:
+            if isinstance(question, Read | ReadMore):
+                link.tell(ReadClose(question.request))
+            raise
         finally:
             state.cancel = None
 

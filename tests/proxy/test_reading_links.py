@@ -14,18 +14,21 @@ from lfsql.config import Balancing
 from lfsql.core.freshness import CommitHistory
 from lfsql.core.requests import PRIMARY, REPLICA, Answer, Fault, Heartbeat, Ping, Read, ReadClose, Rows
 from lfsql.errors import TooManyConnections
+from lfsql.net.link import Link
 from proxy.pg.settings import EncodeSettings
 from proxy.probing import PROBE, keep_probed, keep_watched
 from proxy.reading import read
 from proxy.receipt import Routes, last_route
 from proxy.settings import SessionSettings
+from proxy.snapshots import snapshot
 from proxy.sql.plan import Kind, Plan
-from proxy.state import SessionState
+from proxy.state import IN_TRANSACTION, SessionState
 from proxy.statements import RowSource
 from proxy.topology import Node, Topology
 from proxy.worker import Worker
 
 UNANSWERED_S = 0.05
+SELECT = Plan(Kind.READ, "SELECT", ("SELECT 1",), returns_rows=True)
 FAILED = Fault("58030", "the disk refused")
 
 
@@ -82,8 +85,8 @@ class FakeWorker:
     def encoding_key(self, _encoding: EncodeSettings) -> int:
         return 0
 
-    async def ask(self, _state: object, link: FakeLink, question: Read, *, stop_at: float = float("inf")) -> Answer:
-        return await link.request(question, stop_at=stop_at)
+    async def ask(self, state: SessionState, link: Link, question: Read) -> Answer:
+        return await Worker.ask(cast(Worker, self), state, link, question)
 
 
 class Proxy:
@@ -100,8 +103,7 @@ class Proxy:
         return SessionState(cast(Worker, self.worker), "client", SessionSettings(self._settings), 1)
 
     async def open(self, state: SessionState | None = None) -> RowSource:
-        plan = Plan(Kind.READ, "SELECT", ("SELECT 1",), returns_rows=True)
-        return await read(state or self.state, plan, "SELECT 1", ())
+        return await read(state or self.state, SELECT, "SELECT 1", ())
 
     async def read(self, state: SessionState | None = None) -> str:
         """The node that answered."""
@@ -227,3 +229,26 @@ async def test_a_long_read_at_a_node_that_lives_is_left_alone() -> None:
             made.links["n2"].gate.set()
         assert found == ["n2"]
         assert made.links["n2"].asked.count("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_session_that_is_ended_leaves_no_read_open_at_a_node(kept: bool) -> None:
+    """Not when it ends while the node has not answered yet."""
+    async with proxy(Balancing(unanswered_ms_max=60_000)) as made:
+        for link in made.links.values():
+            link.gate = trio.Event()
+        state = made.state
+        if kept:
+            state.status = IN_TRANSACTION
+            state.settings.set("transaction_read_only", "on", local=False)
+
+        async def ask() -> None:
+            await (snapshot(state, SELECT) if kept else made.open(state))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        asked = [link for link in made.links.values() if link.asked]
+        assert [link.closed for link in asked] == [1]
+        assert [node.outstanding for node in made.nodes.values()] == [0, 0, 0]
