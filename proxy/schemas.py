@@ -12,18 +12,21 @@ after its next change.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from lfsql.core.ids import Index
 from lfsql.core.requests import HOLD, Row, Run
-from lfsql.errors import LfsqlError
+from lfsql.errors import LfsqlError, NoPrimary
 from proxy.routing import own_fault
 from proxy.sql.plan import ANY_SCHEMA
 from proxy.sql.schema import Schema
 from proxy.sql.schema_query import SCHEMA_QUERY, schema_from_rows
+from proxy.state import cancellable
 from proxy.statements import load
+from proxy.waiting import waiting
 from proxy.writing import error_of, submit
 
 if TYPE_CHECKING:
@@ -72,14 +75,27 @@ class Schemas:
         return self.current
 
     async def refresh(self, state: SessionState, index: Index) -> None:
-        """Load the schema as of `index` or later."""
+        """Load the schema as of `index` or later.
+
+        One session loads it for all; each of the others waits for that by its own limits, and when the one gives up
+        by its, the next goes on.  Raises NoPrimary, QueryCanceled.
+        """
         self.heard(index)
-        async with self._loading:
-            if self.current.index >= self.wanted:
-                return
-            rows, at = await self._worker.read_schema(state, SCHEMA_QUERY, self.wanted)
-            self.current = schema_from_rows(rows, at)
-            self.heard(at)
+        with trio.move_on_after(state.failover_s):
+            await cancellable(state, partial(self._load, state))
+            return
+        raise NoPrimary("no node can be read: none showed its schema in time", hint="see lfsql status")
+
+    async def _load(self, state: SessionState) -> None:
+        with waiting(state):
+            await self._loading.acquire()
+        try:
+            if self.current.index < self.wanted:
+                rows, at = await self._worker.read_schema(state, SCHEMA_QUERY, self.wanted)
+                self.current = schema_from_rows(rows, at)
+                self.heard(at)
+        finally:
+            self._loading.release()
 
     async def load_own(self, state: SessionState) -> None:
         """The schema inside the session's transaction, which has changed it."""

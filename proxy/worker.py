@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -33,7 +34,7 @@ from lfsql.core.requests import (
     Row,
     Rows,
 )
-from lfsql.errors import ConfigError, LfsqlError, LinkLost, LinkRefused, NoPrimary, ShuttingDown, TooManyConnections
+from lfsql.errors import ConfigError, LfsqlError, LinkLost, LinkRefused, ShuttingDown, TooManyConnections
 from lfsql.net.handshake import Identity
 from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
@@ -58,7 +59,7 @@ from proxy.sql.plan import Plan
 from proxy.state import cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.topology import Node, Topology
-from proxy.waiting import wait_change, wait_primary
+from proxy.waiting import wait_primary, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ HISTORY_S_MAX: Final = 3_600.0
 HISTORY_ENTRIES_MAX: Final = 4_096
 """How far back lag can be told: a replica further behind than either has an unknown lag."""
 SCHEMA_WAIT_MS_MAX: Final = 10_000
+FAULTY_S: Final = 0.25
+"""After that a node that failed, or had no room, is asked for the schema again."""
 ENCODINGS_MAX: Final = 1_000
 """Combinations of settings that values are printed by, which are known by a number."""
 
@@ -202,42 +205,40 @@ class Worker:
             return await link.request(question)
         state.cancel = partial(link.tell, Cancel(question.request))
         try:
-            return await link.request(question, stop_at=state.stop_at)
-        except trio.Cancelled:
-            if isinstance(question, Read | ReadMore):
-                link.tell(ReadClose(question.request))
-            raise
+            return await _request(link, question, state.stop_at)
         finally:
             state.cancel = None
 
     async def _from_any_node(
         self, state: SessionState, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]
     ) -> RowsAt:
-        """Ask the nodes in turn, the primary last, until one can answer."""
-        deadline = monotonic() + self.config.defaults.failover_wait_ms / 1000
+        """Ask the nodes in turn, the primary last, until one can answer, or it is cancelled."""
         while True:
+            again_at = inf
             for node in self.topology.order():
                 if node.schema_index < wanted and node is not self.topology.primary and node.reads is None:
                     continue
                 try:
                     found = await ask(node)
                 except LfsqlError as error:
-                    if own_fault(self.topology, node, error):
-                        continue
-                    raise
+                    if not own_fault(self.topology, node, error):
+                        raise
+                    again_at = monotonic() + FAULTY_S
+                    continue
                 if found is not None:
                     return found
-            if not await wait_change(state, deadline):
-                raise NoPrimary("no node can be read: none was heard in time", hint="see lfsql status")
+            with waiting(state):
+                await self.topology.wait_change(again_at)
 
     async def read_schema(self, state: SessionState, sql: str, wanted: Index) -> RowsAt:
-        """The rows of a schema query, and the schema index they show, at least `wanted`."""
+        """The rows of a schema query, and the schema index they show, at least `wanted`.  It goes on until it is
+        cancelled, which the session's own limits and its client do: see Schemas.refresh."""
 
         async def ask(node: Node) -> RowsAt | None:
             if node.reads is not None:
                 _, schema_index = node.reads.refresh()
                 if schema_index < wanted:
-                    return None if node.link is None else await self._schema_over_link(state, node, sql, wanted)
+                    return None if node.link is None else await self._schema_over_link(node, sql, wanted)
                 cursor = await node.reads.open_cursor(sql)
                 rows: list[Row] = []
                 more = True
@@ -248,17 +249,17 @@ class Worker:
                 finally:
                     await cursor.aclose()
                 return rows, cursor.schema_index
-            return await self._schema_over_link(state, node, sql, wanted)
+            return await self._schema_over_link(node, sql, wanted)
 
         return await self._from_any_node(state, wanted, ask)
 
-    async def _schema_over_link(self, state: SessionState, node: Node, sql: str, wanted: Index) -> RowsAt | None:
+    async def _schema_over_link(self, node: Node, sql: str, wanted: Index) -> RowsAt | None:
         if node.link is None:
             return None
         if node.reads is not None and node is not self.topology.primary:
             return None  # its file told already that it is behind
         question = Read(node.link.next_request(), sql, min_index=wanted, wait_ms_max=SCHEMA_WAIT_MS_MAX)
-        answer = await self.ask(state, node.link, question)
+        answer = await _request(node.link, question)
         if not isinstance(answer, Rows):
             return None
         if answer.fault is not None:
@@ -441,6 +442,15 @@ def _which(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+async def _request(link: Link, question: Asking, stop_at: float = inf) -> Answer:
+    try:
+        return await link.request(question, stop_at=stop_at)
+    except trio.Cancelled:
+        if isinstance(question, Read | ReadMore):
+            link.tell(ReadClose(question.request))
+        raise
 
 
 RowsAt = tuple[list[Row], Index]
