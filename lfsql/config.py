@@ -238,7 +238,7 @@ class ProxyDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     read_consistency: ReadConsistency = "session"
     causality: Literal["session", "proxy"] = "session"
-    max_lag_ms: Milliseconds = 1_000
+    max_lag_ms: MillisecondsOrNone = 1_000
     max_lag_entries: CountOrNone = 10_000
     when_lagging: WhenLagging = "primary"
     failover_wait_ms: MillisecondsOrNone = 10_000
@@ -251,7 +251,7 @@ class UserDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     read_consistency: ReadConsistency | None = None
     causality: Literal["session", "proxy"] | None = None
-    max_lag_ms: Milliseconds | None = None
+    max_lag_ms: MillisecondsOrNone | None = None
     max_lag_entries: CountOrNone | None = None
     when_lagging: WhenLagging | None = None
     failover_wait_ms: MillisecondsOrNone | None = None

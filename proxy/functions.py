@@ -13,9 +13,10 @@ from typing import Final
 
 from lfsql.core.entry import Value
 from lfsql.errors import FeatureNotSupported, InvalidParameterValue, UndefinedObject
-from proxy.settings import SERVER_VERSION
+from proxy.settings import SERVER_VERSION, canonical
 from proxy.sql.plan import SessionCall
 from proxy.state import SessionState
+from proxy.transaction_modes import MODES, set_mode
 
 VERSION: Final = f"PostgreSQL {SERVER_VERSION} (lfsql, SQLite replicated)"
 
@@ -51,6 +52,9 @@ def _current_setting(state: SessionState, arguments: Arguments) -> Value:
 def _set_config(state: SessionState, arguments: Arguments) -> Value:
     name, value = _setting_text(arguments[0]), arguments[1]
     local = len(arguments) > 2 and arguments[2] not in (0, None, "f", "false", "off")
+    if canonical(name) in MODES:
+        set_mode(state, canonical(name), "" if value is None else str(value))
+        return state.settings.show(name)
     state.tell(state.settings.set(name, "" if value is None else str(value), local=local))
     return state.settings.show(name)
 

@@ -32,7 +32,7 @@ OPERATOR: Final = "operator"
 PUNCTUATION: Final = "punctuation"
 END: Final = "end"
 
-_HINT = re.compile(r"\s*lfsql\s*:(.*)", re.DOTALL)
+_HINT = re.compile(r"\s*lfsql\s*:(.*)", re.DOTALL | re.IGNORECASE)
 _HINT_PAIR = re.compile(r"([A-Za-z_][\w.]*)\s*=\s*(?:'([^']*)'|([^\s,;']+))\s*[,;]?\s*")
 
 _TOKEN = re.compile(
@@ -378,7 +378,7 @@ def hints(text: str, dialect: Dialect = "postgresql") -> tuple[tuple[str, str], 
 
     StatementSyntax for a hint that cannot be read: a consistency level misspelt must not be ignored.
     """
-    if "lfsql" not in text or "/*" not in text:
+    if "/*" not in text or "lfsql" not in text.lower():
         return ()
     found: list[tuple[str, str]] = []
     at = 0

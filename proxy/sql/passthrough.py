@@ -49,6 +49,13 @@ _SESSION_WORDS: Final = frozenset(
         "notify",
     )
 )
+_STATEMENTS: Final = frozenset(
+    (
+        *("select", "values", "with", "insert", "replace", "update", "delete"),
+        *("create", "alter", "drop", "analyze", "reindex", "explain", "pragma", "attach", "detach"),
+    )
+)
+"""Words that SQLite's statements begin with, beside the session's and VACUUM."""
 _READS: Final = frozenset(("select", "values", "explain", "pragma"))
 _WRITES: Final = frozenset(("insert", "update", "delete", "replace"))
 _WRITING_FUNCTIONS: Final = frozenset(("nextval", "setval"))
@@ -76,6 +83,8 @@ def plan_sqlite(text: str, schema: Schema, parameter_oids: tuple[int, ...]) -> P
         return _vacuum(found, said)
     if first == "explain" and len(found) > 1 and found[1].text == "(":
         return _explain(text, found, said)
+    if first not in _STATEMENTS:
+        raise syntax_error("syntax error", found[0].text, found[0].start)
     verb = _verb(found)
     body, highest = _numbered(text, found)
     given = (*parameter_oids, *(0 for _ in range(highest - len(parameter_oids))))

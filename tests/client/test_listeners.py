@@ -106,6 +106,17 @@ def test_a_read_only_listener_writes_nothing(
     assert filled.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
 
 
+def test_a_read_only_listener_stays_so(ports: tuple[int, int, int]) -> None:
+    with psycopg.connect(dsn(ports[2]), autocommit=True) as connection:
+        for local in (True, False):
+            with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+                connection.execute("SELECT set_config('Transaction_Read_Only', 'off', %s)", (local,))
+        assert connection.execute("SHOW transaction_read_only").fetchone() == ("on",)
+        connection.execute("SET lfsql.dialect = sqlite")
+        with pytest.raises(psycopg.errors.SyntaxError, match='at or near "frob"'):
+            connection.execute("frob")
+
+
 def test_a_read_only_listener_keeps_nobody_from_writing(
     ports: tuple[int, int, int], filled: psycopg.Connection, table: str
 ) -> None:

@@ -91,8 +91,12 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
         cluster_key_file="/k",
         nodes=(Upstream(name="n1", address="h:1", data_dir="/d"),),
         databases=("lfsql", "second"),
-        defaults=ProxyDefaults(read_consistency="strong"),
-        users={"reporting": UserDefaults(max_lag_ms=60_000), 'Anna "A."': UserDefaults(read_consistency="any")},
+        defaults=ProxyDefaults(read_consistency="strong", max_lag_ms=0),
+        users={
+            "reporting": UserDefaults(max_lag_ms=0),
+            "batch": UserDefaults(max_lag_ms=60_000),
+            'Anna "A."': UserDefaults(read_consistency="any"),
+        },
         limits=ProxyLimits(connections_max=3),
     )
     assert load_proxy(proxy_file(tmp_path, to_toml(proxy))) == proxy

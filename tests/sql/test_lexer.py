@@ -135,7 +135,7 @@ def test_split_keeps_sqlites_triggers_whole() -> None:
 def test_hints() -> None:
     text = "/* lfsql: read_consistency=strong, max_lag_ms = 50 */ SELECT '/* lfsql: a=b */' -- /* lfsql: c=d */\n"
     assert hints(text) == (("read_consistency", "strong"), ("max_lag_ms", "50"))
-    assert hints("/*LFSQL: x=1*/ select 1") == ()
+    assert hints("/*LFSQL: Route=n1*/ select 1") == (("route", "n1"),)
     assert hints("select 1 /*lfsql:lfsql.Route='any node';*/") == (("route", "any node"),)
     assert hints("select $$ /* lfsql: a=b */ $$ /* other */") == ()
     with pytest.raises(StatementSyntax, match="unreadable lfsql hint"):

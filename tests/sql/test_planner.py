@@ -163,7 +163,6 @@ def test_deep_nesting_is_planned_or_refused() -> None:
         ("DROP TABLE x", Kind.DDL, "DROP TABLE", False),
         ("ANALYZE", Kind.DDL, "ANALYZE", False),
         ("REINDEX", Kind.DDL, "REINDEX", False),
-        ("nonsense", Kind.DDL, "NONSENSE", False),
     ],
 )
 def test_sqlite_passes_through(text: str, kind: Kind, tag: str, rows: bool) -> None:
@@ -172,6 +171,11 @@ def test_sqlite_passes_through(text: str, kind: Kind, tag: str, rows: bool) -> N
     assert found.statements[0] == text
     assert found.typed_by_value
     assert found.schema_index == -1
+
+
+def test_what_sqlite_has_no_statement_of_is_no_write() -> None:
+    with pytest.raises(StatementSyntax, match='at or near "nonsense"'):
+        plan(" nonsense 1", SCHEMA, dialect="sqlite")
 
 
 def test_sqlite_session_statements_stay_the_sessions() -> None:
