@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 
 from lfsql.core.entry import Value
@@ -72,8 +72,12 @@ def _queue_usage(state: SessionState, _arguments: Arguments) -> Value:
     return state.worker.notifications.fullness
 
 
-def _now(_state: SessionState, _arguments: Arguments) -> Value:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def _elapsed(state: SessionState, _arguments: Arguments) -> Value:
+    """Since the primary read the clock of the unit that the session has there.  It is measured here, from when that
+    was heard of, as no clock of one host is compared with another's; whatever comes with the unit's first message
+    begins with it."""
+    elapsed_s = monotonic() - state.unit.opened_at if state.unit.held else 0.0
+    return f"{elapsed_s:.6f} seconds"
 
 
 def _constant(value: Value) -> Callable[[SessionState, Arguments], Value]:
@@ -98,7 +102,7 @@ _CALLS: Final[dict[str, Callable[[SessionState, Arguments], Value]]] = {
     "pg_is_in_recovery": lambda state, _arguments: int(state.settings.values["in_hot_standby"] == "on"),
     "pg_postmaster_start_time": lambda state, _arguments: state.worker.started_at,
     "pg_conf_load_time": lambda state, _arguments: state.worker.started_at,
-    "clock_timestamp": _now,
+    "statement_elapsed": _elapsed,
     "inet_client_addr": _constant(None),
     "inet_client_port": _constant(None),
     "inet_server_addr": _constant(None),

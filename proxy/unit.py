@@ -135,7 +135,7 @@ class Outbox:
 class Unit:
     """The operations not yet sent, and whether the primary holds the writer for this session."""
 
-    __slots__ = ("bytes", "held", "link", "node", "sequence", "statement_failed", "steps", "writes")
+    __slots__ = ("bytes", "held", "link", "node", "opened_at", "sequence", "statement_failed", "steps", "writes")
 
     node: Node
     """Who holds the writer for us, while `held`, and over which link."""
@@ -146,6 +146,8 @@ class Unit:
         self.bytes = 0
         self.held = False
         """The primary has an open transaction of ours."""
+        self.opened_at = 0.0
+        """When it was heard that the primary has opened it, on the monotonic clock."""
         self.writes = False
         """Something among the steps, or already sent, needs the primary: not savepoints alone."""
         self.statement_failed = False

@@ -192,6 +192,8 @@ async def submit(
 def settle(state: SessionState, node: Node, link: Link | None, outcome: Outcome) -> None:
     """What an outcome says of the session's unit."""
     unit = state.unit
+    if outcome.state == OPEN and not unit.held:
+        unit.opened_at = monotonic()
     unit.held = outcome.state == OPEN
     unit.node = node
     unit.link = link

@@ -54,7 +54,7 @@ from proxy.sql.value import Analysis, Value
 if TYPE_CHECKING:
     from proxy.sql.expressions import Expressions
 
-_PLACE = re.compile(r"\{(\d|\*|tz|pid|channels|rest|typename|oid0|a)\}")
+_PLACE = re.compile(r"\{(\d|\*|tz|pid|channels|rest|typename|oid0|elapsed|a)\}")
 _MOMENTS: Final = frozenset(("current_time", "current_timestamp", "localtime", "localtimestamp"))
 _SEQUENCES: Final = frozenset(("nextval", "setval"))
 
@@ -203,6 +203,8 @@ class Calls:
             place = match.group(1)
             if place == "tz":
                 return self.analysis.time_zone()
+            if place == "elapsed":
+                return self.analysis.elapsed()
             if place == "pid":
                 return self.analysis.session_value("pg_backend_pid", (), INT4).sql
             if place == "channels":

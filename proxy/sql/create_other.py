@@ -203,7 +203,7 @@ def _view(cursor: Cursor, schema: Schema, *, replacing: bool) -> Ddl:
     if not tokens:
         raise cursor.error()
     cursor.at = len(cursor.tokens)
-    translation = translate(parse_statement(tokens), schema)
+    translation = translate(parse_statement(tokens), schema, kept=True)
     if translation.parameters or translation.session_calls or not translation.returns_rows:
         raise FeatureNotSupported(
             "views over parameters, functions of the session, or anything but a query are not supported",

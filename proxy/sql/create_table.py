@@ -194,7 +194,7 @@ def create_from_query(
     filled: bool = True,
 ) -> Ddl:
     """A table of a query's columns, with its rows when `filled`."""
-    translation = translate(tree, schema, parameter_oids)
+    translation = translate(tree, schema, parameter_oids, kept=True)
     if translation.session_calls:
         raise FeatureNotSupported("CREATE TABLE AS over a function of the session is not supported")
     draft = TableDraft(name, draft_columns(translation.columns, columns))

@@ -33,16 +33,19 @@ def translate(
     schema: Schema,
     parameter_oids: tuple[int, ...] = (),
     lifted: tuple[int, ...] = (),
+    *,
+    kept: bool = False,
 ) -> Translation:
     """Translate one statement that `proxy.sql.grammar.Grammar` parsed.
 
     `parameter_oids` are the types the client gave to Parse (0: infer).  `lifted` are the types of the literals
     the lexer lifted out, numbered after the client's parameters: UNKNOWN for strings, INT4, INT8 or NUMERIC for
-    numbers as PostgreSQL's lexer types them; the answer's `lifted` says what each must be decoded as.
+    numbers as PostgreSQL's lexer types them; the answer's `lifted` says what each must be decoded as.  `kept`: it is
+    the query of a view or of a new table.
 
     Raises StatementError subclasses with PostgreSQL's words, FeatureNotSupported for what has no translation.
     """
-    analysis = Analysis(schema, parameter_oids, lifted, _highest_number(tree))
+    analysis = Analysis(schema, parameter_oids, lifted, _highest_number(tree), kept=kept)
     try:
         return _translated(tree, analysis)
     except RecursionError:

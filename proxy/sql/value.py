@@ -117,9 +117,11 @@ class Analysis:
         lifted: tuple[int, ...] = (),
         numbered: int = 0,
         standalone: bool = False,
+        kept: bool = False,
     ) -> None:
         """`numbered`: the highest number in the text.  `standalone`: an expression kept in the schema, where no
-        session is at hand: its time zone is UTC, and what only a session knows is refused."""
+        session is at hand: its time zone is UTC, and what only a session knows is refused.  `kept`: a query for a
+        view or a new table, which no session runs either."""
         self.schema = schema
         client = max(len(parameter_oids), numbered - len(lifted))
         if client + len(lifted) > PARAMETERS_MAX:
@@ -130,6 +132,7 @@ class Analysis:
         self._lifted_settled = [False] * len(lifted)
         self.session_calls: list[SessionCall] = []
         self.standalone = standalone
+        self.kept = kept
         self.writes: list[str] = []
         """Names of functions that write: nextval, setval."""
         self.volatile = False
@@ -191,6 +194,12 @@ class Analysis:
         if self.standalone:
             return "'UTC'"
         return self.session_value("current_setting", ("TimeZone",), TEXT).sql
+
+    def elapsed(self) -> str:
+        """SQL of the time since the transaction's clock was read, an interval."""
+        if self.standalone or self.kept:
+            return "'0 seconds'"
+        return self.session_value("statement_elapsed", (), TEXT).sql
 
     def finish(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Types of the parameters and lifted literals.  Raises IndeterminateType for one nothing has typed."""
