@@ -207,7 +207,7 @@ def _shown(state: SessionState, utility: ShowSetting) -> list[Row]:
     if utility.name == "lfsql.last_route":
         return [last_route(state).row]
     if utility.name == "lfsql.last_index":
-        return [(str(state.seen_index),)]
+        return [(str(state.seen),)]
     return [(state.settings.show(utility.name),)]
 
 

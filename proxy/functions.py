@@ -107,7 +107,7 @@ _CALLS: Final[dict[str, Callable[[SessionState, Arguments], Value]]] = {
     "inet_client_port": _constant(None),
     "inet_server_addr": _constant(None),
     "inet_server_port": _constant(None),
-    "txid_current": lambda state, _arguments: state.seen_index,
+    "txid_current": lambda state, _arguments: state.seen,
     "pg_advisory_unlock_all": _constant(""),
     "pg_my_temp_schema": _constant(0),
     "pg_is_other_temp_schema": _constant(0),

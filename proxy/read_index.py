@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 async def required_index(state: SessionState, policy: ReadPolicy, deadline: float) -> Index:
     """The log index that the read must not be older than.  Raises NoPrimary."""
-    required = state.required(policy)
     if policy.level == "strong":
         # What is at this index has been seen by whoever was answered before this read began.
-        return max(required, await current_index(state, deadline))
-    return required
+        index = await current_index(state, deadline)
+        return max(index, state.required(policy))
+    return state.required(policy)
 
 
 async def fresh_index(state: SessionState, policy: ReadPolicy, required: Index, deadline: float) -> Index:

@@ -41,7 +41,7 @@ from proxy.row_sources import CHUNK_ROWS, LocalRows, RemoteRows
 from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import ReadPolicy, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
-from proxy.waiting import CATCH_UP_MS_MAX, TURN_MS_MAX, patience_ms, wait_change, wait_primary, wait_room, waiting
+from proxy.waiting import CATCH_UP_MS_MAX, patience_ms, wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -151,7 +151,12 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
         if reasons.full:
             await wait_room(state, reasons.full, deadline)
             continue
-        source = await _when_lagging(state, plan, sql, arguments, policy, required, deadline, reasons)
+        try:
+            source = await _when_lagging(state, plan, sql, arguments, policy, required, deadline, reasons)
+        except StillBehind as error:
+            if monotonic() >= deadline:
+                raise error.in_vain(reasons) from error
+            continue
         if source is not None:
             return source
         if not await wait_change(state, deadline):
@@ -276,6 +281,7 @@ async def local_node(
         await wait_room(state, [each for each in nodes if each.reads is not None and each.full], deadline)
         node = _fresh_on_host(state, policy, required, first, patient=patient)
     while node is None and (patient or (topology.primary is not None and topology.primary.data_dir)):
+        required = max(await required_index(state, policy, deadline), index_min)
         node = await _caught_up(state, policy, required, deadline, patient=patient)
     return node
 
@@ -334,6 +340,10 @@ async def _caught_up(
         source = await _over_link(state, "SELECT 1", (), node, needed, patience_ms(deadline))
     except LinkLost:
         return None
+    except StillBehind as error:
+        if monotonic() >= deadline:
+            raise error.in_vain([]) from error
+        return None
     await source.aclose()
     if node.reads is not None and node.reads.refresh()[0] < needed:  # its file was replaced; the old one is open here
         if not await wait_change(state, deadline):
@@ -361,7 +371,7 @@ async def _when_lagging(
     deadline: float,
     reasons: list[str],
 ) -> RowSource | None:
-    """No candidate may serve as it is: what the session wants done about it."""
+    """No candidate may serve as it is: what the session wants done about it.  Raises StillBehind to ask again."""
     topology = state.worker.topology
     choice = when_lagging(policy)
     if choice == "error":
@@ -391,15 +401,12 @@ async def _when_lagging(
                     arguments,
                     node,
                     needed,
-                    min(patience_ms(deadline), TURN_MS_MAX) if choice == "wait" else patience_ms(deadline),
+                    patience_ms(deadline),
                     decision,
                     plan.schema_index,
                 )
         except LinkLost:
             return None
-        except StillBehind as error:
-            if choice != "wait" or monotonic() >= deadline:
-                raise error.in_vain(reasons) from error
 
 
 async def _over_link(

@@ -29,7 +29,7 @@ from proxy.sql.plan import ANY_SCHEMA, Plan
 from proxy.state import IDLE, SessionState, cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.transaction_modes import read_only, reads_one_view
-from proxy.waiting import CATCH_UP_MS_MAX, TURN_MS_MAX, patience_ms, wait_change, wait_primary, wait_room, waiting
+from proxy.waiting import CATCH_UP_MS_MAX, patience_ms, wait_change, wait_primary, wait_room, waiting
 from proxy.writing import error_of
 
 if TYPE_CHECKING:
@@ -193,13 +193,12 @@ async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
         if full:
             await wait_room(state, full, deadline)
             continue
-        choice = when_lagging(policy)
         try:
-            opened = await _when_lagging(state, choice, readable, required, deadline, reasons)
+            opened = await _when_lagging(state, readable, required, deadline, reasons)
         except StillBehind as error:
-            if choice == "wait" and monotonic() < deadline:
-                continue
-            raise error.in_vain(reasons) from error
+            if monotonic() >= deadline:
+                raise error.in_vain(reasons) from error
+            continue
         if opened is not None:
             return opened
         if not await wait_change(state, deadline):
@@ -207,12 +206,13 @@ async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
 
 
 async def _when_lagging(
-    state: SessionState, choice: str, readable: list[Node], required: Index, deadline: float, reasons: list[str]
+    state: SessionState, readable: list[Node], required: Index, deadline: float, reasons: list[str]
 ) -> Snapshot | None:
     """No node may serve as it is: what the session wants done about it.  Raises StillBehind, TooStale."""
     if not readable:
         return None
     policy = state.policy
+    choice = when_lagging(policy)
     if choice == "error":
         raise TooStale("every node is further behind than this read allows", detail="; ".join(reasons))
     node = max(readable, key=lambda node: node.applied_index)
@@ -220,9 +220,8 @@ async def _when_lagging(
         node = await wait_primary(state, deadline)
     decision = decide(state.worker.topology, policy.level)
     needed = required if choice == "freshest" else await fresh_index(state, policy, required, deadline)
-    wait_ms_max = min(patience_ms(deadline), TURN_MS_MAX) if choice == "wait" else patience_ms(deadline)
     with waiting(state):
-        return await _keep(state, node, needed, wait_ms_max, decision)
+        return await _keep(state, node, needed, patience_ms(deadline), decision)
 
 
 async def _keep(

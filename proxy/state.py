@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import trio
 
 from lfsql.core.freshness import LagLimits
-from lfsql.core.ids import Index
+from lfsql.core.ids import Index, Term
 from lfsql.errors import IdleInTransaction, IdleSession, InvariantBroken, LfsqlError, LimitExceeded, QueryCanceled
 from lfsql.storage.functions import zones
 from proxy import time_zones
@@ -172,7 +172,10 @@ class SessionState:
         self._kept_bytes = 0
         """Of statements and portals, and of those let go since it was counted."""
         self.seen_index: Index = 0
-        """The newest log index this session has read or written: its reads never go behind it."""
+        """The newest log index this session has read or written: its reads never go behind it.  Committed."""
+        self._local_index: Index = 0
+        self._local_term: Term = 0
+        """Of the newest write that was acknowledged `local`: see `seen`."""
         self.listener: Listener | None = None
         """Set by `listen`, while the session listens to anything or has said that it will."""
         self.settled = False
@@ -272,11 +275,29 @@ class SessionState:
         self.refresh()
         return self._policy
 
+    def wrote_locally(self, index: Index, term: Term) -> None:
+        """A write was acknowledged that only the primary of `term` is known to have on disk."""
+        self._local_index, self._local_term = index, term
+
+    @property
+    def seen(self) -> Index:
+        """`seen_index`, and what was written `local`.
+
+        Such a write may be lost with its primary, and nobody ever gets to its index then, or somebody else's write
+        does.  So once there is another primary it counts only as far as commits are known to have come.  One that
+        was not lost was before what that primary commits first: it is missed by nobody who reads after that.
+        """
+        topology = self.worker.topology
+        local = self._local_index
+        if topology.term != self._local_term:
+            local = min(local, topology.commit_index)
+        return max(self.seen_index, local)
+
     def required(self, policy: ReadPolicy) -> Index:
         """The log index that a read of this session must not be older than."""
         if policy.shared:
             self.seen_index = max(self.seen_index, self.worker.acknowledged.index)
-        required = policy.required(self.seen_index)
+        required = policy.required(self.seen if self._local_index else self.seen_index)
         if self.reads_to_write:
             # The primary acknowledges a write a moment before its own file shows it.
             acknowledged = self.worker.acknowledged.index

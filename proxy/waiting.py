@@ -23,12 +23,13 @@ CATCH_UP_MS_MAX: Final = 20
 """How long a replica is given for what the session has seen, before the next is tried: a few times what a commit
 takes to get there, and little for whoever waits in vain."""
 TURN_MS_MAX: Final = 1_000
-"""How long one node is waited for by who waits for any."""
+"""How long one node is waited for: another may have got there, or be primary by then."""
 
 
 def patience_ms(deadline: float) -> int:
-    """How long to wait for the last node to ask: until `deadline` (monotonic seconds), or a moment if it is past."""
-    return max(round((deadline - monotonic()) * 1000), CATCH_UP_MS_MAX)
+    """How long to wait for the last node to ask: a turn, but not beyond `deadline` (monotonic seconds), or a moment
+    if that is past."""
+    return max(min(round((deadline - monotonic()) * 1000), TURN_MS_MAX), CATCH_UP_MS_MAX)
 
 
 @contextmanager

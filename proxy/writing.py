@@ -198,10 +198,12 @@ def settle(state: SessionState, node: Node, link: Link | None, outcome: Outcome)
     unit.node = node
     unit.link = link
     if outcome.state == COMMITTED:
-        if not state.local:  # else it may be lost, and its place in the log be another's
+        if state.local:  # it may be lost, and its place in the log be another's
+            state.wrote_locally(outcome.index, node.term)
+        else:
             state.worker.topology.committed(outcome.index)
             state.worker.acknowledged.tell(outcome.index)
-        state.seen_index = max(state.seen_index, outcome.index)
+            state.seen_index = max(state.seen_index, outcome.index)
         if state.listener is not None:
             state.listener.committed = outcome.index
 

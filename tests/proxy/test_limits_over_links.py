@@ -25,6 +25,7 @@ from lfsql.core.requests import (
     Rows,
 )
 from lfsql.errors import LfsqlError, NoPrimary, NotPrimary, TooStale
+from proxy.acknowledged import Acknowledged
 from proxy.pg.settings import EncodeSettings
 from proxy.reading import read
 from proxy.receipt import Routes, last_route
@@ -51,7 +52,9 @@ class FakeLink:
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self.confirms = COMMITTED_SINCE
         self.moved = trio.Event()
+        self.asked_once = trio.Event()
         self.asked_again = trio.Event()
         self.answers_s = 0.0
         self.deposed = False
@@ -61,13 +64,14 @@ class FakeLink:
         return len(self.asked) + 1
 
     async def request(self, question: Read | CurrentIndex) -> Answer:
+        self.asked_once.set()
         if self.asked:
             self.asked_again.set()
         self.asked.append(question)
         await trio.sleep(self.answers_s)
         if isinstance(question, CurrentIndex):
             fault = Fault(NotPrimary.sqlstate, "this node is not primary") if self.deposed else None
-            return Outcome(question.request, COMMITTED, index=COMMITTED_SINCE, fault=fault)
+            return Outcome(question.request, COMMITTED, index=self.confirms, fault=fault)
         with trio.move_on_after(question.wait_ms_max / 1000):
             while self.index < question.min_index:
                 await self.moved.wait()
@@ -88,16 +92,20 @@ class FakeWorker:
         nodes = [Node(name, f"{name}:1", "") for name in ("n1", "n2", "n3")]
         self.topology = Topology(nodes, CommitHistory(60.0, 100), Balancing())
         self.routes = Routes()
+        self.acknowledged = Acknowledged(0)
         self.links = {node.name: FakeLink(COMMITTED_SINCE if node.name == "n1" else HEARD) for node in nodes}
         for node in nodes:
             node.link = self.links[node.name]  # type: ignore[assignment]  # all that a read uses of a link
         self.beat()
         self.topology.confirmed(monotonic() - HEARD_S_AGO, HEARD)
 
-    def beat(self) -> None:
+    def beat(self, primary: str = "n1", term: int = 1, commit: int = HEARD) -> None:
+        """Of all that have a link."""
         for node in self.topology.nodes.values():
-            role = PRIMARY if node.name == "n1" else REPLICA
-            self.topology.heard(node, Heartbeat(node.name, role, 1, "n1", HEARD, HEARD, 0, confirmed_ago_ms=0))
+            if node.link is not None:
+                role, at = (PRIMARY, commit) if node.name == primary else (REPLICA, HEARD)
+                told = Heartbeat(node.name, role, term, primary, commit, at, 0, confirmed_ago_ms=0)
+                self.topology.heard(node, told)
 
     def encoding_key(self, _encoding: EncodeSettings) -> int:
         return 0
