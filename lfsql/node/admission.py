@@ -1,7 +1,8 @@
 """Lets the writer take as much as the replicas can apply: `lfsql.core.back_pressure`, fed and obeyed.
 
 Looked at when something is committed, some times a second at most, so that a node that is idle, or not primary, does
-nothing for it.  While writes are slowed the writer asks before each batch, and an alarm calls it again.
+nothing for it.  While writes are slowed the writer asks before each batch, and an alarm calls it again; and where
+none are committed the alarm looks, as what was said of them must not stay.
 
 Who counts: voters that have data, are connected, and could serve.  A learner is there to be late; who fetches a
 snapshot, or is quarantined, catches up by other means.
@@ -29,6 +30,9 @@ logger: Final = logging.getLogger(__name__)
 _LOG_S: Final = 10.0
 """Between two lines of the log about it: near its limit a lag comes and goes."""
 
+_UNSEEN_S: Final = 1.0
+"""While writes are slowed, the longest without a look."""
+
 
 class Admission:
     """`room` is for the writer.  `alarm` must run in a task; all calls come from the event loop."""
@@ -53,6 +57,7 @@ class Admission:
         self._tell = tell
         self._pressure: BackPressure | None = None
         self._look_at = -inf
+        self._looked_at = -inf
         self._log_at = -inf
         self.alarm = Alarm(self._ring)
 
@@ -92,6 +97,7 @@ class Admission:
 
     def _look(self, pressure: BackPressure, now: float) -> None:
         consensus = self._driver.consensus
+        self._looked_at = now
         self._look_at = now + pressure.interval_s
         slowed = pressure.rate < inf
         applied: dict[NodeId, Index] = {}
@@ -101,6 +107,8 @@ class Admission:
                 if index is not None:
                     applied[member.node] = index
         pressure.observe(now, consensus.commit_index, applied)
+        if pressure.rate < inf:
+            self.alarm.set(trio.current_time() + _UNSEEN_S)
         if slowed != (pressure.rate < inf):
             self._tell()
             if now >= self._log_at:
@@ -108,5 +116,12 @@ class Admission:
                 logger.warning("%s", self.told() or "writes are no longer slowed")
 
     def _ring(self) -> float:
+        pressure = self._pressure
+        if pressure is None or pressure.rate == inf or not self._driver.consensus.ready:
+            self._go_on()
+            return NEVER
+        now = self._driver.clock()
+        if now >= self._looked_at + _UNSEEN_S:
+            self._look(pressure, now)
         self._go_on()
-        return NEVER
+        return trio.current_time() + self._looked_at + _UNSEEN_S - now

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import trio
+from trio.testing import MockClock
 
-from lfsql.config import NodeFaults
+from lfsql.config import NodeFaults, NodeLimits
+from lfsql.core.ids import Position
+from lfsql.core.membership import VOTER, Member
 from lfsql.core.requests import COMMITTED, HOLD, OPEN, PRIMARY, ROLLBACK, Heartbeat, Outcome
+from lfsql.node.admission import Admission
+from lfsql.node.driver import Driver
+from lfsql.node.membership import Membership
 from tests.node.clusters import Cluster, Session, cluster_of
 
 LAG_S_MAX = 1.0
@@ -112,3 +121,43 @@ async def test_units_beyond_the_queues_limit_are_refused_and_those_before_are_no
             await owner.submit(end=ROLLBACK, same=True)
         # The nursery has ended: all were answered.
         assert [outcome.state for outcome in outcomes[1:]] == [COMMITTED, COMMITTED]
+
+
+class Consensus:
+    """Of a primary with one replica, to which 100 records a second are committed and 50 applied."""
+
+    ready = True
+    last = Position()
+
+    def __init__(self) -> None:
+        self.ends_at = inf
+
+    @property
+    def commit_index(self) -> int:
+        return int(min(trio.current_time(), self.ends_at) * 100)
+
+    def applied_by(self, _node: str) -> int:
+        return min(int(trio.current_time() * 50), self.commit_index)
+
+
+async def test_it_is_not_said_that_writes_are_slowed_when_there_are_none(autojump_clock: MockClock) -> None:
+    consensus = Consensus()
+    told: list[str] = []
+    admission = Admission(
+        cast(Driver, SimpleNamespace(consensus=consensus, clock=trio.current_time)),
+        NodeLimits(replica_lag_ms_max=1000),
+        cast(Membership, SimpleNamespace(current=SimpleNamespace(members=(Member("n2", VOTER),)))),
+        connected=lambda _node: True,
+        go_on=lambda: None,
+        tell=lambda: told.append(admission.told()),
+    )
+    admission.begin()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(admission.alarm.run)
+        while not told:
+            await trio.sleep(0.1)
+            admission.committed()
+        consensus.ends_at = trio.current_time()
+        await trio.sleep(consensus.ends_at + 1)  # it has caught up by then
+        assert [bool(each) for each in told] == [True, False]
+        nursery.cancel_scope.cancel()
