@@ -20,6 +20,7 @@ import trio
 
 from lfsql.core.requests import Answer, Read, Rows
 from lfsql.errors import LfsqlError, LinkLost
+from proxy.routing import NO_ROOM
 
 if TYPE_CHECKING:
     from lfsql.net.link import Link
@@ -97,4 +98,5 @@ async def _probe(node: Node, seconds_max: float) -> str:
     if answer is None:
         return "it does not answer"
     fault = answer.fault if isinstance(answer, Rows) else None
-    return fault.message if fault is not None else ""
+    # That it has no room for one more read it says for itself.
+    return fault.message if fault is not None and fault.sqlstate != NO_ROOM else ""

@@ -27,6 +27,7 @@ from proxy.probing import ask_in_time
 from proxy.read_index import fresh_index, required_index
 from proxy.receipt import INLINE, Decision, Tried, decide, read_at, read_inline
 from proxy.routing import (
+    NO_ROOM,
     Passed,
     asked_for,
     behind,
@@ -144,7 +145,10 @@ async def read(state: SessionState, plan: Plan, sql: str, arguments: tuple[Value
                 if not own:
                     raise
                 reasons.append(f"{node.name}: {error.message}")
-                reasons.failed = node.name
+                if error.sqlstate == NO_ROOM:
+                    reasons.full.append(node)
+                else:
+                    reasons.failed = node.name
                 continue
             if source is not None:
                 return source

@@ -25,6 +25,8 @@ FULL: Final = "it has its max_sessions"
 NO_ROOM: Final = "53400"
 NODES_OWN: Final = ("58", "XX", NO_ROOM)
 """SQLSTATEs of what is not the statement's fault: its disk or its data fails, or it has no room for one more read."""
+CROWDED_S: Final = 0.1
+"""For so long a node is left alone that has no room: it does not tell when it has."""
 
 
 def behind(topology: Topology, policy: ReadPolicy, required: Index, index: Index, now: float) -> str:
@@ -83,7 +85,9 @@ def own_fault(topology: Topology, node: Node, error: LfsqlError) -> bool:
         return True
     if not error.sqlstate.startswith(NODES_OWN):
         return False
-    if error.sqlstate != NO_ROOM:
+    if error.sqlstate == NO_ROOM:
+        node.crowded_until = monotonic() + CROWDED_S
+    else:
         topology.balancer.failed(node, monotonic(), error.message)
     return True
 

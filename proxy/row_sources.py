@@ -41,10 +41,13 @@ class LocalRows:
             raise
 
     async def aclose(self) -> None:
-        if self._open:
-            self._open = False
-            self._state.worker.topology.balancer.end(self._node)
-        await self._cursor.aclose()
+        try:
+            await self._cursor.aclose()
+        finally:
+            # Now there is room: who waits for that is told.
+            if self._open:
+                self._open = False
+                self._state.worker.topology.balancer.end(self._node)
 
 
 class RemoteRows:

@@ -135,8 +135,10 @@ class LocalSnapshot:
             raise
 
     async def aclose(self) -> None:
-        self._balancer.end(self._node)
-        await self._transaction.aclose()
+        try:
+            await self._transaction.aclose()
+        finally:
+            self._balancer.end(self._node)
 
 
 class CursorRows:
@@ -187,6 +189,13 @@ async def _open_elsewhere(state: SessionState, index_min: Index) -> Snapshot:
                 opened = await _keep(state, node, needed, wait_ms_max, decision)
             except StillBehind as error:
                 reasons.append(f"{node.name}: {error.message}")
+                continue
+            except LfsqlError as error:
+                if not own_fault(topology, node, error):
+                    raise
+                reasons.append(f"{node.name}: {error.message}")
+                if error.sqlstate == NO_ROOM:
+                    full.append(node)
                 continue
             if opened is not None:
                 return opened

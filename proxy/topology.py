@@ -53,6 +53,7 @@ class Node:
         "asked",
         "avoided",
         "confirmed_at",
+        "crowded_until",
         "data_dir",
         "draining",
         "fault",
@@ -113,6 +114,8 @@ class Node:
         """Whether it is in the choice."""
         self.latency = Latency()
         """Of reads over its link."""
+        self.crowded_until = float("-inf")
+        """It said that it has no room for one more read; until then it is not asked for one."""
         self.draining = False
         """It is about to stop, and gets nothing new."""
         self.avoided = False
@@ -136,8 +139,10 @@ class Node:
 
     @property
     def full(self) -> bool:
-        """It may have no more sessions."""
-        return 0 < self.max_sessions <= self.outstanding
+        """It may have no more sessions, or can have no more reads open."""
+        if 0 < self.max_sessions <= self.outstanding or (self.reads is not None and self.reads.full):
+            return True
+        return self.crowded_until > monotonic()
 
     @property
     def state(self) -> str:

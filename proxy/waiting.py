@@ -60,20 +60,27 @@ async def wait_change(state: SessionState, deadline: float, *, stoppable: bool =
 
 
 async def wait_room(state: SessionState, full: Sequence[Node], deadline: float) -> None:
-    """Wait until one of the nodes has less than its `max_sessions`, until `deadline` (monotonic seconds) or the end
-    of the statement's time.  Raises TooManyConnections then, and QueryCanceled when the client asks for it."""
+    """Wait until one of the nodes has less than its `max_sessions` and can have one more read open, until `deadline`
+    (monotonic seconds) or the end of the statement's time.  Raises TooManyConnections then, and QueryCanceled when
+    the client asks for it."""
     room = state.worker.topology.balancer.room
     with waiting(state):
-        while all(node.full for node in full):
+        while True:
+            # First: a node elsewhere may have room as far as is known whenever it has just been asked in vain.
             left_s = min(deadline - monotonic(), state.stop_at - trio.current_time())
             if left_s <= 0:
                 names = ", ".join(node.name for node in full)
                 raise TooManyConnections(
-                    f"each node that may serve this read has its max_sessions: {names}",
+                    f"each node that may serve this read has its max_sessions, or no room for one more: {names}",
                     hint="End transactions and close cursors that are not needed, or raise the limit in proxy.toml.",
                 )
+            if not all(node.full for node in full):
+                return
             try:
-                with trio.move_on_after(left_s):
+                # A node elsewhere does not tell that it has room again: it is asked.
+                crowded_s = [each.crowded_until - monotonic() for each in full]
+                again_s = min((each for each in crowded_s if each > 0), default=left_s)
+                with trio.move_on_after(min(left_s, again_s)):
                     await cancellable(state, room.park)
             except QueryCanceled:
                 if trio.current_time() < state.stop_at:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Final
 
 import trio
 
@@ -21,6 +22,9 @@ from lfsql.storage import installation
 from lfsql.storage.heap import limit_heap
 from lfsql.storage.quarantine import lift
 from lfsql.storage.reads import LocalReads
+
+ROOM_S_MAX: Final = 0.2
+"""How long a read waits here for others to end, when all that can be open are: then its proxy asks another node."""
 
 
 async def run_node(
@@ -68,6 +72,7 @@ async def _run_once(lifetime: Lifetime[Node]) -> None:
                 threads_max=config.limits.read_threads_max,
                 rows_inline_max=config.limits.chunk_rows_max,
                 bytes_inline_max=config.limits.chunk_bytes_max,
+                room_s_max=ROOM_S_MAX,
             )
         )
 

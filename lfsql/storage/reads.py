@@ -73,8 +73,10 @@ class LocalReads:
         threads_max: int = 8,
         readers_max: int = READERS_MAX,
         wait_s_max: float = WAIT_S_MAX,
+        room_s_max: float | None = None,
     ) -> None:
         """`threads_max` reads run at a time outside of the event loop; `readers_max` are open, each on a connection.
+        A read waits `wait_s_max` for one of the former, `room_s_max` for one of the latter, by default the same.
 
         `on_schema_change` is called with each connection before its first use and after the schema changed; it
         may write the attached databases named in CATALOGS, and must be quick: it runs in the event loop too."""
@@ -91,7 +93,9 @@ class LocalReads:
         self._condemned = 0
         self._fault: LfsqlError | None = None
         self._threads = Turns(threads_max, wait_s_max, "reads run")
-        self._readers = Turns(readers_max, wait_s_max, "reads and READ ONLY transactions are open")
+        self._readers = Turns(
+            readers_max, wait_s_max if room_s_max is None else room_s_max, "reads and READ ONLY transactions are open"
+        )
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> LocalReads:
@@ -163,6 +167,11 @@ class LocalReads:
             if time.monotonic() - self._taken >= _IDLE_S:
                 self._reader.end()
                 self._snapshot_open = trio.Event()
+
+    @property
+    def full(self) -> bool:
+        """As many reads are open as can be: what opens another waits for one to end."""
+        return self._readers.full
 
     # -- In threads ----------------------------------------------------------------------------------------
 
@@ -248,6 +257,10 @@ class Turns:
             f"{self.count} {self._what} here already",
             hint="End transactions and close cursors that are not needed; statement_timeout ends long reads.",
         )
+
+    @property
+    def full(self) -> bool:
+        return self._limiter.available_tokens <= 0
 
     def give_back(self, owner: object) -> None:
         self._limiter.release_on_behalf_of(owner)

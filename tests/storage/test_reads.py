@@ -483,3 +483,17 @@ async def test_what_is_open_on_a_condemned_copy_gives_nothing_more(reads: LocalR
     again = await reads.open_transaction()
     assert again.try_inline("SELECT b FROM t WHERE a = 2") == [("two",)]
     await again.aclose()
+
+
+async def test_who_finds_no_room_for_one_more_read_need_not_wait_long(tmp_path: Path, writer: Writer) -> None:
+    async with LocalReads(tmp_path / "data.db", threads_max=1, readers_max=2, room_s_max=0.05) as reads:
+        one = await reads.open_transaction()
+        other = await reads.open_transaction()
+        assert reads.full
+        with trio.fail_after(5), pytest.raises(QueueFull, match="2 reads"):
+            await reads.open_cursor("SELECT b FROM t")
+        assert await one.run("SELECT b FROM t WHERE a = 1") == [("one",)], "who has room does not wait for it"
+        await one.aclose()
+        cursor = await reads.open_cursor("SELECT b FROM t")
+        await cursor.aclose()
+        await other.aclose()
