@@ -16,9 +16,9 @@ from lfsql.errors import (
     ReadOnlyTransaction,
     StatementSyntax,
     UndefinedCursor,
-    UndefinedPreparedStatement,
 )
 from proxy.copying import copy_in, copy_out
+from proxy.deciding import executed, prepared_statement
 from proxy.execution import Telling, execute, result_teller, row_writer, rows_now, rows_of, tell_notices, tell_rows
 from proxy.explaining import explain, explain_columns
 from proxy.listening import notify, want
@@ -51,7 +51,7 @@ from proxy.sql.utility import (
     Utility,
 )
 from proxy.state import IDLE, SessionState
-from proxy.statements import ListRows, Portal, Prepared, ScrollRows, load
+from proxy.statements import ListRows, Portal, ScrollRows, load
 from proxy.transaction import close_all_portals, run_transaction_statement
 from proxy.transaction_modes import MODES, check_alone, check_may_write, read_only, set_mode, warn
 from proxy.unit import Step, told_nothing
@@ -167,7 +167,7 @@ async def describe_utility(state: SessionState, utility: Utility) -> tuple[Resul
         case Explain():
             return explain_columns(utility)
         case ExecutePrepared(name):
-            prepared = await current(state, _statement(state, name))
+            prepared = await current(state, prepared_statement(state, name))
             if prepared.plan.utility is not None:
                 return await describe_utility(state, prepared.plan.utility)
             return prepared.plan.columns if prepared.plan.returns_rows else ()
@@ -240,21 +240,9 @@ async def _prepare(state: SessionState, utility: Prepare) -> str:
     return "PREPARE"
 
 
-def _statement(state: SessionState, name: str) -> Prepared:
-    prepared = state.statements.get(name)
-    if prepared is None:
-        raise UndefinedPreparedStatement(f'prepared statement "{name}" does not exist')
-    return prepared
-
-
 async def _execute(state: SessionState, utility: ExecutePrepared, telling: Telling) -> None:
-    prepared = await current(state, _statement(state, utility.name))
+    prepared = await executed(state, utility)
     oids = prepared.plan.parameters
-    if len(utility.arguments) != len(oids):
-        raise StatementSyntax(
-            f'wrong number of parameters for prepared statement "{utility.name}"',
-            detail=f"Expected {len(oids)} parameters but got {len(utility.arguments)}.",
-        )
     values: list[Value] = []
     for text, oid in zip(utility.arguments, oids, strict=True):
         name = NAMES[oid] if oid not in ELEMENTS else f"{NAMES[ELEMENTS[oid]]}[]"
@@ -269,7 +257,7 @@ def _deallocate(state: SessionState, name: str | None) -> str:
     if name is None:
         state.statements.clear()
         return "DEALLOCATE ALL"
-    _statement(state, name)
+    prepared_statement(state, name)
     del state.statements[name]
     return "DEALLOCATE"
 
@@ -284,7 +272,8 @@ def _cursor(state: SessionState, name: str) -> Portal:
     return portal
 
 
-async def _declare(state: SessionState, utility: DeclareCursor, parameters: tuple[Value, ...]) -> str:
+async def declared(state: SessionState, utility: DeclareCursor, parameters: tuple[Value, ...]) -> Portal:
+    """The cursor, before it is opened."""
     if not state.in_block and not utility.hold:
         raise NoActiveTransaction("DECLARE CURSOR can only be used in transaction blocks")
     if utility.name in state.portals:
@@ -295,9 +284,13 @@ async def _declare(state: SessionState, utility: DeclareCursor, parameters: tupl
     if not prepared.plan.returns_rows or prepared.plan.kind is not Kind.READ:
         raise StatementSyntax("DECLARE CURSOR takes a SELECT or VALUES")
     formats = (1,) if utility.binary else ()
-    portal = Portal(utility.name, prepared, parameters, formats, cursor=True, hold=utility.hold)
-    source = await rows_of(state, prepared, parameters)
-    prepared.told = True
+    return Portal(utility.name, prepared, parameters, formats, cursor=True, hold=utility.hold)
+
+
+async def _declare(state: SessionState, utility: DeclareCursor, parameters: tuple[Value, ...]) -> str:
+    portal = await declared(state, utility, parameters)
+    source = await rows_of(state, portal.prepared, parameters)
+    portal.prepared.told = True
     portal.source = ScrollRows(await load(source, state.room_bytes)) if utility.scroll else source
     state.keep(portal.bytes)
     state.add_portal(portal)
@@ -370,14 +363,19 @@ async def _maintain(state: SessionState, utility: Maintenance) -> str:
     return utility.tag
 
 
-async def _lock(state: SessionState, utility: Maintenance) -> None:
-    """There is one writer: to hold it is to hold every table."""
+def locks(state: SessionState, utility: Maintenance) -> bool:
+    """Whether LOCK TABLE takes the writer.  Raises ReadOnlyTransaction, NoActiveTransaction."""
     row_exclusive = utility.mode == "row exclusive"
     if utility.takes_writer and not row_exclusive and state.settings.values["in_hot_standby"] == "on":
         raise ReadOnlyTransaction("cannot execute LOCK TABLE during recovery")
     if not state.in_block:
         raise NoActiveTransaction("LOCK TABLE can only be used in transaction blocks")
-    if not utility.takes_writer or (row_exclusive and read_only(state)):
+    return utility.takes_writer and not (row_exclusive and read_only(state))
+
+
+async def _lock(state: SessionState, utility: Maintenance) -> None:
+    """There is one writer: to hold it is to hold every table."""
+    if not locks(state, utility):
         return
     step = Step((Run("SELECT 1"),), told_nothing, reason="lock table", nowait=utility.nowait)
     state.unit.add(step, writes=True)

@@ -5,29 +5,22 @@ EXPLAIN ANALYZE runs it, as in PostgreSQL.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from lfsql.errors import FeatureNotSupported, StatementSyntax
-from proxy.execution import is_read, rows_now, runs_here
+from lfsql.errors import FeatureNotSupported, ReadOnlyTransaction, StatementSyntax
+from proxy.deciding import decided, deciding_plan
+from proxy.execution import is_read, rows_now
 from proxy.hints import policy_of
 from proxy.pg.oids import JSON, TEXT
-from proxy.planning import arguments, current, prepare
+from proxy.planning import arguments, prepare
 from proxy.receipt import aside, last_route
 from proxy.routing import Prospect, prospects
-from proxy.sql.destination import Destination, destination
+from proxy.sql.destination import Destination
 from proxy.sql.plan import Kind, Plan, ResultColumn
-from proxy.sql.utility import (
-    Commit,
-    CopyOut,
-    DeclareCursor,
-    ExecutePrepared,
-    Explain,
-    Rollback,
-)
+from proxy.sql.utility import Explain
 from proxy.state import ReadPolicy, SessionState
 from proxy.statements import Prepared
 
@@ -107,15 +100,25 @@ async def _explain_route(state: SessionState, utility: Explain) -> list[Row]:
     if utility.analyze:
         raise StatementSyntax("EXPLAIN option ROUTE does not run the statement, so it cannot be used with ANALYZE")
     prepared = await prepare(state, utility.text, lift=False)
-    plan = await _reading(state, prepared.plan)
+    plan = await deciding_plan(state, prepared.plan)
     policy = policy_of(state, plan)
-    route, why = _destination(state, plan)
     tried: list[Prospect] = []
-    if not route:
-        tried = prospects(state, plan)
-        route, why = _choice(state, policy, tried)
-        if plan.reads_nothing:
-            why += "; it reads no relation, so a copy of any age will do"
+    try:
+        where, why = decided(state, plan)
+    except ReadOnlyTransaction as error:
+        route, why = "nowhere: it would fail", error.message
+    else:
+        route = f"this {where.value}"
+        if where is Destination.PRIMARY:
+            route = _primary(state)
+        elif where is Destination.COPY and state.read_transaction is not None:
+            node, role, _ = state.snapshot_route
+            route = f"{role} {node}"
+        elif where is Destination.COPY:
+            tried = prospects(state, plan)
+            route, why = _choice(state, policy, tried)
+            if plan.reads_nothing:
+                why += "; it reads no relation, so a copy of any age will do"
     if utility.format == "json":
         document = {
             "Route": route,
@@ -142,43 +145,6 @@ async def _explain_route(state: SessionState, utility: Explain) -> list[Row]:
         )
     lines += [f"SQL: {sql}" for sql in plan.statements]
     return [(line,) for line in lines]
-
-
-async def _reading(state: SessionState, plan: Plan) -> Plan:
-    """The plan that decides where a statement goes: of one that wraps another, the other's."""
-    match plan.utility:
-        case DeclareCursor(text=text) | CopyOut(query=text):
-            return (await prepare(state, text, lift=False)).plan
-        case Explain(text=text, analyze=True):
-            return await _reading(state, (await prepare(state, text, lift=False)).plan)
-        case Explain(text=text, route=False):
-            return dataclasses.replace(
-                (await prepare(state, text, lift=False)).plan, kind=Kind.READ, reason="explain"
-            )
-        case ExecutePrepared(name) if name in state.statements:
-            return (await current(state, state.statements[name])).plan
-        case _:
-            return plan
-
-
-def _destination(state: SessionState, plan: Plan) -> tuple[str, str]:
-    """Where the statement goes whatever the copies are like, and why; ('', '') of a read that may go to any."""
-    where = destination(plan)
-    ends_unit = isinstance(plan.utility, Commit | Rollback) and state.in_unit
-    if where is Destination.PRIMARY or ends_unit:
-        if plan.utility is not None:
-            return _primary(state), "it needs the writer"
-        return _primary(state), "it writes" if plan.kind is not Kind.READ else "the engine found that it writes"
-    if where is Destination.SESSION:
-        return "this session", "no node is asked"
-    if where is Destination.PROXY:
-        return "this proxy", "it reads the system catalogs alone"
-    if state.read_transaction is not None:
-        node, role, _ = state.snapshot_route
-        return f"{role} {node}", "the transaction's snapshot is there"
-    if not runs_here(state, plan):
-        return _primary(state), "it must see what its transaction has done"
-    return "", ""
 
 
 def _choice(state: SessionState, policy: ReadPolicy, tried: list[Prospect]) -> tuple[str, str]:

@@ -35,7 +35,7 @@ END: Final = "end"
 _HINT = re.compile(r"\s*lfsql\s*:(.*)", re.DOTALL | re.IGNORECASE)
 _HINT_PAIR = re.compile(r"([A-Za-z_][\w.]*)\s*=\s*(?:'([^']*)'|([^\s,;']+))\s*[,;]?\s*")
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""
       (?P<space>\s+)
     | (?P<line>--[^\r\n]*)
@@ -55,7 +55,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
-_SQLITE_TOKEN = re.compile(
+SQLITE_TOKEN = re.compile(
     r"""
       (?P<space>\s+)
     | (?P<line>--[^\r\n]*)
@@ -191,7 +191,7 @@ def _unicode_escaped(body: str, text: str, start: int) -> str:
     return re.sub(r"\\(?:\\|\+[0-9a-fA-F]{6}|[0-9a-fA-F]{4}|)", one, body)
 
 
-def _close_comment(text: str, start: int) -> int:
+def close_comment(text: str, start: int) -> int:
     """The end of the block comment that opens at `start`; comments nest."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(text, start):
@@ -206,7 +206,7 @@ def tokens(text: str) -> list[Token]:
     found: list[Token] = []
     at, length = 0, len(text)
     joins = False  # a string follows another across a line break: PostgreSQL joins them
-    match_at = _TOKEN.match
+    match_at = TOKEN.match
     while at < length:
         match = match_at(text, at)
         if match is None:
@@ -219,7 +219,7 @@ def tokens(text: str) -> list[Token]:
         if kind == "line":
             continue
         if kind == "block":
-            at = _close_comment(text, start)
+            at = close_comment(text, start)
             continue
         if kind == "word":
             found.append(Token(WORD, body, fold(body), start))
@@ -291,7 +291,7 @@ def sqlite_tokens(text: str) -> list[Token]:
     found: list[Token] = []
     at, length = 0, len(text)
     while at < length:
-        match = _SQLITE_TOKEN.match(text, at)
+        match = SQLITE_TOKEN.match(text, at)
         if match is None:
             found.append(Token(OPERATOR, text[at], text[at], at))
             at += 1
@@ -343,7 +343,7 @@ def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
             begin, depth, trigger, recent = token.start, 0, False, []
         if len(recent) < WORDS_TO_TRIGGER_MAX:
             recent.append(token.value)
-            trigger = trigger or (dialect == "sqlite" and token.value == "trigger" and _makes_trigger(recent))
+            trigger = trigger or (dialect == "sqlite" and token.value == "trigger" and makes_trigger(recent))
         if token.text in ("(", "["):
             depth += 1
         elif token.text in (")", "]"):
@@ -363,7 +363,7 @@ def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
     return found
 
 
-def _makes_trigger(words: list[str]) -> bool:
+def makes_trigger(words: list[str]) -> bool:
     """Whether the words up to TRIGGER, [EXPLAIN [QUERY PLAN]] CREATE [TEMP], begin the making of one."""
     *before, _trigger = [word for word in words if word not in ("explain", "query", "plan", "temp", "temporary")]
     return before == ["create"]
@@ -383,7 +383,7 @@ def hints(text: str, dialect: Dialect = "postgresql") -> tuple[tuple[str, str], 
     found: list[tuple[str, str]] = []
     at = 0
     nests = dialect == "postgresql"
-    pattern = _TOKEN if nests else _SQLITE_TOKEN
+    pattern = TOKEN if nests else SQLITE_TOKEN
     while at < len(text):
         match = pattern.match(text, at)
         if match is None:
@@ -396,7 +396,7 @@ def hints(text: str, dialect: Dialect = "postgresql") -> tuple[tuple[str, str], 
             close = text.find(match.group(), at)
             at = len(text) if close < 0 else close + len(match.group())
         elif match.lastgroup == "block":
-            end = _close_comment(text, match.start()) if nests else text.find("*/", at) + 2
+            end = close_comment(text, match.start()) if nests else text.find("*/", at) + 2
             if end == 1:
                 break  # never closed, which is the text's end in SQLite
             hint = _HINT.fullmatch(text, at, end - 2)
