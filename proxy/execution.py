@@ -32,7 +32,6 @@ from proxy.unit import SEND_BYTES, Step
 from proxy.writing import flush_unit
 
 COUNTED: Final = frozenset({"SELECT", "UPDATE", "DELETE", "MERGE", "FETCH", "MOVE", "COPY"})
-CHUNK_ROWS: Final = 1_000
 
 
 @dataclass(slots=True)

@@ -69,7 +69,8 @@ async def keep_watched(topology: Topology, node: Node, unanswered_s_max: float) 
         if now < due:
             await trio.sleep(due - now)
             continue
-        fault = await _probe(node, unanswered_s_max)
+        # Over its link, where they wait, also where its file can be read: a process that has stopped answers nothing.
+        fault = await _probe_link(node, unanswered_s_max)
         passed_s = monotonic() - now
         if not fault:
             node.lived_at = monotonic()
@@ -83,11 +84,19 @@ async def keep_watched(topology: Topology, node: Node, unanswered_s_max: float) 
 
 async def _probe(node: Node, seconds_max: float) -> str:
     """What is wrong with the node, '' when it could be read."""
+    if node.reads is None:
+        return await _probe_link(node, seconds_max)
     try:
-        if node.reads is not None:
-            node.reads.refresh()
-            node.reads.try_inline(PROBE, ())
-            return ""
+        node.reads.refresh()
+        node.reads.try_inline(PROBE, ())
+    except LfsqlError as error:
+        return error.message
+    return ""
+
+
+async def _probe_link(node: Node, seconds_max: float) -> str:
+    """What is wrong with the node, '' when it answered over its link."""
+    try:
         if node.link is None:
             return "its link is lost"
         answer: Answer | None = None

@@ -13,10 +13,11 @@ import trio.testing
 from lfsql.config import Balancing
 from lfsql.core.freshness import CommitHistory
 from lfsql.core.requests import PRIMARY, REPLICA, Answer, Fault, Heartbeat, Ping, Read, ReadClose, Rows
-from lfsql.errors import TooManyConnections
+from lfsql.errors import LinkLost, TooManyConnections
 from lfsql.net.link import Link
+from lfsql.storage.reads import LocalReads
 from proxy.pg.settings import EncodeSettings
-from proxy.probing import PROBE, keep_probed, keep_watched
+from proxy.probing import PROBE, ask_in_time, keep_probed, keep_watched
 from proxy.reading import read
 from proxy.receipt import Routes, last_route
 from proxy.settings import SessionSettings
@@ -283,3 +284,24 @@ async def test_when_no_node_has_room_it_is_waited_for_within_limits() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(make_room)
             assert await made.read(made.session()) == "n3"
+
+
+class FakeReads:
+    """Of a file that can be read, whatever its node does."""
+
+    full = False
+
+    def refresh(self) -> tuple[int, int]:
+        return 1, 0
+
+    def try_inline(self, _sql: str, _values: tuple[object, ...]) -> list[tuple[int]]:
+        return [(1,)]
+
+
+async def test_a_node_that_has_stopped_does_not_live_because_its_file_can_be_read() -> None:
+    async with proxy() as made:
+        node, link = made.nodes["n2"], made.links["n2"]
+        node.reads = cast(LocalReads, FakeReads())
+        link.hangs = True
+        with trio.fail_after(5), pytest.raises(LinkLost):
+            await ask_in_time(made.state, node, cast(Link, link), Read(1, "SELECT 1"))
