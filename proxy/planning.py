@@ -22,8 +22,8 @@ from lfsql.errors import (
     FeatureNotSupported,
     IndeterminateType,
     InFailedTransaction,
-    LfsqlError,
     LimitExceeded,
+    StatementError,
     UnreadableStatement,
 )
 from proxy.functions import call
@@ -48,6 +48,8 @@ T = TypeVar("T")
 
 LONG_CHARACTERS: Final = 64 * 1024
 """Longer texts are planned in a thread, and not kept in the cache."""
+NOT_PLANNED: Final = (StatementError, FeatureNotSupported)
+"""What a statement is at fault for, as its plan shows; not a cancel, nor a cluster that does not answer."""
 TEXT_CHARACTERS_MAX: Final = 16 * 1024 * 1024
 
 
@@ -81,7 +83,7 @@ async def prepare(
         return await _plan(state, text, oids, lift=lift, from_sql=from_sql)
     except UnreadableStatement:
         raise
-    except LfsqlError as error:
+    except NOT_PLANNED as error:
         # What names mean is asked only of statements that may run at all.
         if state.status == FAILED:
             raise InFailedTransaction from error
@@ -107,7 +109,7 @@ async def prepare_ahead(state: SessionState, found: list[Source]) -> dict[int, P
             if error.position:
                 error.position += statement.offset
             raise
-        except LfsqlError:
+        except NOT_PLANNED:
             continue
         if len(statement.text) > CHARACTERS_MAX and prepared.plan.utility is None:
             long[place] = prepared
