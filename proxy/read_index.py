@@ -50,6 +50,7 @@ async def current_index(state: SessionState, deadline: float) -> Index:
                 answer = await state.worker.ask(state, node.link, CurrentIndex(node.link.next_request()))
             if isinstance(answer, Outcome) and answer.fault is None:
                 topology.confirmed(asked_at, answer.index)
+                state.confirmed = (asked_at, answer.index)
                 return answer.index
         # Also after a lost link: what keeps the loop from spinning is the news that the primary is another, or none.
         if topology.primary is node and not await wait_change(state, deadline):

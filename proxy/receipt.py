@@ -226,6 +226,11 @@ def read_at(state: SessionState, node: str, role: str, index: Index, decision: D
     if state.aside:
         return
     staleness_s = state.worker.topology.staleness(index, decision.at)
+    confirmed_at, confirmed = state.confirmed
+    if confirmed and index >= confirmed:
+        # The history need not have it: a heartbeat may have overtaken the answer, with a later time and index.
+        since_s = max(decision.at - confirmed_at, 0.0)
+        staleness_s = since_s if staleness_s is None else min(staleness_s, since_s)
     staleness_ms = None if staleness_s is None else staleness_s * 1000
     lag_entries = max(0, decision.commit_index - index)
     _leave(state, Route(node, role, index, staleness_ms, lag_entries, decision.level, reason, _waited_ms(state)))

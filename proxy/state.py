@@ -173,6 +173,8 @@ class SessionState:
         """Of statements and portals, and of those let go since it was counted."""
         self.seen_index: Index = 0
         """The newest log index this session has read or written: its reads never go behind it.  Committed."""
+        self.confirmed: tuple[float, Index] = (-inf, 0)
+        """When this session last asked, and beyond which index a quorum said that nothing was committed by then."""
         self._local_index: Index = 0
         self._local_term: Term = 0
         """Of the newest write that was acknowledged `local`: see `seen`."""

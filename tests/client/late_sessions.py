@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from random import Random
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from lfsql.testing.checkers import Anomaly, Outcome, Span
 from lfsql.testing.checkers.registers import RegisterOperation, RegisterRead, RegisterWrite, check_registers
 from lfsql.testing.checkers.sessions import Saw, Wrote, check_sessions
 from lfsql.testing.checkers.staleness import Made, Showed, Staleness, check_staleness
+from proxy.state import HEARSAY_MS_MAX
 from tests.client.conftest import route_of
 
 KEYS: Final = tuple("abcd")
@@ -40,6 +42,8 @@ class Told:
 
     events: list[Saw | Wrote] = field(default_factory=list)
     bounded: list[Showed] = field(default_factory=list)
+    snapshots: list[Showed] = field(default_factory=list)
+    """Those of them that were in a READ ONLY transaction."""
     other: list[Showed] = field(default_factory=list)
     """Reads of levels without limits."""
     strong: list[RegisterRead] = field(default_factory=list)
@@ -52,6 +56,8 @@ class History:
     """What all sessions wrote, whatever proxy they were at; and by proxy what they read."""
 
     made: list[Made] = field(default_factory=list)
+    made_by: dict[str, list[Made]] = field(default_factory=dict)
+    """The same, by proxy."""
     of_proxy: dict[str, Told] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     token: Token = field(default_factory=Token)
@@ -60,8 +66,11 @@ class History:
         return check_sessions(self.of_proxy[proxy].events)
 
     def staleness(self, proxy: str) -> tuple[Anomaly, ...]:
+        """What others wrote the proxy need not have heard of at once; what it acknowledged itself it knows."""
         told = self.of_proxy[proxy]
-        return check_staleness(self.made, [*told.bounded, *told.other])
+        own = [replace(each, told_s=None, limit_s=inf, heard_s=0.0, told_entries=0) for each in told.bounded]
+        found = check_staleness(self.made, [*told.bounded, *told.other])
+        return (*found, *check_staleness(self.made_by.get(proxy, []), own))
 
     def strong(self, proxy: str) -> tuple[Anomaly, ...]:
         writes = [RegisterWrite(each.key, each.version, each.span, Outcome.OK) for each in self.made]
@@ -82,6 +91,7 @@ class Client(threading.Thread):
     ) -> None:
         super().__init__(name=f"{proxy} {level} {number}")
         self.told = history.of_proxy.setdefault(proxy, Told())
+        self._made_here = history.made_by.setdefault(proxy, [])
         self._history = history
         self._dsn = dsn
         self._level = level
@@ -117,7 +127,9 @@ class Client(threading.Thread):
         span = Span(called, time.monotonic())
         assert row is not None
         index = self._last_index()
-        self._history.made.append(Made(key, row[0], span, index))
+        made = Made(key, row[0], span, index)
+        self._history.made.append(made)
+        self._made_here.append(made)
         self.told.events.append(Wrote(self.name, key, row[0]))
         self._history.token = Token(index, key, row[0])
         self.session(key)
@@ -135,11 +147,21 @@ class Client(threading.Thread):
         self.session(token.key)
 
     def bounded(self) -> None:
-        limit_ms = self._random.choice((20, 100, 300, 500, 1500))
-        entries_max = self._random.choice((5, 50, 100_000))
+        """A read within limits, alone or as the first of a READ ONLY transaction."""
+        limit_ms = self._random.choice((0, 0, 20, 100, 300, 500, 1500))
+        entries_max = self._random.choice((2, 5, 50, 100_000))
         self._connection.execute(f"SET lfsql.max_lag_ms = {limit_ms}")
         self._connection.execute(f"SET lfsql.max_lag_entries = {entries_max}")
-        self.told.bounded.append(self._read(self._random.choice(KEYS), limit_ms / 1000, entries_max))
+        in_transaction = self._random.random() < 0.5
+        if in_transaction:
+            self._connection.execute("BEGIN READ ONLY")
+        heard_ms = limit_ms or HEARSAY_MS_MAX
+        limit_s = limit_ms / 1000 if limit_ms else inf
+        showed = self._read(self._random.choice(KEYS), limit_s, entries_max, heard_ms / 1000)
+        self.told.bounded.append(showed)
+        if in_transaction:
+            self._connection.execute("COMMIT")
+            self.told.snapshots.append(showed)
 
     def strong(self) -> None:
         showed = self._read(self._random.choice(KEYS))
@@ -148,7 +170,7 @@ class Client(threading.Thread):
     def any(self) -> None:
         self.told.other.append(self._read(self._random.choice(KEYS)))
 
-    def _read(self, key: str, limit_s: float = float("inf"), entries_max: float = float("inf")) -> Showed:
+    def _read(self, key: str, limit_s: float = inf, entries_max: float = inf, heard_s: float | None = None) -> Showed:
         called = time.monotonic()
         row = self._connection.execute("SELECT value FROM registers WHERE key = %s", (key,)).fetchone()
         span = Span(called, time.monotonic())
@@ -159,7 +181,9 @@ class Client(threading.Thread):
         self.told.nodes.add((told["level"], told["role"]))
         told_s = stale_ms / 1000 if isinstance(stale_ms, float) else None
         source = f"{told['role']} {told['node']} at {index}, {told['level']}, {told['reason']}"
-        return Showed(key, row[0], span, index, limit_s, told_s, entries_max, source)
+        entries = told["lag_entries"]
+        assert isinstance(entries, int)
+        return Showed(key, row[0], span, index, limit_s, told_s, entries_max, source, heard_s, entries)
 
     def _last_index(self) -> int:
         shown = self._connection.execute("SHOW lfsql.last_index").fetchone()

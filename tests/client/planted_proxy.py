@@ -14,7 +14,7 @@ from unittest import mock
 
 from lfsql.cli import main
 from lfsql.core.ids import Index
-from proxy import read_index, reading, routing
+from proxy import read_index, reading, routing, snapshots
 from proxy.state import ReadPolicy, SessionState
 from proxy.topology import Topology
 
@@ -40,6 +40,11 @@ def limits_are_ignored() -> Sequence[Patch]:
     return _everywhere(lambda _topology, _policy, required, index, _now: "" if index >= required else "behind")
 
 
+def snapshots_ignore_limits() -> Sequence[Patch]:
+    """A node elsewhere may be asked for the snapshot of a transaction however late it is."""
+    return [(snapshots, "unfit", lambda *_given: "")]
+
+
 def strong_reads_do_not_ask() -> Sequence[Patch]:
     """A strong read is content with what the proxy has heard of."""
 
@@ -61,6 +66,7 @@ def receipts_flatter() -> Sequence[Patch]:
 FAULTS: Final[dict[str, Callable[[], Sequence[Patch]]]] = {
     "sessions-forget": sessions_forget,
     "limits-are-ignored": limits_are_ignored,
+    "snapshots-ignore-limits": snapshots_ignore_limits,
     "strong-reads-do-not-ask": strong_reads_do_not_ask,
     "receipts-flatter": receipts_flatter,
 }

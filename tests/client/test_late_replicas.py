@@ -22,7 +22,8 @@ import pytest
 
 from lfsql.cli import layout
 from lfsql.config import NodeFaults, load_proxy, read, to_toml
-from lfsql.testing.cluster import free_port, running_tier
+from lfsql.testing.checkers.staleness import check_staleness
+from lfsql.testing.cluster import free_port, running_tier, wait_until
 from tests.client.late_sessions import KEYS, Client, History
 from tests.client.planted_proxy import FAULTS
 from tests.client.proxies import dsn, proxy
@@ -35,6 +36,7 @@ LEVELS = ("write", "write", "session", "follow", "bounded", "bounded", "strong",
 OF_FAULT = {
     "sessions-forget": ("write", "session", "follow"),
     "limits-are-ignored": ("bounded", "bounded"),
+    "snapshots-ignore-limits": ("bounded", "bounded"),
     "strong-reads-do-not-ask": ("strong", "strong"),
     "receipts-flatter": ("any",),
 }
@@ -57,7 +59,8 @@ def late_tier(directory: Path, seed: int) -> Iterator[dict[str, str]]:
         alone = msgspec.structs.replace(config, nodes=remote, listen=f"127.0.0.1:{free_port()}")
         found["links"] = stack.enter_context(proxy(directory / "links", alone, "lfsql", "proxy", "--config"))
         for fault in FAULTS:
-            planted = msgspec.structs.replace(config, listen=f"127.0.0.1:{free_port()}")
+            known = remote if fault == "snapshots-ignore-limits" else config.nodes
+            planted = msgspec.structs.replace(config, nodes=known, listen=f"127.0.0.1:{free_port()}")
             command = ("tests.client.planted_proxy", fault)
             found[fault] = stack.enter_context(proxy(directory / fault, planted, *command))
         yield found
@@ -78,8 +81,10 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
             for key in KEYS:
                 connection.execute("INSERT INTO registers VALUES (%s, 0)", (key,))
             token = connection.execute("SHOW lfsql.last_index").fetchone()
-        assert token is not None
-        history.token.index = int(token[0])
+            assert token is not None
+            history.token.index = int(token[0])
+            reached = f"SELECT min(applied_index) >= {history.token.index} FROM lfsql.nodes"
+            wait_until(lambda: connection.execute(reached).fetchone() == (True,), 30, "replicas that know the table")
         clients = [
             Client(name, dsn(address), level, number, history, Random(random.random()), enough)
             for name, address in proxies.items()
@@ -108,6 +113,7 @@ def test_the_run_was_one(history: History) -> None:
     for name in HONEST:
         told = history.of_proxy[name]
         assert len(told.bounded) > 100
+        assert len(told.snapshots) > 30
         assert len(told.strong) > 100
         assert ("session", "replica") in told.nodes
         assert ("bounded", "replica") in told.nodes
@@ -134,7 +140,15 @@ def test_sessions_that_forget_are_found(history: History) -> None:
 
 
 def test_limits_that_are_ignored_are_found(history: History) -> None:
-    assert kinds(history.staleness("limits-are-ignored")) == {"too-stale", "too-many-entries"}
+    assert kinds(history.staleness("limits-are-ignored")) == {"too-stale", "too-many-entries", "told-over-limit"}
+
+
+def test_snapshots_that_ignore_limits_are_found(history: History) -> None:
+    name = "snapshots-ignore-limits"
+    assert {"too-stale", "too-many-entries", "told-over-limit"} <= kinds(history.staleness(name))
+    told = history.of_proxy[name]
+    alone = [each for each in told.bounded if each not in told.snapshots]
+    assert check_staleness(history.made, alone) == (), "reads alone keep them"
 
 
 def test_strong_reads_that_do_not_ask_are_found(history: History) -> None:

@@ -255,6 +255,13 @@ async def test_a_receipt_tells_by_what_it_was_decided(way: str) -> None:
 async def test_what_waited_for_a_quorums_word_is_told_as_fresh(way: str) -> None:
     proxy = Proxy(way, max_lag_ms=100)
     proxy.links["n1"].answers_s = 0.2
-    assert await proxy.read() == COMMITTED_SINCE
+
+    async def overtake() -> None:
+        await proxy.links["n1"].asked_once.wait()
+        proxy.topology.confirmed(monotonic(), COMMITTED_SINCE + 5)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(overtake)
+        assert await proxy.read() == COMMITTED_SINCE
     told = last_route(proxy.state)
     assert (told.staleness_ms, told.lag_entries) == (0.0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
 from random import Random
 
 import pytest
@@ -56,6 +58,21 @@ def test_records_count_from_when_they_must_have_been_heard_of() -> None:
     assert kinds(WRITES, Showed("k", 1, Span(3.5, 4), 10, limit_s=0.5, entries_max=9)) == ["too-many-entries"]
     assert kinds(WRITES, Showed("k", 1, Span(3.4, 4), 10, limit_s=0.5, entries_max=9)) == []
     assert kinds(WRITES, Showed("k", 4, Span(99, 99), 40, limit_s=0.5, entries_max=0)) == []
+
+
+def test_records_count_without_a_limit_of_time_too() -> None:
+    read = Showed("k", 1, Span(3.5, 4), 10, entries_max=9, heard_s=0.5)
+    assert kinds(WRITES, read) == ["too-many-entries"]
+    assert kinds(WRITES, replace(read, heard_s=0.6)) == []
+    assert kinds(WRITES, replace(read, heard_s=None)) == [], "nobody said how old what was heard may be"
+
+
+def test_what_is_told_is_held_against_the_limits() -> None:
+    read = Showed("k", 4, Span(99, 99), 40, limit_s=0.5, told_s=0.5, entries_max=3, told_entries=3)
+    assert kinds(WRITES, read) == []
+    assert kinds(WRITES, replace(read, told_s=0.6)) == ["told-over-limit"]
+    assert kinds(WRITES, replace(read, told_entries=4)) == ["told-over-limit"]
+    assert kinds(WRITES, replace(read, limit_s=inf, told_s=None)) == []
 
 
 @pytest.mark.parametrize("seed", range(20))

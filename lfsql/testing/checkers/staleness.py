@@ -32,8 +32,9 @@ class Showed:
     """A read showed `version` of `key`, from a copy at `index` of the log.
 
     `limit_s`: how stale it may be.  `told_s`: how stale it can be at most, as the database says; None when it does
-    not say.  `entries_max`: how many records may follow `index` of those that were there `limit_s` before the read
-    began; nobody need have heard of newer ones.
+    not say.  `entries_max`: how many records may follow `index` of those that were there `heard_s` before the read
+    began, by default `limit_s`; nobody need have heard of newer ones.  `told_entries`: how many the database says it
+    was behind.
     """
 
     key: Hashable
@@ -44,6 +45,8 @@ class Showed:
     told_s: float | None = None
     entries_max: float = inf
     source: str = ""
+    heard_s: float | None = None
+    told_entries: int = 0
 
 
 class Staleness:
@@ -80,13 +83,15 @@ class Staleness:
         return max(read.span.called - there[place], 0.0) if place < len(there) else 0.0
 
     def entries(self, read: Showed) -> int:
-        """How many records that were acknowledged `limit_s` before it began it did not show, at the most."""
-        place = bisect_right(self._acknowledged_at, read.span.called - read.limit_s)
+        """How many records that were acknowledged `heard_s` before it began it did not show, at the most."""
+        heard_s = read.limit_s if read.heard_s is None else read.heard_s
+        place = bisect_right(self._acknowledged_at, read.span.called - heard_s)
         return max(self._newest[place - 1] - read.index, 0) if place else 0
 
 
 def check_staleness(writes: Iterable[Made], reads: Iterable[Showed]) -> tuple[Anomaly, ...]:
-    """What is wrong with `reads`.  Kinds: too-stale, too-many-entries, staleness-understated."""
+    """What is wrong with `reads`.  Kinds: too-stale, too-many-entries, staleness-understated,
+    told-over-limit."""
     staleness = Staleness(writes)
     anomalies = []
     for read in reads:
@@ -100,4 +105,7 @@ def check_staleness(writes: Iterable[Made], reads: Iterable[Showed]) -> tuple[An
         if (entries := staleness.entries(read)) > read.entries_max:
             explanation = f"{what}, was shown {entries} records behind, where {read.entries_max} are allowed"
             anomalies.append(Anomaly("too-many-entries", explanation))
+        if (read.told_s or 0.0) > read.limit_s or read.told_entries > read.entries_max:
+            told = f"{read.told_s} s and {read.told_entries} records behind at most, over its limits"
+            anomalies.append(Anomaly("told-over-limit", f"{what}, was said to be {told}"))
     return tuple(anomalies)
