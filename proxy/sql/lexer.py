@@ -335,12 +335,14 @@ def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
     depth = 0
     trigger = False
     recent: list[str] = []
-    end = 0
+    end = after = 0
     for token in tokens_of(text, dialect):
         if begin is None:
             if token.text == ";":
+                after = token.end
                 continue
-            begin, depth, trigger, recent = token.start, 0, False, []
+            begin = after if "/*" in text[after : token.start] else token.start  # a comment may be a hint
+            depth, trigger, recent = 0, False, []
         if len(recent) < WORDS_TO_TRIGGER_MAX:
             recent.append(token.value)
             trigger = trigger or (dialect == "sqlite" and token.value == "trigger" and makes_trigger(recent))
@@ -352,7 +354,7 @@ def split(text: str, dialect: Dialect = "postgresql") -> list[Source]:
             # SQLite's CREATE TRIGGER holds statements; it ends at `; END ;`.
             if not trigger or recent[-1] == "; end":
                 found.append(Source(text[begin:end], begin))
-                begin = None
+                begin, after = None, token.end
                 continue
             recent[-1] = ";"
         elif trigger and len(recent) == WORDS_TO_TRIGGER_MAX:

@@ -30,6 +30,18 @@ def test_a_route_holds_for_its_statement_alone(filled: psycopg.Connection, table
     assert route_of(filled)["role"] == "primary"
 
 
+def test_each_statement_of_a_text_has_its_own(filled: psycopg.Connection, table: str) -> None:
+    read = f"SELECT id FROM {table}"
+    for first, second in (("primary", "replica"), ("replica", "primary")):
+        filled.execute(f"/* lfsql: route={first} */ {read};\n -- then\n /* lfsql: route={second} */ {read}")
+        assert route_of(filled)["role"] == second
+    with pytest.raises(psycopg.errors.UndefinedObject, match="rout"):
+        filled.execute(f"{read}; /* lfsql: rout=primary */ {read}")
+    with pytest.raises(psycopg.errors.UndefinedColumn) as caught:
+        filled.execute("SELECT 1; /* a note */ SELECT nothing")
+    assert caught.value.diag.statement_position == "31"
+
+
 @pytest.mark.parametrize("prepare", [False, True])
 @pytest.mark.parametrize(
     "text", ["SELECT count(*) FROM {t}", "SELECT count(*) FROM {t}, pg_namespace WHERE nspname='public'"]
