@@ -25,8 +25,10 @@ from lfsql.core.requests import (
     Cancel,
     Describe,
     Described,
+    Fault,
     Forget,
     LookUp,
+    Outcome,
     ProxyHello,
     Read,
     ReadClose,
@@ -34,7 +36,15 @@ from lfsql.core.requests import (
     Row,
     Rows,
 )
-from lfsql.errors import ConfigError, LfsqlError, LinkLost, LinkRefused, ShuttingDown, TooManyConnections
+from lfsql.errors import (
+    ConfigError,
+    LfsqlError,
+    LinkLost,
+    LinkRefused,
+    QueryCanceled,
+    ShuttingDown,
+    TooManyConnections,
+)
 from lfsql.net.handshake import Identity
 from lfsql.net.link import Asking, Link, open_link
 from lfsql.storage.reads import LocalReads
@@ -56,7 +66,7 @@ from proxy.sql.catalog.facts import Node as NodeFacts
 from proxy.sql.catalog.facts import Prepared as PreparedFacts
 from proxy.sql.catalog.facts import Setting as SettingFacts
 from proxy.sql.plan import Plan
-from proxy.state import cancellable
+from proxy.state import TIMED_OUT, cancellable
 from proxy.statements import ListRows, RowSource
 from proxy.topology import Node, Topology
 from proxy.waiting import wait_primary, waiting
@@ -197,7 +207,8 @@ class Worker:
     async def ask(self, state: SessionState, link: Link, question: Asking) -> Answer:
         """A request that the session's client can cancel, and that is cancelled when the statement's time is over.
         Its answer is waited for all the same: only that tells what became of it.  A LookUp is not cancelled: it asks
-        just that.  When the asker itself is given up, a read is closed at the node, which would keep it open.
+        just that.  When the asker itself is given up, a read is closed at the node, which would keep it open.  A node
+        knows how long a statement ran, not how long it waited: which limit it was that ended it is told here.
 
         Raises LinkLost, also when the node is given up, or a write's outcome is asked of one that is deposed.
         """
@@ -205,9 +216,13 @@ class Worker:
             return await link.request(question)
         state.cancel = partial(link.tell, Cancel(question.request))
         try:
-            return await _request(link, question, state.stop_at)
+            answer = await _request(link, question, state.stop_at)
         finally:
             state.cancel = None
+        fault = answer.fault if isinstance(answer, Outcome | Rows) else None
+        if fault is None or fault.sqlstate != QueryCanceled.sqlstate or trio.current_time() < state.stop_at:
+            return answer
+        return msgspec.structs.replace(answer, fault=Fault(QueryCanceled.sqlstate, TIMED_OUT))
 
     async def _from_any_node(
         self, state: SessionState, wanted: Index, ask: Callable[[Node], Awaitable[RowsAt | None]]

@@ -19,7 +19,6 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import trio
 
 from lfsql.core.requests import (
@@ -53,7 +52,7 @@ from lfsql.errors import (
 )
 from proxy.receipt import closed_at, refused_at, written_at
 from proxy.sql.plan import ANY_SCHEMA
-from proxy.state import IDLE, TIMED_OUT, SessionState, cancellable
+from proxy.state import IDLE, SessionState, cancellable
 from proxy.unit import IMMEDIATE, Step
 from proxy.waiting import wait_change, wait_primary
 
@@ -159,7 +158,7 @@ async def submit(
                 nowait=nowait,
             )
             try:
-                answer = await _ask_in_time(state, link, question)
+                answer = await state.worker.ask(state, link, question)
             except LinkLost:
                 answer = None
             except QueueFull:
@@ -225,19 +224,6 @@ async def after_loss(state: SessionState, end: int) -> Outcome:
     raise SerializationFailure(
         "the primary changed during this transaction, which is rolled back", hint="Run the transaction again."
     )
-
-
-async def _ask_in_time(state: SessionState, link: Link, question: Submit) -> Answer:
-    """The answer to a Submit, which is cancelled when the statement's time is over.
-
-    The node counts a statement's running time itself, but not how long it waits for the writer.  The answer is waited
-    for in any case: what was logged meanwhile is committed, whatever the limit.
-    """
-    answer = await state.worker.ask(state, link, question)
-    fault = answer.fault if isinstance(answer, Outcome) else None
-    if fault is not None and fault.sqlstate == QueryCanceled.sqlstate and trio.current_time() >= state.stop_at:
-        return msgspec.structs.replace(answer, fault=Fault(QueryCanceled.sqlstate, TIMED_OUT))
-    return answer
 
 
 def _in_doubt() -> OutcomeUnknown:

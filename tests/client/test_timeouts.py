@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import select
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.client.conftest import Server
 from tests.client.raw import SYNC, Raw, bind, message
+from tests.client.second_proxy import elsewhere
 
 pytestmark = pytest.mark.client
 
@@ -147,3 +149,13 @@ def test_waiting_for_another_transaction_is_bounded(server: Server, table: str, 
         holder.execute("COMMIT")
         waiter.execute(f"UPDATE {table} SET id = id + 1")
         assert waiter.execute(f"SELECT id FROM {table}").fetchone() == (3,)
+
+
+def test_it_is_told_which_limit_ended_a_read_over_a_link(lfsql_server: Server, tmp_path: Path) -> None:
+    assert lfsql_server.tier is not None
+    with elsewhere(lfsql_server.tier, tmp_path) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET statement_timeout = '100ms'")
+        for begun in ("", "BEGIN READ ONLY; "):
+            with pytest.raises(psycopg.errors.QueryCanceled, match="canceling statement due to statement timeout"):
+                connection.execute(f"{begun}SELECT count(length(md5(g::text))) FROM generate_series(1, 3000000) AS g")
+            connection.execute("ROLLBACK")
