@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import PurePath
+from typing import IO
 
 import pytest
 
 from tests import __main__ as runner
-from tests.lanes import lane_of
+from tests.lanes import LANES, SIDE_BY_SIDE, lane_of
 
 LANE = """
 import os, sys
@@ -19,35 +21,66 @@ sys.exit(status)
 """
 
 
+ENDLESS = """
+import time
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
 @pytest.mark.parametrize(
-    ("parts", "whole", "status", "told"),
+    ("parts", "clients", "runs", "status", "told"),
     [
-        (0, 0, 0, "all tests passed"),
-        (0, 5, 0, "all tests passed"),
-        (5, 0, 0, "all tests passed"),
-        (1, 0, 1, "failed: parts"),
-        (0, 2, 1, "failed: whole"),
-        (1, 5, 1, "failed: parts"),
-        (-9, 0, 1, "failed: parts"),
-        (5, 5, 1, "failed: no tests were found"),
+        (0, 0, 0, 0, "all tests passed"),
+        (0, 5, 5, 0, "all tests passed"),
+        (5, 5, 0, 0, "all tests passed"),
+        (1, 0, 0, 1, "failed: parts"),
+        (0, 2, 0, 1, "failed: clients"),
+        (1, 5, 1, 1, "failed: parts, runs"),
+        (-9, 0, 0, 1, "failed: parts"),
+        (5, 5, 5, 1, "failed: no tests were found"),
     ],
 )
-def test_both_lanes_have_to_be_well(
+def test_all_lanes_have_to_be_well(
     parts: int,
-    whole: int,
+    clients: int,
+    runs: int,
     status: int,
     told: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    commands = {"parts": ["-c", LANE, str(parts)], "whole": ["-c", LANE, str(whole)]}
+    ends = {"parts": parts, "clients": clients, "runs": runs}
+    commands = {lane: ["-c", LANE, str(end)] for lane, end in ends.items()}
     monkeypatch.setattr(runner, "COMMANDS", commands)
     assert runner.run(["-k", "x"]) == status
     lines = capsys.readouterr().out.splitlines()
-    assert sorted(lines[:-1]) == ["parts| ['--lane=parts', '-k', 'x']", "whole| ['--lane=whole', '-k', 'x']"]
+    assert sorted(lines[:-1]) == [f"{lane}| ['--lane={lane}', '-k', 'x']" for lane in sorted(ends)]
     assert lines[-1] == told
 
 
-def test_tests_with_whole_tiers_are_in_a_lane_of_their_own() -> None:
-    found = {path: lane_of(PurePath(path)) for path in ("client/test_psql.py", "core/test_values.py", "test_docs.py")}
-    assert found == {"client/test_psql.py": "whole", "core/test_values.py": "parts", "test_docs.py": "parts"}
+def test_no_lane_begins_once_they_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+    commands = {lane: ["-c", ENDLESS] for lane in LANES}
+    monkeypatch.setattr(runner, "COMMANDS", commands)
+
+    def show(_lane: str, output: IO[str]) -> None:
+        with output:
+            for _ in output:
+                begun.set()
+
+    monkeypatch.setattr(runner, "show", show)
+    runs = runner.Runs([])
+    row = threading.Thread(target=runs.follow, args=(("parts", "runs"),))
+    row.start()
+    assert begun.wait(20)
+    runs.stop()
+    row.join(20)
+    assert not row.is_alive()
+    assert set(runs.ended) == {"parts"}
+
+
+def test_each_test_is_in_the_lane_of_its_folder() -> None:
+    paths = ("client/test_psql.py", "chaos/test_chaos.py", "core/test_values.py", "test_docs.py")
+    assert [lane_of(PurePath(path)) for path in paths] == ["clients", "runs", "parts", "parts"]
+    assert sorted(lane for row in SIDE_BY_SIDE for lane in row) == sorted(LANES)

@@ -474,7 +474,8 @@ async def test_who_goes_on_with_another_transaction_has_left_the_one_before(tmp_
         assert (await session.submit("INSERT INTO t VALUES (2)", end=HOLD)).state == OPEN
         done = await session.submit("INSERT INTO t VALUES (3)", same=True)
         assert done.state == COMMITTED
-        assert (await read(link, "SELECT id FROM t", min_index=done.index)).rows == ((2,), (3,))
+        found = await read(link, "SELECT id FROM t", min_index=done.index, wait_ms_max=5000)
+        assert found.rows == ((2,), (3,))
 
 
 async def test_a_look_up_is_not_cancelled(tmp_path: Path) -> None:
