@@ -172,7 +172,7 @@ class Topology:
         balancing: Balancing | None = None,
         acknowledged: Acknowledged | None = None,
     ) -> None:
-        """`acknowledged`: what this proxy's workers were told of commits."""
+        """`acknowledged`: what other workers of this proxy were told of commits; None for a lone worker."""
         self.schema_index: Index = 0
         """The newest schema change heard of."""
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
@@ -182,7 +182,7 @@ class Topology:
         """Who may be sent writes now; None while there is nobody."""
         self.commit_index: Index = 0
         """The highest heard."""
-        self._acknowledged: Final = acknowledged
+        self._others: Final = acknowledged
         self.heard_at = float("-inf")
         """Up to when a quorum is known to have confirmed the primary."""
         self.balancer = Balancer(self.nodes, balancing or Balancing(), monotonic())
@@ -261,8 +261,8 @@ class Topology:
 
     def newest(self) -> Index:
         """How far commits are known to have come: what was heard, and what any worker of the proxy acknowledged."""
-        if self._acknowledged is not None:
-            self.commit_index = max(self.commit_index, self._acknowledged.index)
+        if self._others is not None and (index := self._others.index) > self.commit_index:
+            self.commit_index = index
         return self.commit_index
 
     def staleness(self, index: Index, now: float) -> float | None:

@@ -120,7 +120,7 @@ class Worker:
             [_node_of(upstream) for upstream in config.nodes],
             CommitHistory(HISTORY_S_MAX, HISTORY_ENTRIES_MAX),
             config.balancing,
-            self.acknowledged,
+            self.acknowledged if board is not None else None,  # of its own the topology is told
         )
         self.notifications = Notifications(self.topology, self._heard)
         self.members = Members(self.topology, self._keep, self._known)
